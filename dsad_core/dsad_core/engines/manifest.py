@@ -1,0 +1,162 @@
+"""What an engine folder says about itself: ``model.onnx`` beside ``manifest.yaml``."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dsad_core.errors import EngineError
+from dsad_core.files import sha256_file, write_atomic
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.yaml"
+
+#: Every engine's ONNX graph has one input (1, C, H, W) and one output (1, 1, H, W), both float32.
+INPUT_NAME = "image"
+OUTPUT_NAME = "logits"
+
+Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Normalisation(_Strict):
+    """``(x - mean) / std`` of the grey image in [0, 1], one value for each input channel.
+
+    A network of three input channels sees the same grey image three times.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0.0)], ...]
+
+
+class TestResult(_Strict):
+    """What the engine scored on a data set; the counts are what the ratios were computed from."""
+
+    __test__ = False  # not a pytest class, whatever its name starts with
+
+    data_set: str
+    split: str
+    split_hash: str
+    threshold: Probability
+    matching: Literal["nearest", "dnanet", "box"]
+    images: int = Field(ge=0)
+    targets: int = Field(ge=0)
+    iou: Ratio | None = Field(description="sum of intersections / sum of unions; null where truth is boxes")
+    niou: Ratio | None = Field(description="mean of the images' own IoU")
+    pd: Ratio | None = Field(description="targets hit / targets")
+    fa: Ratio | None = Field(description="false pixels / all pixels; a plain ratio, not in 1e-5")
+    counts: dict[str, int] = Field(description="hits, predictions, false_targets, false_pixels, "
+                                               "intersection, union, pixels")
+    seed: int | None = None
+
+
+class Provenance(BaseModel):
+    """Where the weights come from. Further keys (images_seen, teacher, ...) are kept as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    commit: str = Field(description="commit of this repository that made the engine; '' if unknown")
+    recipe: str = Field(description="recipe file or command that made it")
+    seed: int | None = None
+
+
+class Manifest(_Strict):
+    """The engine contract. ``manifest.yaml`` holds exactly these fields."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="the engine's folder name")
+    network: str = Field(description="dnanet, amfunet, dmfnet, local-contrast, ...")
+    width: int | None = Field(ge=1, description="channels of the finest level: 4 for num4; null for none")
+    distiller: str | None = Field(description="how it was distilled; null if it was not")
+    training_data: str | None = Field(description="data set and split; null if nothing was trained")
+    normalisation: Normalisation
+    input_channels: Literal[1, 3]
+    size_multiple: int = Field(ge=1, le=256, description="frame sides are padded to a multiple of it")
+    threshold: Probability = Field(description="a pixel is target where its probability is above it")
+    opset: int = Field(ge=11)
+    sha256: Hash = Field(description="of model.onnx")
+    parameters: int = Field(ge=0, description="trainable numbers in the exported graph")
+    cost_gmac: float = Field(ge=0.0, description="multiply-accumulates at 256x256, 1e9")
+    test_results: list[TestResult] = Field(default_factory=list)
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _one_value_for_each_channel(self) -> "Manifest":
+        for key in ("mean", "std"):
+            length = len(getattr(self.normalisation, key))
+            if length != self.input_channels:
+                raise ValueError(f"normalisation.{key} has {length} values, input_channels is "
+                                 f"{self.input_channels}")
+        return self
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Parse ``folder/manifest.yaml`` without looking at the model.
+
+    Raises:
+        EngineError: no such file, not YAML, or a field is missing, unknown or out of range.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be read ({error.strerror}); an engine folder holds "
+                          f"{MODEL_FILE} and {MANIFEST_FILE}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise EngineError(f"{path}: not YAML ({_one_line(error)})") from error
+    if not isinstance(content, dict):
+        raise EngineError(f"{path}: holds no mapping of fields but {type(content).__name__}")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise EngineError(f"{path}: {validation_message(error)}") from error
+
+
+def load_manifest(folder: str | Path) -> Manifest:
+    """Read the manifest and verify that ``model.onnx`` is the file it was written for.
+
+    Raises:
+        EngineError: as ``read_manifest``, or the model is missing or its SHA-256 differs.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    _verify_hash(folder / MODEL_FILE, manifest)
+    return manifest
+
+
+def save_manifest(folder: str | Path, manifest: Manifest) -> None:
+    """Write ``folder/manifest.yaml``; ``folder/model.onnx`` must be there and match ``manifest.sha256``."""
+    folder = Path(folder)
+    _verify_hash(folder / MODEL_FILE, manifest)
+    write_atomic(folder / MANIFEST_FILE,
+                 yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, width=110))
+
+
+def validation_message(error: ValidationError) -> str:
+    """One line for people out of pydantic's many: the first fault, and how many more there are."""
+    faults = error.errors()
+    where = ".".join(str(part) for part in faults[0]["loc"])
+    text = _one_line(faults[0]["msg"].removeprefix("Value error, "))
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{where}: {text}{more}" if where else f"{text}{more}"
+
+
+def _verify_hash(model: Path, manifest: Manifest) -> None:
+    try:
+        found = sha256_file(model)
+    except OSError as error:
+        raise EngineError(f"{model}: cannot be read ({error.strerror}); the engine is incomplete") from error
+    if found != manifest.sha256:
+        raise EngineError(f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
+                          f"{manifest.sha256[:12]}...; the model was changed or damaged: "
+                          "export it again or restore it")
+
+
+def _one_line(text: object) -> str:
+    return re.sub(r"\s+", " ", str(text)).strip()

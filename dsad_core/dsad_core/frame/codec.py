@@ -1,0 +1,129 @@
+"""sensor_msgs/Image bytes to grey NumPy frames and back, without cv_bridge.
+
+Decoding copies nothing where the bytes already are the frame: the result is then a (possibly
+read-only, possibly strided) view on the message's buffer.
+"""
+
+import array
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dsad_core.errors import FrameError
+
+#: Longest side of a frame. Beyond it a header is taken for damaged, before anything is allocated.
+MAX_SIDE = 16384
+
+
+@dataclass(frozen=True)
+class _Layout:
+    dtype: np.dtype
+    channels: int
+    to_grey: int | None  # OpenCV conversion code, BT.601 luma
+
+
+_LAYOUTS = {
+    "mono8": _Layout(np.dtype(np.uint8), 1, None),
+    "8UC1": _Layout(np.dtype(np.uint8), 1, None),
+    "mono16": _Layout(np.dtype(np.uint16), 1, None),
+    "16UC1": _Layout(np.dtype(np.uint16), 1, None),
+    "32FC1": _Layout(np.dtype(np.float32), 1, None),
+    "rgb8": _Layout(np.dtype(np.uint8), 3, cv2.COLOR_RGB2GRAY),
+    "bgr8": _Layout(np.dtype(np.uint8), 3, cv2.COLOR_BGR2GRAY),
+    "rgba8": _Layout(np.dtype(np.uint8), 4, cv2.COLOR_RGBA2GRAY),
+    "bgra8": _Layout(np.dtype(np.uint8), 4, cv2.COLOR_BGRA2GRAY),
+}
+
+ENCODINGS: tuple[str, ...] = tuple(_LAYOUTS)
+
+
+def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian: int = 0) -> np.ndarray:
+    """Turn the fields of an Image message into a grey frame.
+
+    Args:
+        encoding: one of ``ENCODINGS``.
+        height: rows, 1 to ``MAX_SIDE``.
+        width: columns, 1 to ``MAX_SIDE``.
+        step: bytes from one row to the next; may exceed the row (padding).
+        data: any contiguous buffer of at least ``height * step`` bytes. A surplus below one row is
+            tolerated (buffers rounded up by drivers); more means that height or step is wrong.
+        is_bigendian: byte order of 16 and 32 bit samples.
+
+    Returns:
+        (height, width) uint8, uint16 or float32 in native byte order; colour becomes uint8 luma.
+        May be a read-only view on ``data``.
+
+    Raises:
+        FrameError: reason ``encoding``, ``size``, ``step``, ``truncated`` or ``nan`` (NaN or
+            infinity in 32FC1).
+    """
+    layout = _layout(encoding)
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")
+    row = width * layout.channels * layout.dtype.itemsize
+    if step < row:
+        raise FrameError("step", f"step {step} is shorter than a row of {width} {encoding} pixels ({row} bytes)")
+    view = memoryview(data)
+    if view.nbytes < height * step:
+        raise FrameError("truncated", f"data has {view.nbytes} bytes, {height} rows of step {step} "
+                                      f"need {height * step}")
+    if view.nbytes >= (height + 1) * step:
+        raise FrameError("step", f"data has {view.nbytes} bytes, {height} rows of step {step} are only "
+                                 f"{height * step}: height or step is wrong")
+
+    stored = layout.dtype.newbyteorder(">" if is_bigendian else "<")
+    size = stored.itemsize
+    if layout.channels == 1:
+        frame = np.ndarray((height, width), stored, view, strides=(step, size))
+    else:
+        frame = np.ndarray((height, width, layout.channels), stored, view, strides=(step, layout.channels, 1))
+        frame = cv2.cvtColor(frame, layout.to_grey)
+    if not frame.dtype.isnative:
+        frame = frame.astype(layout.dtype)
+    if frame.dtype == np.float32 and not np.isfinite(frame).all():
+        raise FrameError("nan", f"{encoding} frame holds {int((~np.isfinite(frame)).sum())} NaN or infinite pixels")
+    return frame
+
+
+def decode_message(msg: Any) -> np.ndarray:
+    """``decode`` of a sensor_msgs/Image, of rclpy or of rosbags."""
+    return decode(msg.encoding, msg.height, msg.width, msg.step, msg.data, msg.is_bigendian)
+
+
+def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
+    """Set every field of a sensor_msgs/Image but the header.
+
+    Args:
+        msg: the message; ``data`` becomes an ``array.array('B')``, the one type that rclpy
+            takes without checking it element by element.
+        frame: (H, W) for grey or (H, W, C) for colour, of exactly the type that ``encoding`` says.
+        encoding: one of ``ENCODINGS``.
+
+    Raises:
+        FrameError: reason ``encoding`` where type or channels disagree, ``size`` for absurd sizes.
+    """
+    layout = _layout(encoding)
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    if frame.ndim not in (2, 3) or channels != layout.channels or frame.dtype != layout.dtype:
+        raise FrameError("encoding", f"a frame of shape {frame.shape} and type {frame.dtype} is not {encoding}")
+    height, width = frame.shape[:2]
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")
+    data = array.array("B")
+    data.frombytes(memoryview(np.ascontiguousarray(frame, layout.dtype)).cast("B"))
+    msg.height = height
+    msg.width = width
+    msg.encoding = encoding
+    msg.is_bigendian = int(sys.byteorder == "big")
+    msg.step = width * layout.channels * layout.dtype.itemsize
+    msg.data = data
+
+
+def _layout(encoding: str) -> _Layout:
+    try:
+        return _LAYOUTS[encoding]
+    except KeyError:
+        raise FrameError("encoding", f"encoding {encoding!r} is not one of {', '.join(ENCODINGS)}") from None

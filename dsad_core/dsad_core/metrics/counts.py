@@ -1,0 +1,222 @@
+"""What one frame adds to Pd, Fa and IoU: pure functions from two masks (or a mask and boxes) to integers.
+
+The definitions are those of DNANet and BasicIRSTD: components are 8-connected, a prediction hits a target
+when their centroids are strictly less than 3 px apart, and one prediction answers for one target only.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+from dsad_core.errors import UsageError
+
+Matching = Literal["nearest", "dnanet", "box"]
+MATCHINGS: tuple[str, ...] = get_args(Matching)
+
+MATCH_DISTANCE = 3.0
+"""Centroids this far apart, or farther, do not match (pixels)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCounts:
+    """Integers behind the metrics of one frame.
+
+    ``intersection`` and ``union`` are pixel counts; where truth is boxes ``has_masks`` is False and both are 0.
+    """
+
+    targets: int
+    hits: int
+    predictions: int
+    false_targets: int
+    false_pixels: int
+    intersection: int
+    union: int
+    pixels: int
+    has_masks: bool = True
+
+    @property
+    def missed_targets(self) -> int:
+        return self.targets - self.hits
+
+    @property
+    def iou(self) -> float | None:
+        """IoU of this frame alone; None with boxes, and where neither prediction nor truth has a pixel."""
+        return self.intersection / self.union if self.union else None
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """8-connected components of a mask, in the raster order of each one's first pixel.
+
+    ``centroids`` is (N, 2) float64 x, y: the plain mean of the pixel coordinates, centre of the top left
+    pixel = (0, 0). ``areas`` is (N,) int64 pixels. ``boxes`` is (N, 4) int64 left, top, width, height.
+    """
+
+    centroids: np.ndarray
+    areas: np.ndarray
+    boxes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+
+def find_components(mask: np.ndarray) -> Components:
+    """Components of the non-zero pixels of a mask (H, W), uint8 or bool.
+
+    Raises:
+        UsageError: the mask is not two-dimensional or has another dtype.
+    """
+    mask = _as_mask("mask", mask)
+    pixels = np.flatnonzero(mask != 0)
+    if pixels.size == 0:
+        return Components(np.empty((0, 2)), np.empty(0, np.int64), np.empty((0, 4), np.int64))
+    # Targets are few and small: past the labelling, work on their pixels alone costs a fraction of a pass
+    # over the frame (connectedComponentsWithStats makes several).
+    _, labels = cv2.connectedComponents(mask, connectivity=8)
+    labels = labels.ravel()[pixels]
+    by_label = np.argsort(labels, kind="stable")
+    pixels, labels = pixels[by_label], labels[by_label]
+    starts = np.flatnonzero(np.diff(labels, prepend=0))
+    y, x = np.divmod(pixels, mask.shape[1])
+    areas = np.diff(starts, append=len(pixels))
+    centroids = np.stack([np.add.reduceat(x, starts), np.add.reduceat(y, starts)], axis=1) / areas[:, None]
+    left, top = np.minimum.reduceat(x, starts), np.minimum.reduceat(y, starts)
+    right, bottom = np.maximum.reduceat(x, starts), np.maximum.reduceat(y, starts)
+    boxes = np.stack([left, top, right - left + 1, bottom - top + 1], axis=1)
+    # OpenCV labels by blocks of 2x2, and in parallel on large frames; raster order is the same everywhere.
+    order = np.argsort(pixels[starts])
+    return Components(centroids[order], areas[order], boxes[order])
+
+
+def match_nearest(truth: np.ndarray, predicted: np.ndarray) -> list[tuple[int, int]]:
+    """One-to-one pairs (truth index, prediction index), the nearest pair of all first.
+
+    Both are centroids (N, 2). Only pairs strictly nearer than 3 px count. Equal distances go to the lower
+    truth index, then to the lower prediction index.
+    """
+    squared = _squared_distances(truth, predicted)
+    near_truth, near_predicted = np.nonzero(squared < MATCH_DISTANCE**2)
+    return _one_to_one(near_truth, near_predicted, squared[near_truth, near_predicted])
+
+
+def match_raster(truth: np.ndarray, predicted: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs (truth index, prediction index) as the published DNANet scripts form them.
+
+    Targets are taken in raster order of their first pixel; each takes the first prediction, in the same
+    order, that no target has taken yet and whose centroid is strictly nearer than 3 px, be it the nearest
+    or not.
+    """
+    near = _squared_distances(truth, predicted) < MATCH_DISTANCE**2
+    pairs = []
+    for target in range(len(truth)):
+        candidates = np.flatnonzero(near[target])
+        if candidates.size:
+            pairs.append((target, int(candidates[0])))
+            near[:, candidates[0]] = False
+    return pairs
+
+
+def match_boxes(boxes: np.ndarray, predicted: np.ndarray) -> list[tuple[int, int]]:
+    """One-to-one pairs (box index, prediction index), the nearest to its box's centre first.
+
+    A centroid lies in a box (N, 4) x, y, w, h when it lies on the area of the box's pixels:
+    x - 0.5 <= centroid x < x + w - 0.5, and the same for y. Equal distances go to the lower box index, then
+    to the lower prediction index.
+    """
+    corner, size = boxes[:, None, :2].astype(np.float64), boxes[:, None, 2:].astype(np.float64)
+    offset = predicted[None, :, :] - corner + 0.5
+    inside_box, inside_predicted = np.nonzero(((offset >= 0) & (offset < size)).all(axis=2))
+    squared = _squared_distances(boxes[:, :2] + (boxes[:, 2:] - 1) / 2, predicted)
+    return _one_to_one(inside_box, inside_predicted, squared[inside_box, inside_predicted])
+
+
+def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "nearest") -> FrameCounts:
+    """Counts of one frame against a truth mask.
+
+    Args:
+        predicted: (H, W) uint8 or bool, non-zero where a target is predicted.
+        truth: the same for the labelled targets, of the same size.
+        matching: ``nearest`` (see `match_nearest`) or ``dnanet`` (see `match_raster`). The published
+            scripts also drop from Fa every false alarm whose area equals a matched one's; here it counts.
+
+    Raises:
+        UsageError: shapes differ, a dtype is not a mask's, or the matching is unknown or needs boxes.
+    """
+    if matching not in ("nearest", "dnanet"):
+        raise UsageError(f"matching {matching!r} does not score masks; choose nearest or dnanet")
+    predicted, truth = _as_mask("predicted", predicted), _as_mask("truth", truth)
+    if predicted.shape != truth.shape:
+        raise UsageError(f"truth mask is {_size(truth)}, the predicted mask is {_size(predicted)}: they must agree")
+    targets, predictions = find_components(truth), find_components(predicted)
+    match = match_nearest if matching == "nearest" else match_raster
+    pairs = match(targets.centroids, predictions.centroids)
+    # Areas give the rest of the union, so only the overlap needs a pass over the frame.
+    intersection = cv2.countNonZero(cv2.min(predicted, truth))
+    union = int(targets.areas.sum() + predictions.areas.sum()) - intersection
+    return _count(len(targets), predictions, pairs, predicted.size, intersection, union, has_masks=True)
+
+
+def count_boxes(predicted: np.ndarray, boxes: np.ndarray) -> FrameCounts:
+    """Counts of one frame against labelled boxes (N, 4) x, y, w, h in pixels, matched by `match_boxes`.
+
+    N = 0 says that the frame holds no target, so every prediction is a false alarm.
+
+    Raises:
+        UsageError: the boxes have another shape, a value that is not finite, or a side that is not positive.
+    """
+    predicted = _as_mask("predicted", predicted)
+    boxes = np.asarray(boxes)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UsageError(f"boxes have shape {boxes.shape}, expected (N, 4): x, y, w, h")
+    bad = ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:] > 0).all(axis=1)
+    if bad.any():
+        raise UsageError(f"box {boxes[bad][0].tolist()} is not x, y, w, h with finite values and sides above 0")
+    predictions = find_components(predicted)
+    pairs = match_boxes(boxes, predictions.centroids)
+    return _count(len(boxes), predictions, pairs, predicted.size, 0, 0, has_masks=False)
+
+
+def _count(targets, predictions, pairs, pixels, intersection, union, has_masks) -> FrameCounts:
+    matched = [prediction for _, prediction in pairs]
+    return FrameCounts(
+        targets=targets,
+        hits=len(pairs),
+        predictions=len(predictions),
+        false_targets=len(predictions) - len(pairs),
+        false_pixels=int(predictions.areas.sum() - predictions.areas[matched].sum()),
+        intersection=intersection,
+        union=union,
+        pixels=pixels,
+        has_masks=has_masks,
+    )
+
+
+def _squared_distances(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    difference = truth[:, None, :] - predicted[None, :, :]
+    # Centroids are fractions: rounding keeps a distance of exactly 3 px at 3 px wherever in the frame it is.
+    return np.round((difference**2).sum(axis=2), 9)
+
+
+def _one_to_one(truth: np.ndarray, predicted: np.ndarray, squared: np.ndarray) -> list[tuple[int, int]]:
+    pairs, used_truth, used_predicted = [], set(), set()
+    for k in np.lexsort((predicted, truth, squared)):
+        t, p = int(truth[k]), int(predicted[k])
+        if t not in used_truth and p not in used_predicted:
+            used_truth.add(t)
+            used_predicted.add(p)
+            pairs.append((t, p))
+    return pairs
+
+
+def _as_mask(name: str, mask: np.ndarray) -> np.ndarray:
+    if not isinstance(mask, np.ndarray) or mask.ndim != 2 or mask.size == 0:
+        raise UsageError(f"{name} has shape {np.shape(mask)}, expected a mask (H, W)")
+    if mask.dtype not in (np.uint8, np.bool_):
+        raise UsageError(f"{name} has dtype {mask.dtype}, expected uint8 or bool")
+    return np.ascontiguousarray(mask).view(np.uint8)
+
+
+def _size(mask: np.ndarray) -> str:
+    return f"{mask.shape[1]}x{mask.shape[0]}"

@@ -1,0 +1,127 @@
+"""What is known of one frame, and of a whole run, once it has been joined and scored."""
+
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dsad_core.metrics.accumulator import DetectionResult
+from dsad_core.metrics.counts import FrameCounts
+from dsad_core.metrics.latency import Percentiles
+
+STAGES = ("queue", "decode", "preprocess", "inference", "postprocess", "publish")
+"""Stages of a frame's way through the detector node, in order; an offline run has the middle ones only."""
+
+TOTAL = "total"
+"""Key of the sum of a frame's stages, beside the stages' own names."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One frame of a run.
+
+    Attributes:
+        name: of the sample, or the stamp of the frame in seconds.
+        stamp_ns: of the frame's header; in an offline run the frame's number.
+        answered: False when the detector gave no mask.
+        counts: None when the frame is unlabelled or was not answered.
+        stages_ns: durations by stage name; empty where no timing arrived.
+        published_ns: when the answer went out, on the detector's steady clock; None without timing.
+    """
+
+    name: str
+    stamp_ns: int
+    answered: bool
+    counts: FrameCounts | None = None
+    stages_ns: dict[str, int] = field(default_factory=dict)
+    published_ns: int | None = None
+
+    @property
+    def latency_ns(self) -> int | None:
+        """Sum of the stages; None without timing."""
+        return sum(self.stages_ns.values()) if self.stages_ns else None
+
+    def to_dict(self) -> dict:
+        record = {"name": self.name, "stamp_ns": self.stamp_ns, "answered": self.answered}
+        if self.counts is not None:
+            record |= asdict(self.counts)
+        if self.stages_ns:
+            record["latency_ms"] = {name: ns / 1e6 for name, ns in self.stages_ns.items()}
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class FramePicture:
+    """A frame to be drawn in the report: (H, W) image, predicted mask, and the truth as mask or boxes."""
+
+    title: str
+    image: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a printed figure must carry for it to mean something. Empty strings are not known."""
+
+    engine: str = ""
+    engine_sha256: str = ""
+    target: str = ""
+    runtime: str = ""
+    threshold: float | None = None
+    matching: str = ""
+    source: str = ""
+    split: str = ""
+    split_hash: str = ""
+    started: str = ""
+    machine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A finished run, offline or live: what the report and the JSON are made from.
+
+    Attributes:
+        counters: further whole-run integers by name, e.g. frames missed, dropped, lost.
+        latency: percentiles by stage, `TOTAL` last.
+        latencies_ms: whole latency of the answered frames, in the order of the run (an even sample of a
+            very long one).
+        frames: the newest frames, oldest first; ``counters["frames"]`` says how many there were.
+    """
+
+    title: str
+    facts: RunFacts
+    result: DetectionResult
+    counters: dict[str, int]
+    frame_rate: float | None
+    latency: dict[str, Percentiles]
+    latencies_ms: np.ndarray
+    frames: list[FrameRecord]
+    pictures: list[FramePicture] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        """Everything but the pictures, ready for JSON."""
+        return {
+            "title": self.title,
+            "run": asdict(self.facts),
+            "metrics": self.result.to_dict(),
+            "counters": self.counters,
+            "frame_rate": self.frame_rate,
+            "latency_ms": {stage: figures.to_dict() for stage, figures in self.latency.items()},
+            "notes": self.notes,
+            "frames": [frame.to_dict() for frame in self.frames],
+        }
+
+
+def describe_machine() -> str:
+    """Processor, cores this process may use, and operating system, in one line."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].strip() if names else model
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}"

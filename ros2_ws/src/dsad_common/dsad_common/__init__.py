@@ -1,0 +1,1 @@
+"""What the nodes of the suite share: parameters, QoS, diagnostics, start and shutdown."""

@@ -1,0 +1,27 @@
+"""Quality of service of the suite's topics, named once.
+
+Publishers are reliable, so that reliable and best-effort subscribers both match. Subscribers to
+frames are best effort and keep the newest only: an old frame is worth nothing to a detector.
+"""
+
+from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+
+
+def reliable(depth: int) -> QoSProfile:
+    """Reliable, volatile, keep-last ``depth``: every publisher, and subscribers that must not miss."""
+    return QoSProfile(
+        depth=depth,
+        history=QoSHistoryPolicy.KEEP_LAST,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
+
+
+def newest() -> QoSProfile:
+    """Best effort, keep-last 1: a subscriber to frames."""
+    return QoSProfile(
+        depth=1,
+        history=QoSHistoryPolicy.KEEP_LAST,
+        reliability=QoSReliabilityPolicy.BEST_EFFORT,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )

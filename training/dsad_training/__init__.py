@@ -1,0 +1,1 @@
+"""Offline stage of the DSAD infrared suite: networks, training, distillation, compilation."""

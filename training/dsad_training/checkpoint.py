@@ -1,0 +1,82 @@
+"""Files a training leaves: the resumable state and the weights alone. Neither is ever unpickled as code."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from dsad_core.errors import DsadError
+from dsad_core.files import write_atomic
+from dsad_training.networks import build_network
+from dsad_training.recipe import Recipe, build_recipe
+
+STATE_FILE = "state.pt"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class CheckpointError(DsadError):
+    """A checkpoint that is missing, damaged, or not one of ours."""
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write everything a resumed run needs (tensors and plain values only)."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(folder / STATE_FILE, buffer.getvalue())
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Read what :func:`save_state` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, foreign, or would need unpickling of code.
+    """
+    path = Path(folder) / STATE_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; there is no run to resume in {folder}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises half a dozen types for a damaged file, none of them its own
+        raise CheckpointError(f"{path}: damaged or not a training state; start the run anew") from None
+    if not isinstance(state, dict) or not {"recipe", "step", "network", "ema"} <= state.keys():
+        raise CheckpointError(f"{path}: not a training state of this project")
+    return state
+
+
+def save_weights(folder: Path, weights: dict[str, Tensor], recipe: Recipe, facts: dict[str, Any]) -> None:
+    """Write the network's weights with the recipe and ``facts`` about the run in the file's header."""
+    metadata = {"recipe": recipe.model_dump_json(), "facts": json.dumps(facts)}
+    dense = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+    write_atomic(folder / WEIGHTS_FILE, safetensors.torch.save(dense, metadata))
+
+
+def load_weights(path: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
+    """Network in eval mode, its recipe and the run's facts, from a weights file or a run's folder.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, foreign, or does not fit its network.
+    """
+    path = Path(path)
+    path = path / WEIGHTS_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; give a run's folder or its {WEIGHTS_FILE}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+    except (safetensors.SafetensorError, OSError):
+        raise CheckpointError(f"{path}: damaged or not a safetensors file") from None
+    if "recipe" not in metadata:
+        raise CheckpointError(f"{path}: holds no recipe, so it was not written by this project")
+    recipe = build_recipe(json.loads(metadata["recipe"]), origin=str(path))
+    network = build_network(recipe.network)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise CheckpointError(f"{path}: weights do not fit {recipe.network.name}-num{recipe.network.width}") from None
+    return network.eval(), recipe, json.loads(metadata.get("facts", "{}"))

@@ -1,0 +1,87 @@
+"""A data set decoded once: all grey pixels in one uint8 tensor, ready to be cropped on any device."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsad_core.errors import DataError
+
+#: Bright places that are no target, kept for each image as hard negatives.
+DISTRACTORS = 16
+
+
+@dataclass(frozen=True)
+class PackedSet:
+    """Images and masks of a data set behind each other, whatever their sizes.
+
+    Attributes:
+        names: n image names.
+        pixels, masks: uint8, the images row by row one after the other; masks hold 0 and 1.
+        start: int64 (n,), where each image begins.
+        size: int64 (n,2), height and width.
+        targets: int64 (t,3), image index and centre y, x of each target.
+        distractors: int64 (d,3), the same for bright places off target.
+    """
+
+    names: tuple[str, ...]
+    pixels: Tensor
+    masks: Tensor
+    start: Tensor
+    size: Tensor
+    targets: Tensor
+    distractors: Tensor
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def image(self, index: int) -> tuple[Tensor, Tensor]:
+        """Image and mask (H,W) uint8 views, mask in {0,1}."""
+        height, width = self.size[index].tolist()
+        part = slice(int(self.start[index]), int(self.start[index]) + height * width)
+        return self.pixels[part].view(height, width), self.masks[part].view(height, width)
+
+    def subset(self, indices: list[int]) -> "PackedSet":
+        """The images at ``indices`` alone."""
+        return pack((self.names[i], *(t.numpy() for t in self.image(i))) for i in indices)
+
+
+def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
+    """Pack (name, image (H,W) uint8, mask (H,W) uint8 with targets > 0)."""
+    names, images, masks, targets, distractors = [], [], [], [], []
+    for name, image, mask in samples:
+        if image.dtype != np.uint8:
+            raise DataError(f"training image {name} is {image.dtype}: only 8-bit images are supported")
+        index = len(names)
+        names.append(name)
+        images.append(image)
+        masks.append((mask > 0).astype(np.uint8))
+        _, _, _, centres = cv2.connectedComponentsWithStats(masks[-1], connectivity=8)
+        targets += [(index, round(y), round(x)) for x, y in centres[1:]]
+        distractors += [(index, y, x) for y, x in bright_places(image, masks[-1])]
+    if not names:
+        raise DataError("no training image: the split is empty")
+    areas = np.array([image.size for image in images])
+    return PackedSet(
+        names=tuple(names),
+        pixels=torch.from_numpy(np.concatenate([image.ravel() for image in images])),
+        masks=torch.from_numpy(np.concatenate([mask.ravel() for mask in masks])),
+        start=torch.from_numpy(np.cumsum(areas) - areas),
+        size=torch.tensor([image.shape for image in images]),
+        targets=torch.tensor(targets, dtype=torch.int64).reshape(-1, 3),
+        distractors=torch.tensor(distractors, dtype=torch.int64).reshape(-1, 3),
+    )
+
+
+def bright_places(image: np.ndarray, mask: np.ndarray, count: int = DISTRACTORS) -> list[tuple[int, int]]:
+    """(y, x) of the strongest target-sized bright spots that lie at least 6 px away from any target."""
+    grey = image.astype(np.float32)
+    contrast = cv2.GaussianBlur(grey, (0, 0), 1.5) - cv2.GaussianBlur(grey, (0, 0), 5)
+    peak = contrast >= cv2.dilate(contrast, np.ones((9, 9), np.uint8))
+    peak &= cv2.dilate(mask, np.ones((13, 13), np.uint8)) == 0
+    ys, xs = np.nonzero(peak & (contrast > 0))
+    best = np.argsort(-contrast[ys, xs], kind="stable")[:count]
+    return [(int(ys[k]), int(xs[k])) for k in best]

@@ -1,0 +1,74 @@
+"""DNANet (Li et al., IEEE TIP 2023): a U-Net++ triangle of residual blocks with dense nested interaction.
+
+Node X(i,j) lies on level i (resolution 1/2^i) and column j, i + j <= 4. It sees all earlier nodes of its
+level, the next column's level below (upsampled) and its own column's level above (downsampled).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from dsad_training.networks.blocks import up
+from dsad_training.networks.residual import Attention, ResidualBlock
+
+LEVELS = 5
+INPUT_CHANNELS = 3
+
+
+class DNANet(nn.Module):
+    """Infrared image -> list of target logits, each (N,1,H,W), the prediction last.
+
+    Args:
+        width: channels of the first level (16 is the paper's teacher, 4 its student); level i has width * 2^i.
+        attention: what the residual blocks do, see :class:`ResidualBlock`.
+        deep_supervision: also a head on X(0,1), X(0,2), X(0,3), for training only.
+
+    The image is (N,1,H,W), replicated to the paper's three input channels, or (N,3,H,W). H and W are
+    multiples of 16.
+    """
+
+    #: Features that feed the pyramid fusion, coarse to fine: what distillers look at.
+    taps = ("nodes.x40", "nodes.x31", "nodes.x22", "nodes.x13", "nodes.x04")
+    size_multiple = 16
+
+    def __init__(self, width: int = 16, attention: Attention = "cbam", deep_supervision: bool = True):
+        super().__init__()
+        channels = [width << level for level in range(LEVELS)]
+        self.pool = nn.MaxPool2d(2)
+        self.up2, self.down2 = up(2), up(0.5)
+        self.nodes = nn.ModuleDict()
+        for i, j in triangle():
+            cin = INPUT_CHANNELS if i == 0 else channels[i - 1]
+            if j:
+                cin = j * channels[i] + channels[i + 1] + (channels[i - 1] if i else 0)
+            blocks = [ResidualBlock(cin, channels[i], attention)]
+            if i:
+                blocks.append(ResidualBlock(channels[i], channels[i], attention))
+            self.nodes[f"x{i}{j}"] = nn.Sequential(*blocks)
+        # Coarse to fine: X(4,0), X(3,1), X(2,2), X(1,3).
+        self.laterals = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels[i], width, 1), up(2**i)) for i in range(LEVELS - 1, 0, -1)
+        )
+        self.fusion = ResidualBlock(LEVELS * width, width, attention)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in range(4 if deep_supervision else 1))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x: dict[tuple[int, int], Tensor] = {}
+        for i, j in triangle():
+            if j == 0:
+                inputs = self.pool(x[i - 1, 0]) if i else image.expand(-1, INPUT_CHANNELS, -1, -1)
+            else:
+                parts = [x[i, k] for k in range(j)] + [self.up2(x[i + 1, j - 1])]
+                if i:
+                    parts.append(self.down2(x[i - 1, j]))
+                inputs = torch.cat(parts, 1)
+            x[i, j] = self.nodes[f"x{i}{j}"](inputs)
+        coarse = [x[i, LEVELS - 1 - i] for i in range(LEVELS - 1, 0, -1)]
+        pyramid = [lateral(feature) for lateral, feature in zip(self.laterals, coarse)]
+        fused = self.fusion(torch.cat([*pyramid, x[0, 4]], 1))
+        supervised = [x[0, 1], x[0, 2], x[0, 3], fused][-len(self.heads):]
+        return [head(feature) for head, feature in zip(self.heads, supervised)]
+
+
+def triangle() -> list[tuple[int, int]]:
+    """Nodes (i,j) in the order of evaluation: anti-diagonals, each from its lowest level upwards."""
+    return [(i, diagonal - i) for diagonal in range(LEVELS) for i in range(diagonal, -1, -1)]
