@@ -7,7 +7,6 @@ import numpy as np
 
 #: Pixels around a component that still count for its centroid.
 RIM = 2
-_OFFSETS = np.stack(np.mgrid[-RIM:RIM + 1, -RIM:RIM + 1], axis=-1).reshape(-1, 2)
 _KERNEL = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def extract_targets(logits: np.ndarray, mask: np.ndarray) -> list[Target]:
     window = np.s_[y0:top + height + RIM, x0:left + width + RIM]
     # OpenCV's own component statistics walk every background pixel and cost ten times the labels.
     count, labels = cv2.connectedComponents(mask[window], connectivity=8)
-    owner, columns, rows, inside = _with_rims(mask[window], labels)
+    owner, columns, rows, inside = _with_rims(labels)
     starts = np.searchsorted(owner, np.arange(1, count))
 
     probability = _sigmoid(logits[window][rows, columns].astype(np.float64))
@@ -72,20 +71,20 @@ def extract_targets(logits: np.ndarray, mask: np.ndarray) -> list[Target]:
     return found
 
 
-def _with_rims(mask: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+def _with_rims(labels: np.ndarray) -> tuple[np.ndarray, ...]:
     """Every pixel of a component or its rim, ordered by component: label, column, row, not of the rim.
 
     A rim pixel between two components goes to the one with the higher label.
     """
-    points = cv2.findNonZero(cv2.dilate(mask, _KERNEL)).reshape(-1, 2)
-    owner = labels[points[:, 1], points[:, 0]]
+    # OpenCV dilates no int32; float32 holds every label below 2^24.
+    grown = cv2.dilate(labels.astype(np.float32), _KERNEL)
+    pixels = np.flatnonzero(grown != 0)
+    owner = labels.ravel()[pixels]
     inside = owner > 0
-    around = points[~inside, ::-1] + _OFFSETS[:, None]
-    # At the frame's edge the clipped neighbour is nearer still, so it is a neighbour too.
-    np.clip(around, 0, np.subtract(labels.shape, 1), out=around)
-    owner[~inside] = labels[around[..., 0], around[..., 1]].max(axis=0)
+    owner = np.where(inside, owner, grown.ravel()[pixels].astype(np.int32))
     order = np.argsort(owner, kind="stable")
-    return owner[order], points[order, 0], points[order, 1], inside[order]
+    rows, columns = np.divmod(pixels[order], labels.shape[1])
+    return owner[order], columns, rows, inside[order]
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

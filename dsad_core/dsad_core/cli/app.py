@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from dsad_core.errors import DsadError
 
@@ -42,7 +43,7 @@ def main() -> None:
     try:
         build_app()()
     except DsadError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]dsad:[/] {error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[bold red]dsad:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

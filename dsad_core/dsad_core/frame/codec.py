@@ -65,7 +65,8 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")
     row = width * layout.channels * layout.dtype.itemsize
     if step < row:
-        raise FrameError("step", f"step {step} is shorter than a row of {width} {encoding} pixels ({row} bytes)")
+        raise FrameError("step", f"step {step} is shorter than a row of {width} {encoding} pixels "
+                                 f"({row} bytes)")
     view = memoryview(data)
     if view.nbytes < height * step:
         raise FrameError("truncated", f"data has {view.nbytes} bytes, {height} rows of step {step} "
@@ -84,7 +85,8 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
     if not frame.dtype.isnative:
         frame = frame.astype(layout.dtype)
     if frame.dtype == np.float32 and not np.isfinite(frame).all():
-        raise FrameError("nan", f"{encoding} frame holds {int((~np.isfinite(frame)).sum())} NaN or infinite pixels")
+        bad = frame.size - np.count_nonzero(np.isfinite(frame))
+        raise FrameError("nan", f"{encoding} frame holds {bad} NaN or infinite pixels")
     return frame
 
 
@@ -108,7 +110,8 @@ def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
     layout = _layout(encoding)
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels != layout.channels or frame.dtype != layout.dtype:
-        raise FrameError("encoding", f"a frame of shape {frame.shape} and type {frame.dtype} is not {encoding}")
+        raise FrameError("encoding", f"a frame of shape {frame.shape} and type {frame.dtype} "
+                                     f"is not {encoding}")
     height, width = frame.shape[:2]
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")

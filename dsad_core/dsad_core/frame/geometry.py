@@ -65,10 +65,10 @@ def _undistort(u: np.ndarray, v: np.ndarray, coefficients: np.ndarray) -> tuple[
     for _ in range(100):
         r2 = x * x + y * y
         radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-        before = x
+        last_x, last_y = x, y
         x, y = ((u - 2 * p1 * x * y - p2 * (r2 + 2 * x * x)) / radial,
                 (v - p1 * (r2 + 2 * y * y) - 2 * p2 * x * y) / radial)
-        if np.abs(x - before).max() < 1e-12:
+        if max(np.abs(x - last_x).max(initial=0.0), np.abs(y - last_y).max(initial=0.0)) < 1e-9:
             break
     return x, y
 
@@ -77,7 +77,7 @@ def _equidistant_ray(u: np.ndarray, v: np.ndarray, k: np.ndarray) -> np.ndarray:
     """Kannala-Brandt: the radius on the image is theta (1 + k1 theta^2 + ... + k4 theta^8)."""
     radius = np.hypot(u, v)
     theta = radius
-    for _ in range(20):
+    for _ in range(10):
         t2 = theta * theta
         value = theta * (1 + t2 * (k[0] + t2 * (k[1] + t2 * (k[2] + t2 * k[3]))))
         slope = 1 + t2 * (3 * k[0] + t2 * (5 * k[1] + t2 * (7 * k[2] + t2 * 9 * k[3])))

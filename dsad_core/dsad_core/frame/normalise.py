@@ -18,7 +18,7 @@ from dsad_core.errors import UsageError
 #: Percentiles of the frame that bound its clutter.
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 #: Room below and above them, as a share of the distance between them.
-FOOTROOM, HEADROOM = 0.1, 0.4
+FOOTROOM, HEADROOM = 0.3, 0.7
 #: The least width of the range in standard deviations of the pixel noise.
 NOISE_SPAN = 32.0
 #: The estimate looks at about so many pixels, on a regular grid.
@@ -58,7 +58,8 @@ def check_value_range(value_range: tuple[float, float]) -> tuple[float, float]:
     """Return it as two floats; UsageError unless both are finite and low is below high."""
     low, high = (float(value) for value in value_range)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise UsageError(f"value_range ({low}, {high}) must be two finite numbers, the first below the second")
+        raise UsageError(f"value_range ({low}, {high}) must be two finite numbers, "
+                         "the first below the second")
     return low, high
 
 

@@ -1,9 +1,6 @@
 """What is known of one frame, and of a whole run, once it has been joined and scored."""
 
-import os
-import platform
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -65,7 +62,10 @@ class FramePicture:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a printed figure must carry for it to mean something. Empty strings are not known."""
+    """What a printed figure must carry for it to mean something. Empty values are not known.
+
+    ``started`` is an ISO 8601 time; ``machine`` comes from `dsad_core.machine.machine_facts`.
+    """
 
     engine: str = ""
     engine_sha256: str = ""
@@ -77,7 +77,7 @@ class RunFacts:
     split: str = ""
     split_hash: str = ""
     started: str = ""
-    machine: str = ""
+    machine: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,3 @@ class RunRecord:
             "notes": self.notes,
             "frames": [frame.to_dict() for frame in self.frames],
         }
-
-
-def describe_machine() -> str:
-    """Processor, cores this process may use, and operating system, in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].strip() if names else model
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}"

@@ -107,12 +107,12 @@ class Coast:
         horizon = round(rng.uniform(0.48, 0.62) * height)
         self._horizon = horizon
         self._sky = Cloud(height, width, rng)
-        self._land = Terrain(height, width, rng)
+        self._land = Terrain(2 * horizon, width, rng)
         self._sea = Sea(height - horizon, width, rng, horizon=0.0)
         massif = spectral(TILE, rng, 3.0, longest=700, shortest=200)[0]
         rocks = spectral(TILE, rng, 1.9, longest=150, shortest=3.0)[0]
         massif = np.maximum((massif - massif.mean()) / massif.std() + 0.6, 0.0)
-        self._crest = np.maximum(massif * (0.11 + 0.03 * rocks), 0.0) * height
+        self._crest = np.maximum(np.minimum(massif, 2.0) * (0.09 + 0.025 * rocks), 0.0) * height
         self._columns = np.arange(width, dtype=np.float64)
         self._rows = np.arange(horizon, dtype=np.float32)[:, None]
         self._pan = rng.uniform(0.1, 0.3)
@@ -124,8 +124,9 @@ class Coast:
         top = (horizon - crest).astype(np.float32)
         # Partly covered pixels on the crest line mix land and sky: no staircase.
         land = np.clip(self._rows - top[None, :] + 0.5, 0.0, 1.0)
-        # Haze takes contrast from far land; the slope foreshortens it.
-        ground = 0.2 + 0.7 * self._slope(frame)
+        # Haze takes contrast from far land; the slope, seen from the side, foreshortens it.
+        slope = cv2.resize(self._land.at(frame), (scene.shape[1], horizon), interpolation=cv2.INTER_AREA)
+        ground = 0.2 + 0.7 * slope
         scene[:horizon] += land * (ground - scene[:horizon])
         scene[horizon:] = self._sea.at(frame)
         return scene

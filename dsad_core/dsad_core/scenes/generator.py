@@ -48,7 +48,7 @@ class SceneGenerator:
 
     def __init__(self, height: int = 256, width: int = 256, frames: int = 300, seed: int = 0,
                  dtype: str = "uint8", targets: tuple[int, int] = (1, 3), terrain: str = "mixed",
-                 snr: tuple[float, float] = (6.0, 20.0), fps: float = 25.0):
+                 snr: tuple[float, float] = (8.0, 25.0), fps: float = 25.0):
         _check(height, width, frames, seed, dtype, targets, terrain, snr, fps)
         self.height, self.width = height, width
         self.fps: float | None = fps

@@ -17,11 +17,11 @@ def reliable(depth: int) -> QoSProfile:
     )
 
 
-def newest() -> QoSProfile:
-    """Best effort, keep-last 1: a subscriber to frames."""
+def newest(reliability: str = "best_effort") -> QoSProfile:
+    """Keep-last 1, ``best_effort`` or ``reliable``: a subscriber to frames."""
     return QoSProfile(
         depth=1,
         history=QoSHistoryPolicy.KEEP_LAST,
-        reliability=QoSReliabilityPolicy.BEST_EFFORT,
+        reliability=QoSReliabilityPolicy[reliability.upper()],
         durability=QoSDurabilityPolicy.VOLATILE,
     )

@@ -1,0 +1,94 @@
+"""``dsad doctor``: what this machine can run, and what is missing for the rest."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from dsad_core.engines.locate import default_engine, engine_roots, list_engines
+from dsad_core.engines.manifest import load_manifest
+from dsad_core.engines.target_file import TARGETS
+from dsad_core.errors import EngineError
+from dsad_core.hardware import check_target
+from dsad_core.machine import machine_facts
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Say what this machine can run and what is missing for each target."""
+    report = {"machine": machine_facts(), "targets": _targets(), "engines": _engines()}
+    if as_json:
+        print(json.dumps(report, indent=2))
+        return
+    console = Console()
+    console.print(_machine_table(report["machine"]))
+    console.print(_target_table(report["targets"]))
+    console.print(_engine_table(report["engines"]))
+    if not report["engines"]:
+        roots = ", ".join(map(str, engine_roots())) or "no engine folder; set DSAD_ENGINES to one"
+        console.print(f"No engine found in {roots}.")
+
+
+def _targets() -> list[dict]:
+    return [{"target": target, "runs": all(finding.ok for finding in findings),
+             "findings": [vars(finding) for finding in findings]}
+            for target in TARGETS for findings in [check_target(target)]]
+
+
+def _engines() -> list[dict]:
+    try:
+        default = default_engine()
+    except EngineError:
+        default = None
+    return [_engine(folder, folder == default) for folder in list_engines()]
+
+
+def _engine(folder: Path, is_default: bool) -> dict:
+    entry = {"name": folder.name, "folder": str(folder), "default": is_default}
+    try:
+        manifest = load_manifest(folder)
+    except EngineError as error:
+        return entry | {"ok": False, "detail": str(error)}
+    width = f" num{manifest.width}" if manifest.width else ""
+    detail = f"{manifest.network}{width}, {manifest.parameters:,} parameters, {manifest.cost_gmac:.2f} GMAC"
+    return entry | {"ok": True, "detail": detail}
+
+
+def _machine_table(machine: dict) -> Table:
+    table = Table("", Column("this machine", overflow="fold"), title="Machine", title_justify="left")
+    for key, value in machine.items():
+        text = ", ".join(value) if isinstance(value, list) else str(value)
+        table.add_row(key.replace("_", " "), escape(text) or "none")
+    return table
+
+
+def _target_table(targets: list[dict]) -> Table:
+    table = Table("target", "runs here", "needs", Column("found, or how to get it", overflow="fold"),
+                  title="Targets", title_justify="left")
+    for entry in targets:
+        for row, finding in enumerate(entry["findings"]):
+            verdict = "[green]yes[/]" if entry["runs"] else "[red]no[/]"
+            mark = "[green]✓[/]" if finding["ok"] else "[red]✗[/]"
+            table.add_row(entry["target"] if row == 0 else "", verdict if row == 0 else "",
+                          f"{mark} {finding['what']}", escape(finding["hint"]),
+                          end_section=row == len(entry["findings"]) - 1)
+    return table
+
+
+def _engine_table(engines: list[dict]) -> Table:
+    table = Table("engine", "manifest", Column("what it is, or what is wrong", overflow="fold"),
+                  Column("folder", overflow="fold"), title="Engines", title_justify="left")
+    for entry in engines:
+        name = f"{entry['name']} (default)" if entry["default"] else entry["name"]
+        verdict = "[green]agrees[/]" if entry["ok"] else "[red]refused[/]"
+        table.add_row(name, verdict, escape(entry["detail"]), escape(entry["folder"]))
+    return table

@@ -1,0 +1,138 @@
+"""From a grey frame to mask and targets: the one way, for node, evaluation and benchmark."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dsad_core.engines.protocol import Engine
+from dsad_core.errors import UsageError
+from dsad_core.frame.geometry import padded_size
+from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
+from dsad_core.targets import Target, extract_targets
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The answer to one frame.
+
+    Attributes:
+        mask: (H, W) uint8, 0 or 255, of the frame's own size.
+        targets: components of the mask, highest score first.
+        start_ns, preprocess_end_ns, inference_end_ns, postprocess_end_ns: ``time.monotonic_ns``.
+    """
+
+    mask: np.ndarray
+    targets: list[Target]
+    start_ns: int
+    preprocess_end_ns: int
+    inference_end_ns: int
+    postprocess_end_ns: int
+
+
+class Detector:
+    """Runs an engine on frames of any size.
+
+    A frame is never resized, small targets would vanish: it is padded by reflection at the right and
+    the bottom to the engine's multiple, and the logits are cropped back. Buffers are kept from frame
+    to frame, so one detector serves one thread.
+
+    Args:
+        engine: a loaded engine; the detector does not close it.
+        threshold: probability above which a pixel is target; None for the manifest's.
+        value_range: pixel values (low, high) that become 0 and 1 in 16-bit and float frames; None
+            to estimate them for each frame (``frame.normalise``). 8-bit frames are divided by 255.
+        min_area: components of fewer pixels are removed from mask and targets.
+
+    Raises:
+        UsageError: an argument outside its range.
+    """
+
+    def __init__(self, engine: Engine, threshold: float | None = None,
+                 value_range: tuple[float, float] | None = None, min_area: int = 1):
+        if min_area < 1:
+            raise UsageError(f"min_area {min_area} must be at least 1 pixel")
+        self.engine = engine
+        self.threshold = engine.manifest.threshold if threshold is None else threshold
+        self.value_range = None if value_range is None else check_value_range(value_range)
+        self.min_area = min_area
+        self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
+        self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
+        self._frame_size = (0, 0)
+
+    @property
+    def threshold(self) -> float:
+        """Probability in (0, 1); may be set between two frames, from any thread."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        if not 0.0 < value < 1.0:
+            raise UsageError(f"threshold {value} must lie between 0 and 1, both excluded")
+        self._threshold = float(value)
+
+    def detect(self, frame: np.ndarray) -> Detection:
+        """Detect targets in one frame.
+
+        Args:
+            frame: (H, W) uint8, uint16 or float32 without NaN, as ``frame.codec`` decodes it.
+
+        Raises:
+            UsageError: an array of another shape or type.
+            EngineError: the engine failed.
+        """
+        start = time.monotonic_ns()
+        tensor = self._prepare(frame)
+        prepared = time.monotonic_ns()
+        logits = self.engine.infer(tensor)
+        inferred = time.monotonic_ns()
+        height, width = frame.shape
+        mask, targets = self._components(logits[:height, :width])
+        return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns())
+
+    def warm_up(self, height: int, width: int, runs: int = 3) -> None:
+        """Run on a blank frame of this size, so that the first real one meets ready buffers."""
+        blank = np.zeros((height, width), np.uint8)
+        for _ in range(runs):
+            self.detect(blank)
+
+    def _prepare(self, frame: np.ndarray) -> np.ndarray:
+        if frame.ndim != 2 or frame.dtype not in (np.uint8, np.uint16, np.float32) or not frame.size:
+            raise UsageError(f"a frame of shape {frame.shape} and type {frame.dtype} is not a grey image "
+                             "of uint8, uint16 or float32")
+        height, width = frame.shape
+        if frame.shape != self._frame_size:
+            self._allocate(height, width)
+        manifest = self.engine.manifest
+        span = unit_range(frame, self.value_range)
+        for plane, mean, std in zip(self._tensor[0], manifest.normalisation.mean, manifest.normalisation.std):
+            scale_into(frame, span, mean, std, plane[:height, :width])
+        rows, columns = self._reflection
+        if columns.size:
+            self._tensor[..., :height, width:] = self._tensor[..., :height, columns]
+        if rows.size:
+            self._tensor[..., height:, :] = self._tensor[..., rows, :]
+        return self._tensor
+
+    def _allocate(self, height: int, width: int) -> None:
+        padded = padded_size(height, width, self.engine.manifest.size_multiple)
+        self._tensor = np.empty((1, self.engine.manifest.input_channels, *padded), np.float32)
+        # np.pad reflects as often as it takes where the frame is smaller than the padding.
+        self._reflection = tuple(np.pad(np.arange(size), (0, full - size), mode="reflect")[size:]
+                                 for size, full in zip((height, width), padded))
+        self._frame_size = (height, width)
+
+    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target]]:
+        # probability > t is logit > log(t / (1 - t)): no sigmoid over the whole frame
+        above = logits > math.log(self._threshold / (1.0 - self._threshold))
+        mask = above.view(np.uint8) * np.uint8(255)
+        targets = extract_targets(logits, mask)
+        if self.min_area > 1 and any(target.area < self.min_area for target in targets):
+            count, labels = cv2.connectedComponents(mask, connectivity=8)
+            large = np.bincount(labels.ravel(), minlength=count) >= self.min_area
+            large[0] = False
+            mask = np.where(large[labels], np.uint8(255), np.uint8(0))
+            targets = [target for target in targets if target.area >= self.min_area]
+        return mask, targets

@@ -1,0 +1,82 @@
+"""Where engines and target files are found."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsad_core.engines.manifest import MANIFEST_FILE
+from dsad_core.errors import EngineError
+
+DEFAULT_FILE = "DEFAULT"
+
+
+def engine_roots() -> list[Path]:
+    """The folders that exist of: ``$DSAD_ENGINES``, those installed by ROS packages, the checkout's."""
+    installed = (prefix / "share/dsad_bringup/edge_engines" for prefix in _folders_of("AMENT_PREFIX_PATH"))
+    checkout = Path(__file__).resolve().parents[3] / "edge_engines"
+    candidates = [*_folders_of("DSAD_ENGINES"), *installed, checkout]
+    return list(dict.fromkeys(path.resolve() for path in candidates if path.is_dir()))
+
+
+def list_engines() -> list[Path]:
+    """Every engine folder found; of two with one name the first wins."""
+    found: dict[str, Path] = {}
+    for root in engine_roots():
+        for manifest in sorted(root.glob(f"*/{MANIFEST_FILE}")):
+            found.setdefault(manifest.parent.name, manifest.parent)
+    return list(found.values())
+
+
+def find_engine(name_or_path: str | Path) -> Path:
+    """The folder of an engine.
+
+    Args:
+        name_or_path: a path to an engine folder, the name of one in ``engine_roots()``, or
+            ``default`` (or nothing) for ``default_engine()``.
+
+    Raises:
+        EngineError: there is none; the message lists what there is.
+    """
+    text = str(name_or_path)
+    if text in ("", "default"):
+        return default_engine()
+    path = Path(text).expanduser()
+    if (path / MANIFEST_FILE).is_file():
+        return path
+    engines = {engine.name: engine for engine in list_engines()}
+    if text in engines:
+        return engines[text]
+    if path.is_dir():
+        raise EngineError(f"{path}: not an engine folder, it has no {MANIFEST_FILE}")
+    known = ", ".join(engines) or "none"
+    raise EngineError(f"no engine {text!r}: neither a folder nor one of the installed engines ({known})")
+
+
+def default_engine() -> Path:
+    """The engine that the first ``DEFAULT`` file among the roots names, in one line."""
+    for root in engine_roots():
+        path = root / DEFAULT_FILE
+        if path.is_file():
+            name = path.read_text(encoding="utf-8").strip()
+            if name in ("", "default"):
+                raise EngineError(f"{path}: names no engine")
+            return find_engine(name)
+    raise EngineError(f"no default engine: no {DEFAULT_FILE} file in {_roots_text()}; name an engine")
+
+
+def target_file(target: str) -> Path:
+    """Path of ``targets/<target>.yaml`` in the first root that has it."""
+    for root in engine_roots():
+        path = root / "targets" / f"{target}.yaml"
+        if path.is_file():
+            return path
+    raise EngineError(f"no targets/{target}.yaml in {_roots_text()}; "
+                      "set DSAD_ENGINES to the edge_engines folder")
+
+
+def _folders_of(variable: str) -> Iterator[Path]:
+    return (Path(entry) for entry in os.environ.get(variable, "").split(os.pathsep) if entry)
+
+
+def _roots_text() -> str:
+    return ", ".join(str(root) for root in engine_roots()) or "any engine folder (none exists)"

@@ -1,0 +1,38 @@
+"""What every engine offers, whatever runtime is under it."""
+
+from typing import Protocol
+
+import numpy as np
+
+from dsad_core.engines.manifest import Manifest
+
+
+class Engine(Protocol):
+    """A network ready to run.
+
+    Attributes:
+        manifest: what the network is.
+        target: cpu, cuda, agx or ascend.
+        description: what really runs it, e.g. "onnxruntime 1.20.0 CPUExecutionProvider, 2 threads".
+    """
+
+    manifest: Manifest
+    target: str
+    description: str
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:
+        """Logits of one normalised frame.
+
+        Args:
+            tensor: (1, C, H, W) float32, C-contiguous, H and W multiples of
+                ``manifest.size_multiple``.
+
+        Returns:
+            (H, W) float32, valid until the next call.
+
+        Raises:
+            EngineError: a tensor that does not fit, or a failure of the runtime.
+        """
+
+    def close(self) -> None:
+        """Free the network. ``infer`` must not be called afterwards."""

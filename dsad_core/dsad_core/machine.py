@@ -1,0 +1,74 @@
+"""Facts about the machine, for defaults and for every figure that is printed."""
+
+import math
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import psutil
+
+
+def usable_cores() -> int:
+    """Physical cores this process may use: its affinity and a container's quota counted in."""
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    cores = min(cores, len(os.sched_getaffinity(0)))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+
+
+def cpu_model() -> str:
+    """The CPU's own name, or the architecture where the kernel does not say."""
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.lower().startswith(("model name", "hardware")):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def cpu_flags() -> list[str]:
+    """The vector extensions that matter here, of those the CPU has."""
+    known = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
+             "asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve")
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.startswith(("flags", "Features")):
+            flags = set(line.partition(":")[2].split())
+            return [flag for flag in known if flag in flags]
+    return []
+
+
+def accelerator_name() -> str:
+    """The board or GPU as the driver names it; '' where there is none."""
+    board = _read("/proc/device-tree/model").strip("\0\n ")
+    gpus = [line.partition(":")[2].strip()
+            for info in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+            for line in _read(info).splitlines() if line.startswith("Model")]
+    return ", ".join(filter(None, [board, *gpus]))
+
+
+def machine_facts() -> dict[str, str | int | float | list[str]]:
+    """What a benchmark must say of where it ran; plain types, ready for JSON."""
+    return {
+        "cpu": cpu_model(),
+        "cores": usable_cores(),
+        "cpu_flags": cpu_flags(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_average": round(os.getloadavg()[0], 2),
+        "accelerator": accelerator_name(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime_providers": onnxruntime.get_available_providers(),
+        "ros_distro": os.environ.get("ROS_DISTRO", ""),
+    }
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,38 @@
+"""Shared fixtures: a real engine that is there at once, and a frame with known targets."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from dsad_core.engines.load import load_engine
+from dsad_core.engines.locate import find_engine
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The classical baseline as shipped, on one thread."""
+    loaded = load_engine("local-contrast", "cpu", threads=1)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture
+def engine_dir(tmp_path):
+    """A private copy of the baseline's folder, to be damaged at will."""
+    return shutil.copytree(find_engine("local-contrast"), tmp_path / "local-contrast")
+
+
+@pytest.fixture
+def spots():
+    """A function (height, width, centres, sigma) -> unit image: Gaussian spots on a noisy ramp."""
+
+    def draw(height, width, centres, sigma=1.2, amplitude=0.35, seed=0):
+        rows, columns = np.mgrid[:height, :width]
+        noise = np.random.default_rng(seed).normal(0.0, 0.008, (height, width))
+        image = 0.3 + 0.15 * columns / width + noise
+        for x, y in centres:
+            image += amplitude * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+        return np.clip(image, 0.0, 1.0)
+
+    return draw

@@ -1,0 +1,146 @@
+import hashlib
+
+import numpy as np
+import pytest
+import yaml
+
+from dsad_core.engines.cache import cache_folder
+from dsad_core.engines.load import load_engine
+from dsad_core.engines.manifest import MODEL_FILE, load_manifest, read_manifest, save_manifest
+from dsad_core.engines.onnx_runtime import OnnxRuntimeEngine
+from dsad_core.engines.target_file import TARGETS, load_target
+from dsad_core.errors import EngineError, TargetError, UsageError
+
+
+def replace_model(folder, content: bytes):
+    (folder / MODEL_FILE).write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    save_manifest(folder, read_manifest(folder).model_copy(update={"sha256": digest}))
+
+
+def identity(input_name="image", output_name="logits", shape=(1, 1, "h", "w"), dtype=None) -> bytes:
+    onnx = pytest.importorskip("onnx")
+    kind = dtype or onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", [input_name], [output_name])], "identity",
+        [onnx.helper.make_tensor_value_info(input_name, kind, shape)],
+        [onnx.helper.make_tensor_value_info(output_name, kind, shape)])
+    return onnx.helper.make_model(graph, ir_version=8,
+                                  opset_imports=[onnx.helper.make_opsetid("", 17)]).SerializeToString()
+
+
+def tensor(height=32, width=48, channels=1):
+    return np.random.default_rng(0).random((1, channels, height, width), np.float32)
+
+
+def test_an_identity_network_answers_its_input(engine_dir):
+    replace_model(engine_dir, identity())
+    engine = load_engine(engine_dir, threads=1)
+    for size in ((32, 48), (16, 16), (32, 48)):
+        frame = tensor(*size)
+        np.testing.assert_array_equal(engine.infer(frame), frame[0, 0])
+    assert engine.manifest == load_manifest(engine_dir)
+    assert engine.target == "cpu" and "CPUExecutionProvider, 1 thread" in engine.description
+
+
+def test_threads_change_the_time_but_not_the_answer(engine_dir):
+    one, two = (load_engine(engine_dir, threads=count) for count in (1, 2))
+    frame = tensor(64, 64)
+    np.testing.assert_allclose(one.infer(frame), two.infer(frame), atol=1e-5)
+    assert two.description.endswith("2 threads")
+
+
+@pytest.mark.parametrize("bad, words", [
+    (tensor(33, 48), "multiples of 8, not 48x33"),
+    (tensor(0, 48), "multiples"),
+    (tensor(channels=3), r"\(1, 1, H, W\)"),
+    (tensor().astype(np.float64), "float64"),
+    (tensor()[0], "float32"),
+    (tensor().transpose(0, 1, 3, 2), "C-contiguous"),
+])
+def test_tensors_that_do_not_fit_are_refused(engine, bad, words):
+    with pytest.raises(EngineError, match=words):
+        engine.infer(bad)
+
+
+@pytest.mark.parametrize("content, words", [
+    (lambda: b"this is no network", "cannot load it"),
+    (lambda: identity(input_name="x"), "'x'"),
+    (lambda: identity(output_name="y"), "'y'"),
+    (lambda: identity(shape=(1, 3, "h", "w")), "manifest needs"),
+    (lambda: identity(shape=(1, "h", "w")), "manifest needs"),
+    (lambda: identity(dtype=10), "float16"),
+])
+def test_files_that_are_no_engine_are_refused_in_one_line(engine_dir, content, words):
+    replace_model(engine_dir, content())
+    with pytest.raises(EngineError, match=words) as caught:
+        load_engine(engine_dir)
+    assert "\n" not in str(caught.value) and MODEL_FILE in str(caught.value)
+
+
+def test_a_network_of_fixed_size_fails_on_another_with_one_line(engine_dir):
+    replace_model(engine_dir, identity(shape=(1, 1, 64, 64)))
+    engine = load_engine(engine_dir)
+    assert engine.infer(tensor(64, 64)).shape == (64, 64)
+    with pytest.raises(EngineError, match="failed on 48x32") as caught:
+        engine.infer(tensor())
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_tampered_engines_are_refused(engine_dir):
+    with pytest.raises(EngineError, match="no engine 'nope'"):
+        load_engine("nope")
+    with (engine_dir / MODEL_FILE).open("ab") as model:
+        model.write(b"\0")
+    with pytest.raises(EngineError, match="SHA-256"):
+        load_engine(engine_dir)
+
+
+def test_unknown_targets_and_thread_counts_are_refused(engine_dir):
+    with pytest.raises(TargetError, match="'tpu' is not one of cpu, cuda, agx, ascend"):
+        load_engine(engine_dir, "tpu")
+    with pytest.raises(UsageError, match="threads 0"):
+        load_engine(engine_dir, threads=0)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_has_a_file_that_parses(target):
+    assert load_target(target).target == target
+
+
+@pytest.mark.parametrize("content, words", [("target: cpu\n", "provider"), ("a: [", "cannot be read"),
+                                            ("", "cpu.yaml")])
+def test_a_broken_target_file_is_named(tmp_path, monkeypatch, content, words):
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets/cpu.yaml").write_text(content)
+    monkeypatch.setenv("DSAD_ENGINES", str(tmp_path))
+    with pytest.raises(EngineError, match=words) as caught:
+        load_target("cpu")
+    assert "cpu.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_threads_of_the_target_file_are_used(tmp_path, monkeypatch, engine_dir):
+    content = yaml.safe_load(load_target("cpu").model_dump_json())
+    content["session"]["intra_op_threads"] = 3
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets/cpu.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("DSAD_ENGINES", str(tmp_path))
+    assert load_engine(engine_dir).description.endswith("3 threads")
+
+
+def test_a_provider_that_is_not_there_is_never_replaced_in_silence(engine_dir):
+    options = load_target("cpu").model_copy(update={"provider": "TensorrtExecutionProvider"})
+    with pytest.raises(TargetError, match="needs TensorrtExecutionProvider"):
+        OnnxRuntimeEngine(engine_dir, options)
+
+
+def test_the_cache_differs_with_model_options_and_device(tmp_path, monkeypatch):
+    monkeypatch.setenv("DSAD_CACHE", str(tmp_path))
+    agx = load_target("agx")
+    folders = {cache_folder("a" * 64, agx), cache_folder("b" * 64, agx),
+               cache_folder("a" * 64, agx.model_copy(update={"provider_options": {}}))}
+    monkeypatch.setattr("dsad_core.engines.cache.accelerator_name", lambda: "another board")
+    folders.add(cache_folder("a" * 64, agx))
+    assert len(folders) == 4 and all(folder.is_dir() and folder.parent == tmp_path for folder in folders)
+
+

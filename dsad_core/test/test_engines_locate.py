@@ -1,0 +1,59 @@
+import shutil
+
+import pytest
+
+from dsad_core.engines.locate import default_engine, engine_roots, find_engine, list_engines, target_file
+from dsad_core.errors import EngineError
+
+
+@pytest.fixture
+def root(engine_dir, monkeypatch):
+    """A folder of engines with one in it, first in the search order."""
+    monkeypatch.setenv("DSAD_ENGINES", str(engine_dir.parent))
+    return engine_dir.parent
+
+
+def test_a_path_is_taken_as_it_is(engine_dir):
+    assert find_engine(engine_dir) == engine_dir
+    assert find_engine(str(engine_dir)) == engine_dir
+
+
+def test_the_environment_goes_before_what_is_installed(root, monkeypatch, tmp_path):
+    installed = tmp_path / "prefix/share/dsad_bringup/edge_engines"
+    shutil.copytree(root / "local-contrast", installed / "local-contrast")
+    shutil.copytree(root / "local-contrast", installed / "other")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "prefix"))
+    assert engine_roots()[:2] == [root, installed]
+    assert find_engine("local-contrast") == root / "local-contrast"
+    assert find_engine("other") == installed / "other"
+    assert [engine.name for engine in list_engines()].count("local-contrast") == 1
+
+
+def test_the_default_is_what_the_file_names(root):
+    (root / "DEFAULT").write_text("local-contrast\n")
+    assert default_engine() == find_engine("default") == find_engine("") == root / "local-contrast"
+
+
+@pytest.mark.parametrize("content", ["", "default\n", "gone\n"])
+def test_a_default_that_names_no_engine_is_an_error(root, content):
+    (root / "DEFAULT").write_text(content)
+    with pytest.raises(EngineError):
+        default_engine()
+
+
+def test_an_unknown_engine_lists_those_there_are(root):
+    with pytest.raises(EngineError, match="'nope'.*local-contrast"):
+        find_engine("nope")
+
+
+def test_a_folder_that_is_no_engine_says_what_it_lacks(tmp_path):
+    with pytest.raises(EngineError, match="manifest.yaml"):
+        find_engine(tmp_path)
+
+
+def test_targets_of_the_environment_go_first(root):
+    (root / "targets").mkdir()
+    (root / "targets/cpu.yaml").write_text("")
+    assert target_file("cpu") == root / "targets/cpu.yaml"
+    with pytest.raises(EngineError, match="targets/tpu.yaml"):
+        target_file("tpu")

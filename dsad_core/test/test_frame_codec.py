@@ -1,0 +1,145 @@
+import array
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from dsad_core.errors import FrameError
+from dsad_core.frame.codec import ENCODINGS, MAX_SIDE, decode, decode_message, fill_message
+
+GREY = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
+COLOUR = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4}
+
+
+def stored(frame: np.ndarray, padding: int, big: bool) -> tuple[int, bytes]:
+    """Step and bytes of a frame as a driver would lay it out, written without the codec."""
+    ordered = frame.astype(frame.dtype.newbyteorder(">" if big else "<"))
+    rows = [row.tobytes() + b"\xa5" * padding for row in ordered]
+    return len(rows[0]), b"".join(rows)
+
+
+@st.composite
+def grey_frames(draw):
+    encoding = draw(st.sampled_from(sorted(GREY)))
+    shape = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    finite = {"allow_nan": False, "allow_infinity": False} if encoding == "32FC1" else {}
+    dtype = np.dtype(GREY[encoding])
+    return encoding, draw(hnp.arrays(dtype, shape, elements=hnp.from_dtype(dtype, **finite)))
+
+
+@given(grey_frames(), st.integers(0, 7), st.booleans())
+def test_grey_frames_decode_exactly_with_any_padding_and_byte_order(case, padding, big):
+    encoding, frame = case
+    step, data = stored(frame, padding, big)
+    decoded = decode(encoding, *frame.shape, step, data, int(big))
+    assert decoded.dtype == frame.dtype and decoded.dtype.isnative
+    np.testing.assert_array_equal(decoded, frame)
+
+
+@given(grey_frames())
+def test_fill_and_decode_are_inverse(case):
+    encoding, frame = case
+    message = SimpleNamespace(header="kept")
+    fill_message(message, frame, encoding)
+    assert message.header == "kept"
+    assert isinstance(message.data, array.array) and message.data.typecode == "B"
+    assert message.is_bigendian == (sys.byteorder == "big")
+    np.testing.assert_array_equal(decode_message(message), frame)
+
+
+@pytest.mark.parametrize("encoding", COLOUR)
+def test_colour_becomes_bt601_luma(encoding):
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (6, 5, COLOUR[encoding]), np.uint8)
+    step, data = stored(pixels.reshape(6, -1), 3, False)
+    red, blue = (0, 2) if encoding.startswith("rgb") else (2, 0)
+    luma = 0.299 * pixels[..., red] + 0.587 * pixels[..., 1] + 0.114 * pixels[..., blue]
+    assert np.abs(decode(encoding, 6, 5, step, data) - luma).max() <= 1.0
+
+
+@pytest.mark.parametrize("encoding", COLOUR)
+def test_grey_stored_as_colour_comes_back_exactly(encoding):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    pixels = np.repeat(grey[..., None], COLOUR[encoding], axis=2)
+    message = SimpleNamespace()
+    fill_message(message, pixels, encoding)
+    np.testing.assert_array_equal(decode_message(message), grey)
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, lambda data: array.array("B", data),
+                                    lambda data: np.frombuffer(data, np.uint8), memoryview])
+def test_native_frames_are_views_on_any_buffer(buffer):
+    frame = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    data = buffer(frame.tobytes())
+    decoded = decode("mono16", 3, 4, 8, data, int(sys.byteorder == "big"))
+    assert np.shares_memory(decoded, np.frombuffer(data, np.uint8))
+
+
+@pytest.mark.parametrize("reason, fields", [
+    ("encoding", ("bayer_rggb8", 4, 4, 4, bytes(16))),
+    ("size", ("mono8", 0, 4, 4, b"")),
+    ("size", ("mono8", 4, 0, 0, b"")),
+    ("size", ("mono8", MAX_SIDE + 1, 1, 1, bytes(MAX_SIDE + 1))),
+    ("size", ("32FC1", 2**32 - 1, 2**32 - 1, 2**32 - 1, bytes(16))),
+    ("step", ("mono16", 4, 4, 7, bytes(32))),
+    ("step", ("rgb8", 4, 4, 4, bytes(64))),
+    ("step", ("mono8", 4, 4, 4, bytes(20))),
+    ("truncated", ("mono8", 4, 4, 4, bytes(15))),
+    ("truncated", ("mono8", 4, 4, 2**31, bytes(16))),
+    ("truncated", ("mono16", MAX_SIDE, MAX_SIDE, MAX_SIDE * 2, bytes(8))),
+])
+def test_frames_that_lie_are_refused_with_their_reason(reason, fields):
+    with pytest.raises(FrameError) as caught:
+        decode(*fields)
+    assert caught.value.reason == reason
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("big", [0, 1])
+def test_floats_that_are_no_numbers_are_refused_and_counted(value, big):
+    frame = np.zeros((4, 4), np.float32)
+    frame[1, 2] = frame[3, 3] = value
+    step, data = stored(frame, 0, bool(big))
+    with pytest.raises(FrameError, match="2 NaN or infinite") as caught:
+        decode("32FC1", 4, 4, step, data, big)
+    assert caught.value.reason == "nan"
+
+
+def test_a_buffer_rounded_up_by_less_than_a_row_is_accepted():
+    np.testing.assert_array_equal(decode("mono8", 2, 4, 4, bytes(range(11))),
+                                  np.arange(8, dtype=np.uint8).reshape(2, 4))
+
+
+@pytest.mark.parametrize("frame, encoding", [
+    (np.zeros((4, 4), np.uint16), "mono8"),
+    (np.zeros((4, 4), np.float64), "32FC1"),
+    (np.zeros((4, 4), np.uint8), "bgr8"),
+    (np.zeros((4, 4, 4), np.uint8), "bgr8"),
+    (np.zeros((4, 4), np.uint8), "yuv422"),
+])
+def test_filling_refuses_what_the_encoding_does_not_say(frame, encoding):
+    with pytest.raises(FrameError) as caught:
+        fill_message(SimpleNamespace(), frame, encoding)
+    assert caught.value.reason == "encoding"
+
+
+def test_every_encoding_is_covered_here():
+    assert set(ENCODINGS) == set(GREY) | set(COLOUR)
+
+
+def test_a_large_frame_decodes_without_a_copy_worth_of_time():
+    data = bytes(640 * 512 * 2)
+    best = min(_seconds(lambda: decode("mono16", 512, 640, 1280, data)) for _ in range(20))
+    assert best < 1e-4
+
+
+def _seconds(action) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start

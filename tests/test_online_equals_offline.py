@@ -1,0 +1,37 @@
+"""The counts of a live run and of an offline evaluation of the same frames are equal as integers."""
+
+import json
+import subprocess
+
+import pytest
+
+ENGINE = "dnanet-num4-nudt"
+FRAMES = 40
+COUNTS = ("frames", "targets", "hits", "predictions", "false_targets", "false_pixels", "pixels", "intersection", "union")
+
+
+def run(*command, timeout=240):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    assert result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+@pytest.mark.parametrize(
+    ("storage", "dtype", "size", "matching"),
+    [("mcap", "uint8", "256x256", "nearest"), ("sqlite3", "uint16", "200x312", "dnanet")],
+)
+def test_counts_are_equal(tmp_path, storage, dtype, size, matching):
+    bag, out = tmp_path / "bag", tmp_path / "live"
+    run("dsad", "bag", "make", "synthetic", bag, "--frames", str(FRAMES), "--size", size,
+        "--dtype", dtype, "--seed", "11", "--storage", storage)
+    run("dsad", "up", f"engine:={ENGINE}", "source:=bag", f"bag:={bag}", "lock_step:=true",
+        f"matching:={matching}", f"output:={out}")
+    run("dsad", "evaluate", ENGINE, bag, "--matching", matching, "--json", tmp_path / "offline.json")
+
+    online = json.loads((out / "metrics.json").read_text())
+    offline = json.loads((tmp_path / "offline.json").read_text())
+    assert {key: online["result"][key] for key in COUNTS} == {key: offline["result"][key] for key in COUNTS}
+    assert online["result"]["frames"] == FRAMES
+    # A comparison of zeros would prove nothing.
+    assert online["result"]["hits"] > 0 and online["result"]["intersection"] > 0
+    assert online["counters"]["frames_missed"] == 0
