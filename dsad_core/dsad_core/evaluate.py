@@ -2,7 +2,6 @@
 
 import datetime
 import itertools
-import time
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -41,7 +40,7 @@ def evaluate(
 
     Returns:
         The run: metrics, counts and latency of the whole, and a record of each frame (the newest
-        `HISTORY` of them).
+        `HISTORY` of them). Its frame rate is that of the detector alone, reading and scoring left out.
 
     Raises:
         DataError: a frame's truth cannot be scored, with the frame named, or the source has no frame.
@@ -50,7 +49,7 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} takes no frame; give 1 or more")
     run = _Run(matching, PictureSampler(pictures))
-    started, start = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
+    started = datetime.datetime.now(datetime.timezone.utc)
     samples = itertools.islice(source, limit)
     total = min(len(source), limit or len(source))
     for sample in _with_progress(samples, total, source.name) if progress else samples:
@@ -64,7 +63,7 @@ def evaluate(
             raise DataError(f"{source.name}, frame {sample.name}: {error}") from error
     if not run.frames:
         raise DataError(f"{source.name} holds no frame to evaluate")
-    return run.record(detector, source, started, time.monotonic() - start)
+    return run.record(detector, source, started)
 
 
 class _Run:
@@ -77,6 +76,7 @@ class _Run:
         self.frames: list[FrameRecord] = []
         self.count = 0
         self.unlabelled = 0
+        self.busy_ns = 0
         self.sampler = sampler
 
     def add(self, sample: Sample, detection: Detection) -> None:
@@ -98,6 +98,7 @@ class _Run:
         for stage, duration in stages.items():
             self.latency[stage].add(duration)
         self.latency[TOTAL].add(marks[-1] - marks[0])
+        self.busy_ns += marks[-1] - marks[0]
         self.frames.append(FrameRecord(sample.name, self.count, True, counts, stages))
         del self.frames[:-HISTORY]
         self.count += 1
@@ -107,7 +108,7 @@ class _Run:
             lambda: FramePicture(sample.name, sample.image, detection.mask, sample.mask, sample.boxes),
         )
 
-    def record(self, detector: Detector, source: SampleSource, started, seconds: float) -> RunRecord:
+    def record(self, detector: Detector, source: SampleSource, started) -> RunRecord:
         engine = detector.engine
         accumulator = self.accumulator or DetectionAccumulator()
         facts = RunFacts(
@@ -128,7 +129,7 @@ class _Run:
             facts=facts,
             result=accumulator.result(),
             counters={"frames": self.count, "frames_unlabelled": self.unlabelled},
-            frame_rate=self.count / seconds,
+            frame_rate=self.count * 1e9 / self.busy_ns,
             latency={stage: stats.result() for stage, stats in self.latency.items()},
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,

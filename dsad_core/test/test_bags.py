@@ -1,5 +1,6 @@
 """Bags: what is written is read back, and each way of being broken has its own line."""
 
+import resource
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from dsad_core.errors import BagError, FrameError
 from dsad_core.scenes.generator import SceneGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 FRAMES = 6
 
@@ -36,6 +38,30 @@ def test_info_and_topics(bag):
         ("/irst/camera_info", FRAMES), ("/irst/ground_truth", FRAMES), ("/irst/image_raw", FRAMES)]
 
 
+def test_qos_is_recorded_in_the_form_that_humble_parses(bag):
+    assert {topic.qos for topic in BagReader(bag).topics()} == {"reliable volatile keep_last 10"}
+    # Humble takes offered_qos_profiles for a string; from metadata version 9 on it is a list.
+    assert "version: 8" in (bag / "metadata.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("storage", "mode"),
+    [(StoragePlugin.MCAP, CompressionMode.MESSAGE), (StoragePlugin.MCAP, CompressionMode.FILE),
+     (StoragePlugin.MCAP, CompressionMode.STORAGE), (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+     (StoragePlugin.SQLITE3, CompressionMode.FILE)],
+)
+def test_compressed_bags_read_like_plain_ones(bag, tmp_path, storage, mode):
+    writer = Writer(tmp_path / "bag", version=9, storage_plugin=storage)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        topics = {topic.name: writer.add_connection(topic.name, topic.type, typestore=typestore())
+                  for topic in BagReader(bag).topics()}
+        for topic, stamp, data in BagReader(bag).messages(raw=True):
+            writer.write(topics[topic], stamp, data)
+    for plain, read in zip(BagSource(bag), BagSource(tmp_path / "bag"), strict=True):
+        assert np.array_equal(plain.image, read.image) and np.array_equal(plain.mask, read.mask)
+
+
 def test_truth_comes_before_its_frame_and_shares_its_stamp(bag):
     names = [topic.rpartition("/")[2] for topic, stamp, _ in BagReader(bag).messages(raw=True)
              if stamp == EPOCH_NS]
@@ -55,7 +81,8 @@ def test_raw_bytes_are_a_little_endian_cdr_message(bag):
 
 
 @settings(max_examples=15, deadline=None)
-@given(data=st.data(), storage=st.sampled_from(["mcap", "sqlite3"]), dtype=st.sampled_from(["u1", "u2", "f4"]))
+@given(data=st.data(), storage=st.sampled_from(["mcap", "sqlite3"]),
+       dtype=st.sampled_from(["u1", "u2", "f4"]))
 def test_round_trip_of_any_frame(tmp_path_factory, data, storage, dtype):
     height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
@@ -110,6 +137,33 @@ def test_interrupt_leaves_nothing_and_an_existing_bag_is_kept(tmp_path, bag):
     assert len(BagSource(bag)) == FRAMES
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, storage):
+    """A limit on file size stands in for the full disk: the kernel refuses the write just the same."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    image = np.random.default_rng(0).integers(0, 65536, (512, 640), np.uint16)
+    try:
+        with pytest.raises(BagError, match="cannot be written") as error:
+            with BagWriter(tmp_path / "bag", storage) as writer:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
+                for _ in range(20):
+                    writer.write(Sample("x", image))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(tmp_path / "bag") in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_messages_lost_to_damage_are_missed(bag, tmp_path):
+    """Readers pass over what they cannot place, so a gap has to be told from the announced count."""
+    shutil.copytree(bag, tmp_path / "gap")
+    announced = (tmp_path / "gap" / "metadata.yaml").read_text()
+    (tmp_path / "gap" / "metadata.yaml").write_text(
+        announced.replace(f"message_count: {FRAMES}", f"message_count: {FRAMES + 1}"))
+    with pytest.raises(BagError, match=f"only {FRAMES} of the {FRAMES + 1} messages"):
+        list(BagSource(tmp_path / "gap"))
+
+
 def test_unknown_storage(tmp_path):
     with pytest.raises(BagError, match="tape"):
         BagWriter(tmp_path / "bag", "tape")
@@ -117,6 +171,11 @@ def test_unknown_storage(tmp_path):
 
 def storage_file(bag):
     return next(path for path in bag.iterdir() if path.name != "metadata.yaml")
+
+
+def cut_in_half(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 def overwrite_middle(path):
@@ -131,10 +190,7 @@ BROKEN = {
     "metadata of something else": (lambda bag: (bag / "metadata.yaml").write_text("a: 1"), "rosbag2"),
     "storage file gone": (lambda bag: storage_file(bag).unlink(), "missing"),
     "storage file empty": (lambda bag: storage_file(bag).write_bytes(b""), "rosbag2"),
-    "storage file cut": (
-        lambda bag: storage_file(bag).write_bytes(storage_file(bag).read_bytes()[: storage_file(bag).stat().st_size // 2]),
-        "rosbag2",
-    ),
+    "storage file cut": (lambda bag: cut_in_half(storage_file(bag)), "rosbag2"),
     "storage file overwritten": (lambda bag: overwrite_middle(storage_file(bag)), ""),
     "unknown storage": (
         lambda bag: (bag / "metadata.yaml").write_text(

@@ -34,7 +34,11 @@ def test_limit_cuts_a_bag_made_of_a_bag(dsad, tmp_path):
     assert len(BagSource(tmp_path / "short")) == 2
 
 
-@pytest.mark.parametrize("words", [("make", "synthetic", "out", "--size", "48by40"), ("info", "absent")])
+@pytest.mark.parametrize(
+    "words",
+    [("make", "synthetic", "out", "--size", "48by40"), ("make", "synthetic", "out", "--fps", 0),
+     ("info", "absent")],
+)
 def test_errors_are_the_suites_own(dsad, words):
     shown = dsad(*words)
     assert isinstance(shown.exception, DsadError)

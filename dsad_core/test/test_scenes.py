@@ -51,6 +51,22 @@ def test_contrast_is_what_snr_says():
     assert np.abs(difference[reach == 0]).max() == 0
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_mask_is_exactly_the_pixels_above_half_of_the_targets_own_light(seed):
+    """The same frame with and without its target: what differs is the target's light, rounded to counts."""
+    arguments = dict(height=96, width=96, frames=1, seed=seed, dtype="uint16", terrain="cloud")
+    lit = SceneGenerator(targets=(1, 1), snr=(800.0, 800.0), **arguments)
+    light = lit[0].image.astype(int) - SceneGenerator(targets=(0, 0), **arguments)[0].image.astype(int)
+    (spot,) = lit.spots(0)
+    assert 10 < spot.x < 86 and 10 < spot.y < 86, "the target is inside, or half of its peak is unknown"
+    half = light.max() / 2
+    expected = light > half
+    expected[round(spot.y), round(spot.x)] = True
+    doubtful = np.abs(light - half) <= 2  # counts are rounded twice
+    assert np.array_equal(expected[~doubtful], (lit[0].mask == 255)[~doubtful])
+    assert light.max() > 1000 and doubtful.sum() <= 2
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     x=st.floats(20, 21), y=st.floats(20, 21), length=st.floats(0.4, 9.0), aspect=st.floats(0.45, 1.0),
@@ -59,15 +75,16 @@ def test_contrast_is_what_snr_says():
 def test_mask_is_small_and_centred(x, y, length, aspect, angle):
     stamp = draw(Spot(x, y, length, aspect, angle, snr=10.0), BLUR)
     rows, columns = np.nonzero(stamp.mask)
-    assert 1 <= rows.size <= np.pi / 4 * (LARGEST + 4 * BLUR) ** 2
+    assert 1 <= rows.size <= LARGEST**2
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 <= LARGEST + 1
     assert abs(columns.mean() + stamp.left - x) < 1.0 and abs(rows.mean() + stamp.top - y) < 1.0
     assert stamp.light.max() < 1.3
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"height": 8}, {"frames": 0}, {"seed": -1}, {"dtype": "float32"}, {"targets": (3, 1)}, {"terrain": "moon"},
-     {"snr": (0.0, 1.0)}, {"fps": 0.0}],
+    [{"height": 8}, {"frames": 0}, {"seed": -1}, {"dtype": "float32"}, {"targets": (3, 1)},
+     {"terrain": "moon"}, {"snr": (0.0, 1.0)}, {"fps": 0.0}],
 )
 def test_a_wrong_argument_is_named(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):

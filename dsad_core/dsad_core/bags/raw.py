@@ -1,8 +1,10 @@
 """Writing serialised messages to a rosbag2 that appears only when it is complete."""
 
+import contextlib
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rosbags.interfaces import (
@@ -21,8 +23,8 @@ from dsad_core.errors import BagError
 
 STORAGES: Mapping[str, StoragePlugin] = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
-# What Jazzy's rosbag2 and older can read; 9 is the newest.
-_BAG_VERSION = 9
+# Metadata 9 (Jazzy) writes QoS profiles as a list, which Humble cannot parse; every later ROS reads 8.
+_BAG_VERSION = 8
 _UNSET = QosTime(sec=0, nsec=0)
 
 
@@ -51,11 +53,9 @@ class RawBagWriter:
             raise BagError(f"storage '{storage}' is not one of {', '.join(STORAGES)}")
         if self.path.exists():
             raise BagError(f"{path}: exists already; remove it or name another folder")
-        try:
+        with _full_disk_named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._aside = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
-        except OSError as error:
-            raise BagError(f"{path}: cannot be written ({error.strerror})") from None
         self._writer = Writer(self._aside / self.path.name, version=_BAG_VERSION,
                               storage_plugin=STORAGES[storage])
         self._writer.open()
@@ -70,23 +70,33 @@ class RawBagWriter:
             )
 
     def write(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
-        """Append one serialised message of an announced topic, logged at ``stamp_ns``."""
-        self._writer.write(self._connections[topic], stamp_ns, data)
+        """Append one serialised message of an announced topic, logged at ``stamp_ns``.
+
+        Raises:
+            BagError: the disk takes no more.
+        """
+        with _full_disk_named(self.path):
+            self._writer.write(self._connections[topic], stamp_ns, data)
 
     def close(self) -> None:
         """Finish the bag and move it to its path. Closing twice is no error."""
         if not self._open:
             return
         self._open = False
-        self._writer.close()
-        (self._aside / self.path.name).rename(self.path)
-        self._aside.rmdir()
+        try:
+            with _full_disk_named(self.path):
+                self._writer.close()
+                (self._aside / self.path.name).rename(self.path)
+        finally:
+            shutil.rmtree(self._aside, ignore_errors=True)
 
     def discard(self) -> None:
         """Drop what was written."""
         if self._open:
             self._open = False
-            self._writer.close()
+            # A full disk can fail the flush too; all of it is thrown away in any case.
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._writer.abort()
             shutil.rmtree(self._aside, ignore_errors=True)
 
     def __enter__(self):
@@ -97,3 +107,14 @@ class RawBagWriter:
             self.close()
         else:
             self.discard()
+
+
+@contextlib.contextmanager
+def _full_disk_named(path: Path) -> Iterator[None]:
+    """Say of a disk that is full or write-protected which bag it was that could not be written."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BagError(f"{path}: cannot be written ({reason}); free some space or name another "
+                       "folder") from None

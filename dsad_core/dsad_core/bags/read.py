@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,14 @@ from dsad_core.errors import BagError
 
 @dataclass(frozen=True)
 class TopicInfo:
-    """One topic of a bag: its name, its type such as ``sensor_msgs/msg/Image``, its messages."""
+    """One topic of a bag: its name, its type such as ``sensor_msgs/msg/Image``, its messages, and the QoS
+    its publishers offered, such as ``reliable volatile keep_last 10`` ("" where none was recorded).
+    """
 
     name: str
     type: str
     count: int
+    qos: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class BagReader:
                 # The reader's end lies one nanosecond behind the last message.
                 duration_ns=max(0, duration - 1),
                 topics=tuple(
-                    TopicInfo(name, topic.msgtype or "several types", topic.msgcount)
+                    TopicInfo(name, topic.msgtype or "several types", topic.msgcount, _qos(topic.connections))
                     for name, topic in sorted(topics.items())
                 ),
             )
@@ -86,19 +90,25 @@ class BagReader:
             topics: only these; None for all.
 
         Raises:
-            BagError: a topic that the bag lacks, damage, or (not raw) a type without definition.
+            BagError: a topic that the bag lacks, damage, or (not raw) a type without definition. A bag that
+                ends with fewer messages than it announces raises after the last of them.
         """
         with self._opened() as reader:
             chosen = self._choose(reader, topics)
             store = None if raw else self._store(chosen)
             messages = iter(reader.messages(chosen)) if chosen else iter(())
+            seen: Counter[str] = Counter()
             while True:
                 with _named(self.path):
                     item = next(messages, None)
                     if item is None:
+                        # Readers skip what they cannot place: damage may show as nothing but a gap.
+                        _require_all(self.path, chosen, seen)
                         return
                     connection, stamp, data = item
-                    content = bytes(data) if store is None else store.deserialize_cdr(data, connection.msgtype)
+                    seen[connection.topic] += 1
+                    content = (bytes(data) if store is None
+                               else store.deserialize_cdr(data, connection.msgtype))
                 yield connection.topic, stamp, content
 
     def _choose(self, reader: Reader, topics: Collection[str] | None) -> list[Connection]:
@@ -153,8 +163,8 @@ class _named:
         if kind is None or not issubclass(kind, Exception) or issubclass(kind, BagError):
             return False
         reason = " ".join(str(error).split()) or kind.__name__
-        raise BagError(f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, or try "
-                       "`ros2 bag reindex`") from None
+        raise BagError(f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, "
+                       "or try `ros2 bag reindex`") from None
 
 
 def _look_first(path: Path) -> None:
@@ -173,6 +183,24 @@ def _look_first(path: Path) -> None:
             raise BagError(f"{path}: metadata.yaml is missing (was the recording cut off?); give the file "
                            f"{parts[0]} itself, or run `ros2 bag reindex {path.name}`")
         raise BagError(f"{path}: no rosbag2, it holds neither metadata.yaml nor an .mcap or .db3 file")
+
+
+def _require_all(path: Path, connections: list[Connection], seen: Counter[str]) -> None:
+    announced: Counter[str] = Counter()
+    for connection in connections:
+        announced[connection.topic] += connection.msgcount
+    for topic, count in announced.items():
+        if seen[topic] < count:
+            raise BagError(f"{path}: {topic} has only {seen[topic]} of the {count} messages that the bag "
+                           "announces; it is damaged, record or copy it again")
+
+
+def _qos(connections: list[Connection]) -> str:
+    profiles = dict.fromkeys(
+        f"{qos.reliability.name} {qos.durability.name} {qos.history.name} {qos.depth}".lower()
+        for connection in connections for qos in connection.ext.offered_qos_profiles
+    )
+    return ", ".join(profiles)
 
 
 def _files(path: Path) -> list[Path]:

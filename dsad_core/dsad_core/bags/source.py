@@ -41,8 +41,8 @@ class BagSource:
         self._frames = find_frames(self._reader, image_topic)
         self.name = Path(path).resolve().name
         self.notes: list[str] = []
-        seconds = self._reader.info().duration_ns / 1e9
-        self.fps: float | None = (self._frames.count - 1) / seconds if seconds and self._frames.count > 1 else None
+        seconds, steps = self._reader.info().duration_ns / 1e9, self._frames.count - 1
+        self.fps: float | None = steps / seconds if seconds and steps else None
 
     def __len__(self) -> int:
         return self._frames.count
@@ -99,8 +99,8 @@ def find_frames(reader: BagReader, image_topic: str | None = None) -> TopicInfo:
         frames = [topic for topic in images if topic.name == image_topic]
     names = ", ".join(f"{topic.name} ({topic.type})" for topic in reader.topics()) or "no topic"
     if len(frames) > 1:
-        raise BagError(f"{reader.path}: several topics hold images: {', '.join(topic.name for topic in frames)}; "
-                       "name one")
+        found = ", ".join(topic.name for topic in frames)
+        raise BagError(f"{reader.path}: several topics hold images: {found}; name one")
     if frames and frames[0].count:
         return frames[0]
     if frames:

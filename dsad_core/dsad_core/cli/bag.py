@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from dsad_core.bags.read import BagInfo, BagReader
 from dsad_core.bags.write import BagWriter
@@ -19,7 +20,8 @@ from dsad_core.scenes.generator import SceneGenerator
 
 SYNTHETIC = "synthetic"
 console = Console(highlight=False)
-bag_app = typer.Typer(help="Make an infrared rosbag2 with ground truth, and look into one.", no_args_is_help=True)
+bag_app = typer.Typer(help="Make an infrared rosbag2 with ground truth, and look into one.",
+                      no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +36,7 @@ def make(
     out: Annotated[Path, typer.Argument(help="Bag folder to make.")],
     split: Annotated[str, typer.Option(help="Split of a data set: train, test, all, or a file.")] = "test",
     storage: Annotated[str, typer.Option(help="mcap or sqlite3.")] = "mcap",
-    fps: Annotated[Optional[float], typer.Option(help="Frames a second; the source's own by default.")] = None,
+    fps: Annotated[Optional[float], typer.Option(help="Frames a second; by default the source's.")] = None,
     encoding: Annotated[Optional[str], typer.Option(help="Of the frames; as stored by default.")] = None,
     limit: Annotated[Optional[int], typer.Option(help="Take the first so many frames.", min=1)] = None,
     namespace: Annotated[str, typer.Option(help="Of the topics.")] = "/irst",
@@ -52,7 +54,8 @@ def make(
     else:
         samples = open_source(source, split)
     total = min(len(samples), limit or len(samples))
-    with BagWriter(out, storage, fps or samples.fps or DEFAULT_FPS, namespace) as bag:
+    rate = fps if fps is not None else samples.fps or DEFAULT_FPS
+    with BagWriter(out, storage, rate, namespace) as bag:
         for sample in track(samples, f"Writing {out}", total, console=console, transient=True):
             bag.write(sample, encoding)
             if bag.frames == total:
@@ -73,12 +76,14 @@ def info(
         print(json.dumps(_as_dict(found), indent=2))
         return
     seconds = found.duration_ns / 1e9
-    console.print(f"[bold]{bag}[/]  {found.storage}, {found.size_bytes / 2**20:.1f} MiB, {found.messages} messages, "
-                  f"{seconds:.3f} s", soft_wrap=True)
-    table = Table("topic", "type", "messages", "Hz")
+    console.print(f"[bold]{bag}[/]  {found.storage}, {found.size_bytes / 2**20:.1f} MiB, "
+                  f"{found.messages} messages, {seconds:.3f} s", soft_wrap=True)
+    table = Table(Column("topic", no_wrap=True), Column("type", no_wrap=True),
+                  Column("count", justify="right"), Column("Hz", justify="right"), "offered",
+                  box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for topic in found.topics:
         rate = f"{(topic.count - 1) / seconds:.2f}" if seconds and topic.count > 1 else "–"
-        table.add_row(topic.name, topic.type, str(topic.count), rate)
+        table.add_row(topic.name, topic.type, str(topic.count), rate, _reliability(topic.qos))
     console.print(table)
 
 
@@ -92,6 +97,11 @@ def _as_dict(found: BagInfo) -> dict:
         "duration_ns": found.duration_ns,
         "topics": [vars(topic) for topic in found.topics],
     }
+
+
+def _reliability(qos: str) -> str:
+    """The part of the profiles that decides who can subscribe; --json has all of it."""
+    return ", ".join(dict.fromkeys(profile.split()[0] for profile in qos.split(", "))) if qos else "–"
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -54,7 +54,7 @@ class SirstDataset:
         if missing:
             named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             raise DataError(f"{self.folder / what}: {len(missing)} of {len(self.ids)} files of split "
-                            f"'{self.split}' are missing ({named}); complete the folder or the split file.")
+                            f"'{self.split}' are missing ({named}); complete the folder or the split file")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,14 +78,14 @@ class SirstDataset:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; a data set holds images/, masks/ and a split such as "
-                        "50_50/test.txt.")
+                        "50_50/test.txt")
     files: dict[str, Path] = {}
     for path in list_images(folder):
         if path.stem in files:
-            raise DataError(f"{folder}: {files[path.stem].name} and {path.name} claim the same id; keep one.")
+            raise DataError(f"{folder}: {files[path.stem].name} and {path.name} claim the same id; keep one")
         files[path.stem] = path
     if not files:
-        raise DataError(f"{folder}: holds no image ({', '.join(EXTENSIONS)}).")
+        raise DataError(f"{folder}: holds no image ({', '.join(EXTENSIONS)})")
     return files
 
 
@@ -93,7 +93,7 @@ def _find_split(folder: Path, split: str) -> Path:
     named = folder / (split if split.endswith(".txt") else f"{split}.txt")
     if "/" in split or split.endswith(".txt"):
         if not named.is_file():
-            raise DataError(f"{named}: no such split file.")
+            raise DataError(f"{named}: no such split file")
         return named
     for word in (split, "trainval") if split == "train" else (split,):
         found = sorted({*folder.glob(f"{word}.txt"), *folder.glob(f"*/{word}.txt"),
@@ -101,23 +101,23 @@ def _find_split(folder: Path, split: str) -> Path:
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(folder).with_suffix("")) for path in found)
             raise DataError(f"{folder}: several files could be split '{split}': {names}; give one of them as "
-                            "the split.")
+                            "the split")
         if found:
             return found[0]
     raise DataError(f"{folder}: no split '{split}' (looked for {split}.txt, */{split}.txt and "
-                    f"*/{split}_*.txt); add the file or use the split 'all'.")
+                    f"*/{split}_*.txt); add the file or use the split 'all'")
 
 
 def _read_ids(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable split file ({error}).") from None
+        raise DataError(f"{path}: not a readable split file ({error})") from None
     ids = [line.removesuffix(Path(line).suffix) if line.lower().endswith(EXTENSIONS) else line
            for line in lines]
     if not ids:
-        raise DataError(f"{path}: names no image; write one id a line.")
+        raise DataError(f"{path}: names no image; write one id a line")
     repeated = [name for name, count in Counter(ids).items() if count > 1]
     if repeated:
-        raise DataError(f"{path}: names {', '.join(repeated[:3])} more than once; each image counts once.")
+        raise DataError(f"{path}: names {', '.join(repeated[:3])} more than once; each image counts once")
     return ids

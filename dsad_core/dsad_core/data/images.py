@@ -36,17 +36,17 @@ def read_grey(path: Path) -> np.ndarray:
     try:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if image is None:
-        raise DataError(f"{path}: not a readable image ({encoded.size} bytes); replace or remove it.")
+        raise DataError(f"{path}: not a readable image ({encoded.size} bytes); replace or remove it")
     if image.dtype not in (np.uint8, np.uint16, np.float32):
-        raise DataError(f"{path}: pixels are {image.dtype}; convert it to 8 or 16 bit unsigned or float32.")
+        raise DataError(f"{path}: pixels are {image.dtype}; convert it to 8 or 16 bit unsigned or float32")
     if image.ndim == 3:
         code = cv2.COLOR_BGRA2GRAY if image.shape[2] == 4 else cv2.COLOR_BGR2GRAY
         image = cv2.cvtColor(image, code)
     if image.dtype == np.float32 and not np.isfinite(image).all():
-        raise DataError(f"{path}: holds NaN or infinite pixels; replace them before use.")
+        raise DataError(f"{path}: holds NaN or infinite pixels; replace them before use")
     return image
 
 

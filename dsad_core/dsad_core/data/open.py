@@ -46,5 +46,5 @@ def open_source(path: str | Path, split: str = "test") -> SampleSource:
     folder = path / "images" if (path / "images").is_dir() else path
     if list_images(folder):
         return ImageFolder(folder)
-    raise DataError(f"{path}: holds none of images/ with masks/ (a data set), gt.csv (an annotated sequence), "
-                    "metadata.yaml (a bag) or images")
+    raise DataError(f"{path}: holds none of images/ with masks/ (a data set), gt.csv (an annotated "
+                    "sequence), metadata.yaml (a bag) or images")

@@ -29,13 +29,13 @@ class ImageFolder:
     def __init__(self, folder: str | Path, fps: float = DEFAULT_FPS):
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise DataError(f"{folder}: no such folder of images.")
+            raise DataError(f"{folder}: no such folder of images")
         self.fps: float | None = fps
         self.name = self.folder.resolve().name
         self.notes: list[str] = []
         self._paths = list_images(self.folder)
         if not self._paths:
-            raise DataError(f"{folder}: holds no image ({', '.join(EXTENSIONS)}).")
+            raise DataError(f"{folder}: holds no image ({', '.join(EXTENSIONS)})")
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -78,10 +78,10 @@ class VideoFile:
 
     def _open(self) -> cv2.VideoCapture:
         if not self.path.is_file():
-            raise DataError(f"{self.path}: no such video file.")
+            raise DataError(f"{self.path}: no such video file")
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         if not capture.isOpened():
-            raise DataError(f"{self.path}: not a video that OpenCV's FFmpeg can open; convert it to mp4.")
+            raise DataError(f"{self.path}: not a video that OpenCV's FFmpeg can open; convert it to mp4")
         return capture
 
     def __len__(self) -> int:
@@ -149,7 +149,7 @@ def _open_frames(folder: Path) -> ImageFolder | VideoFile:
     videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_EXTENSIONS)
     if len(videos) != 1:
         found = ", ".join(path.name for path in videos) or "none"
-        raise DataError(f"{folder}: an annotated sequence needs images/ or exactly one video (found {found}).")
+        raise DataError(f"{folder}: an annotated sequence needs images/ or exactly one video (found {found})")
     return VideoFile(videos[0])
 
 
@@ -163,7 +163,7 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
             absent = {"frame", "labelled", "x", "y", "w", "h"} - set(table.fieldnames or ())
             if absent:
                 raise DataError(f"{path}: lacks the columns {', '.join(sorted(absent))}; the header line is "
-                                "frame,source_frame,labelled,x,y,w,h.")
+                                "frame,source_frame,labelled,x,y,w,h")
             for row in table:
                 try:
                     frame = int(row["frame"])
@@ -177,9 +177,9 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
                     if frame < 0:
                         raise ValueError(f"frame {frame} is negative")
                 except (TypeError, ValueError) as error:
-                    raise DataError(f"{path}: line {table.line_num}: {error}.") from None
+                    raise DataError(f"{path}: line {table.line_num}: {error}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable table of boxes ({error}).") from None
+        raise DataError(f"{path}: not a readable table of boxes ({error})") from None
     return {frame: np.array(boxes, np.float32).reshape(-1, 4)
             for frame, boxes in rows.items() if frame not in unknown}
 

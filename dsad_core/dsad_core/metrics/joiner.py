@@ -20,6 +20,14 @@ class FrameTimes:
     published_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledBoxes:
+    """Truth as boxes (N, 4) x, y, w, h in pixels, of a frame of size (height, width)."""
+
+    boxes: np.ndarray
+    size: tuple[int, int]
+
+
 @dataclass(slots=True)
 class JoinedFrame:
     """What has arrived of one frame.
@@ -33,7 +41,7 @@ class JoinedFrame:
     jumps_before: int = 0
     parts: set[Part] = field(default_factory=set)
     truth: np.ndarray | None = None
-    boxes: np.ndarray | None = None
+    boxes: LabelledBoxes | None = None
     mask: np.ndarray | None = None
     timing: FrameTimes | None = None
 
@@ -92,8 +100,8 @@ class FrameJoiner:
 
         Args:
             stamp_ns: of the frame's header.
-            part: ``announced`` (value ignored), ``truth`` and ``mask`` (H, W) uint8, ``boxes`` (N, 4), or
-                ``timing`` (`FrameTimes`).
+            part: ``announced`` (value ignored), ``truth`` and ``mask`` (H, W) uint8, ``boxes``
+                (`LabelledBoxes`), or ``timing`` (`FrameTimes`).
         """
         if stamp_ns == 0:
             return self._put_unstamped(part, value, now_ns)

@@ -92,6 +92,11 @@ class LiveMetrics:
         while self._image_bytes > IMAGE_BUFFER_BYTES:
             self._image_bytes -= self._images.popitem(last=False)[1].nbytes
 
+    @property
+    def images_held(self) -> int:
+        """Frames kept in wait for their answer."""
+        return len(self._images)
+
     def put_detector_counters(self, **values: int) -> None:
         """Follow counters that the detector keeps since its activation, through its restarts."""
         for name, value in values.items():
@@ -210,7 +215,7 @@ class LiveMetrics:
             if frame.answered and image.shape == frame.mask.shape:
                 self._sampler.offer(
                     record.counts,
-                    lambda: FramePicture(record.name, image, frame.mask, frame.truth, frame.boxes),
+                    lambda: _picture(record.name, image, frame),
                 )
 
     def _score(self, frame: JoinedFrame) -> FrameCounts | None:
@@ -219,9 +224,16 @@ class LiveMetrics:
         by_boxes = frame.truth is None or (self.matching == "box" and frame.boxes is not None)
         if by_boxes and self._total.frames == 0:
             self._total = DetectionAccumulator("box")
-        truth, boxes = (None, frame.boxes) if by_boxes else (frame.truth, None)
         try:
-            return self._total.update(frame.mask, truth, boxes)
+            if not by_boxes:
+                return self._total.update(frame.mask, frame.truth)
+            if frame.boxes.size != frame.mask.shape:
+                raise UsageError(f"boxes are of a frame of {frame.boxes.size}, the mask is {frame.mask.shape}")
+            return self._total.update(frame.mask, boxes=frame.boxes.boxes)
         except UsageError as error:
             self.refuse("truth", str(error))
             return None
+
+
+def _picture(title: str, image: np.ndarray, frame: JoinedFrame) -> FramePicture:
+    return FramePicture(title, image, frame.mask, frame.truth, frame.boxes and frame.boxes.boxes)

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dsad_core.metrics.record import FrameRecord
 
@@ -42,7 +43,8 @@ def latency_histogram(latencies_ms: np.ndarray) -> str:
         # The slowest frame may be a hundred medians away; the axis ends where the bulk does.
         end = min(float(latencies_ms.max()), 3 * float(np.percentile(latencies_ms, 99)))
         beyond = int((latencies_ms > end).sum())
-        axes.hist(latencies_ms[latencies_ms <= end], bins=60, color=ACCENT, alpha=0.85, linewidth=0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.hist(latencies_ms[latencies_ms <= end], bins=int(np.clip(2 * latencies_ms.size**0.5, 10, 60)), color=ACCENT, alpha=0.85, linewidth=0)
         for percent, style in ((50, "-"), (99, "--")):
             value = float(np.percentile(latencies_ms, percent, method="inverted_cdf"))
             axes.axvline(value, color=INK, linewidth=0.9, linestyle=style, label=f"p{percent}  {value:.3g} ms")
@@ -73,7 +75,7 @@ def latency_time_line(frames: list[FrameRecord]) -> str:
             # Thousands of vector dots would make the page heavy.
             rasterized=len(timed) > 1500,
         )
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * max((frame.latency_ns / 1e6 for _, frame in timed), default=1.0))
         if missed:
             axes.plot(
                 [seconds[n] for n in missed],

@@ -40,6 +40,7 @@ class FrameView:
 
     title: str
     caption: str
+    labelled: bool
     width: int
     height: int
     png: str
@@ -72,6 +73,7 @@ def view_frame(picture: FramePicture) -> FrameView:
     return FrameView(
         title=picture.title,
         caption=_caption(labelled, truth, answers),
+        labelled=labelled,
         width=width,
         height=height,
         png=_png(picture.image),

@@ -63,7 +63,8 @@ class Sea:
         self._contrast = (0.25 + 0.75 * near)[:, None].astype(np.float32)
         self._warmth = (-2.5 + 2.0 * np.exp(-near * 6.0))[:, None].astype(np.float32)
         lane = rng.uniform(0.2, 0.8) * width
-        self._glint = np.exp(-np.square((np.arange(width) - lane) / (0.22 * width)))[None, :].astype(np.float32)
+        beside = (np.arange(width, dtype=np.float32) - np.float32(lane)) / np.float32(0.22 * width)
+        self._glint = np.exp(-np.square(beside))[None, :]
         self._speed = (0.55, 0.35), (-0.4, 0.7)
 
     def at(self, frame: float) -> np.ndarray:

@@ -25,7 +25,8 @@ class SceneGenerator:
     that overlap are added up; their masks are united.
 
     ``snr`` is the peak a target would have when centred on a pixel, over the scene's disturbance: the
-    root of temporal noise, column noise and the median variance of the clutter in 9x9 px windows.
+    root of the summed variances of temporal noise, column noise and the clutter in 9x9 px windows (mean
+    over the first frame).
 
     A frame is a function of (seed, index) alone, so any frame can be asked for at once; the same
     versions of NumPy and OpenCV give the same bytes.
@@ -103,28 +104,28 @@ class SceneGenerator:
 
 
 def _disturbance(view: np.ndarray) -> float:
-    """What a target has to stand out from, kelvin: noise and the typical local spread of the clutter."""
+    """What a target has to stand out from, kelvin: noise and the local spread of the clutter."""
     mean = cv2.blur(view, (9, 9))
-    variance = np.maximum(cv2.blur(np.square(view - mean), (9, 9)), 0.0)
-    return float(np.sqrt(np.median(variance) + NETD**2 + COLUMN_NOISE**2))
+    variance = float(np.square(view - mean).mean())
+    return float(np.sqrt(variance + NETD**2 + COLUMN_NOISE**2))
 
 
 def _check(height: int, width: int, frames: int, seed: int, dtype: str, targets: tuple[int, int],
            terrain: str, snr: tuple[float, float], fps: float) -> None:
     for name, side in (("height", height), ("width", width)):
         if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-            raise UsageError(f"{name} {side} is outside {SMALLEST_SIDE} to {LARGEST_SIDE} pixels.")
+            raise UsageError(f"{name} {side} is outside {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     if frames < 1:
-        raise UsageError(f"frames {frames}: a scene needs at least 1.")
+        raise UsageError(f"frames {frames}: a scene needs at least 1")
     if seed < 0:
-        raise UsageError(f"seed {seed} is negative; use 0 or above.")
+        raise UsageError(f"seed {seed} is negative; use 0 or above")
     if dtype not in DTYPES:
-        raise UsageError(f"dtype '{dtype}' is not one of {', '.join(DTYPES)}.")
+        raise UsageError(f"dtype '{dtype}' is not one of {', '.join(DTYPES)}")
     if not 0 <= targets[0] <= targets[1] <= 64:
-        raise UsageError(f"targets {tuple(targets)}: give fewest and most, 0 <= fewest <= most <= 64.")
+        raise UsageError(f"targets {tuple(targets)}: give fewest and most, 0 <= fewest <= most <= 64")
     if terrain not in TERRAINS:
-        raise UsageError(f"terrain '{terrain}' is not one of {', '.join(TERRAINS)}.")
+        raise UsageError(f"terrain '{terrain}' is not one of {', '.join(TERRAINS)}")
     if not 0 < snr[0] <= snr[1]:
-        raise UsageError(f"snr {tuple(snr)}: give lowest and highest, both above 0.")
+        raise UsageError(f"snr {tuple(snr)}: give lowest and highest, both above 0")
     if not 0 < fps <= 10_000:
-        raise UsageError(f"fps {fps} is outside 0 to 10000 Hz.")
+        raise UsageError(f"fps {fps} is outside 0 to 10000 Hz")
