@@ -53,7 +53,8 @@ class QosWatch:
         return self._node.create_publisher(
             message_type, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible))
 
-    def subscription(self, message_type, topic: str, callback, qos, on_lost: Callable[[int], None] | None = None):
+    def subscription(self, message_type, topic: str, callback, qos,
+                     on_lost: Callable[[int], None] | None = None):
         """``node.create_subscription`` with the watch on it.
 
         Args:
@@ -63,7 +64,7 @@ class QosWatch:
         full = self._node.resolve_topic_name(topic)
 
         def incompatible(event) -> None:
-            self._note(full, event, "a publisher offers less than is asked for, its messages are not received",
+            self._note(full, event, "a publisher offers less than is asked for, nothing of it is received",
                        lambda: self._any_incompatible_publisher(full, qos))
 
         def lost(event) -> None:

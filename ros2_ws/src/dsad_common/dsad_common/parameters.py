@@ -114,9 +114,10 @@ def declare(
 
 def _declare_one(node, parameter: Parameter) -> None:
     given = node._parameter_overrides.get(parameter.name)
-    if given is not None and isinstance(parameter.default, float) and isinstance(given.value, int):
-        # `rate:=25` on a command line is an integer to ROS; people mean 25.0.
-        node._parameter_overrides[parameter.name] = RosParameter(parameter.name, value=float(given.value))
+    meant = type(parameter.default)
+    if given is not None and meant in (float, str) and type(given.value) is int:
+        # `rate:=25` and `device:=0` on a command line are integers to ROS; people mean 25.0 and "0".
+        node._parameter_overrides[parameter.name] = RosParameter(parameter.name, value=meant(given.value))
     try:
         value = node.declare_parameter(parameter.name, parameter.default, parameter.descriptor()).value
     except ParameterException as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import rclpy
 from dsad_core.errors import DsadError
-from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from dsad_common.parameters import BadParameter
 
@@ -22,45 +24,36 @@ def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> 
 
     A node ends by itself when its optional ``done`` (an ``rclpy.task.Future``) is set; its result
     is the exit status. A node with a ``close()`` gets it called before it is destroyed, so that
-    files are written while publishers still live.
+    files are written while publishers still live. Further signals do not cut it short: they come
+    often, from a terminal to every process and then from the launch again.
 
     Returns:
         The exit status: 0, what ``done`` holds, or 2 when parameters or files are refused, with one
         line in the log.
     """
-    rclpy.init(args=args)
+    # With handlers of its own rclpy ends the context at the signal, and a node could neither
+    # publish nor log any more; one that comes just before it waits is even lost.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     status = 0
+    stopped = threading.Event()
     try:
-        node = make_node()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        # A signal in the instant before rclpy waits wakes nobody; within a second this does, and
-        # the executor sees that it is over. On the steady clock: simulated time may stand still.
-        node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        done = getattr(node, "done", None)
-        if done is None:
-            executor.spin()
-        else:
-            executor.spin_until_future_complete(done)
-            if done.done():
-                status = int(done.result() or 0)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:
-        # The same instant, a little later: rclpy asks a context for a wait set that is just gone.
-        if rclpy.ok():
-            raise
-    except (BadParameter, DsadError) as error:
-        get_logger(make_node.__name__.lower()).fatal(str(error))
-        status = 2
+        with _signals(stopped) as wakes:
+            try:
+                node = make_node()
+                status = _spin(node, stopped, wakes)
+            except ExternalShutdownException:
+                pass
+            except (BadParameter, DsadError) as error:
+                get_logger(make_node.__name__.lower()).fatal(str(error))
+                status = 2
+            finally:
+                if node is not None:
+                    if hasattr(node, "close"):
+                        node.close()
+                    node.destroy_node()
     finally:
-        with _undisturbed():
-            if node is not None:
-                if hasattr(node, "close"):
-                    node.close()
-                node.destroy_node()
-            rclpy.try_shutdown()
+        rclpy.try_shutdown()
     return status
 
 
@@ -72,17 +65,55 @@ def main(make_node: Callable[[], object]) -> None:
     sys.exit(status)
 
 
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Another Ctrl-C must not cut off the files that ``close`` writes.
-
-    It comes often: a terminal sends SIGINT to every process, then so does the launch.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _spin(node, stopped: threading.Event, wakes: list[Callable[[], None]]) -> int:
+    done = getattr(node, "done", None) or Future()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    # Work for the executor, the one thing that makes it return from its wait in every ROS 2.
+    wake = node.create_guard_condition(lambda: None).trigger
+    done.add_done_callback(lambda _: wake())
+    wakes.append(wake)
     try:
-        yield
+        while not stopped.is_set() and not done.done():
+            executor.spin_once()
     finally:
-        signal.signal(signal.SIGINT, before)
+        wakes.clear()
+    return int(done.result() or 0) if done.done() else 0
+
+
+@contextlib.contextmanager
+def _signals(stopped: threading.Event) -> Iterator[list[Callable[[], None]]]:
+    """Set ``stopped`` at SIGINT and SIGTERM. Yields a list for what then wakes the executor.
+
+    Python runs a handler between two steps of the main thread, and that sleeps in the middleware.
+    So a thread waits for the byte that the interpreter writes at a signal.
+    """
+    wakes: list[Callable[[], None]] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield wakes
+        return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def watch() -> None:
+        while (number := reader.recv(1)[0]) != 0:
+            if number in numbers:
+                stopped.set()
+                for wake in wakes:
+                    wake()
+
+    watcher = threading.Thread(target=watch, name="signals", daemon=True)
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
+    fd_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    watcher.start()
+    try:
+        yield wakes
+    finally:
+        signal.set_wakeup_fd(fd_before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        writer.send(b"\0")
+        watcher.join()
+        reader.close()
+        writer.close()

@@ -50,6 +50,12 @@ def test_integer_given_for_a_float_is_taken(make_node):
     assert node.get_parameter("rate").value == 30.0
 
 
+def test_integer_given_for_a_text_is_taken(make_node):
+    node = make_node(device=0)
+    declare(node, (Parameter("device", "", "camera"),))
+    assert node.get_parameter("device").value == "0"
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("rate", 0.0), ("rate", "fast"), ("target", "tpu"), ("limit", -1), ("rate", float("nan"))]
 )

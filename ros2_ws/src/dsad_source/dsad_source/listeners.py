@@ -1,0 +1,70 @@
+"""Who listens: frames sent before the listeners are found by discovery would be lost."""
+
+import time
+from collections.abc import Callable
+
+from rclpy.duration import Duration
+
+# Discovery is one-sided for some milliseconds: we match a subscriber before it matches us, and what is
+# sent in between is lost to it.
+_SETTLE = 0.2
+_POLL = 0.02
+
+
+class Listeners:
+    """Watches for the subscribers a source waits for.
+
+    Args:
+        node: the source's node.
+        frame_publisher: its publisher of frames.
+        companions: its publishers of what goes with them.
+        answering: ask for a node that subscribes to the frames and publishes ``timing``.
+        names: nodes of the same namespace that must subscribe to the frames or a companion.
+    """
+
+    def __init__(self, node, frame_publisher, companions: list, answering: bool, names: list[str]):
+        self._node = node
+        self._publisher = frame_publisher
+        self._companions = companions
+        self._answering = answering
+        self._names = names
+
+    def wait(self, patience: float, forever: bool, stopped: Callable[[], bool]) -> str | None:
+        """Block until everybody listens; what is missing after ``patience`` seconds, else None."""
+        deadline = time.monotonic() + patience
+        while missing := self._missing():
+            if stopped():
+                return None
+            if not forever and time.monotonic() >= deadline:
+                return missing
+            time.sleep(_POLL)
+        time.sleep(_SETTLE)
+        return None
+
+    def wait_delivered(self, patience: float) -> None:
+        """Block until reliable subscribers have every frame, at most ``patience`` seconds."""
+        self._publisher.wait_for_all_acked(Duration(seconds=patience))
+
+    def _missing(self) -> str | None:
+        topic = self._publisher.topic_name
+        if not self._publisher.get_subscription_count():
+            return f"nobody subscribes to {topic}"
+        if self._answering:
+            timing = self._node.resolve_topic_name("timing")
+            if not self._subscribers(topic) & _names(self._node.get_publishers_info_by_topic(timing)):
+                return f"nobody both subscribes to {topic} and publishes {timing}"
+        if self._names:
+            namespace = self._node.get_namespace()
+            ours = (self._publisher, *self._companions)
+            listening = set().union(*(self._subscribers(publisher.topic_name) for publisher in ours))
+            absent = [name for name in self._names if (namespace, name) not in listening]
+            if absent:
+                return f"node {' and '.join(absent)} does not listen in {namespace}"
+        return None
+
+    def _subscribers(self, topic: str) -> set[tuple[str, str]]:
+        return _names(self._node.get_subscriptions_info_by_topic(topic))
+
+
+def _names(endpoints) -> set[tuple[str, str]]:
+    return {(endpoint.node_namespace, endpoint.node_name) for endpoint in endpoints}

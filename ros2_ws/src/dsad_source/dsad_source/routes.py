@@ -1,0 +1,95 @@
+"""Which topics of a bag are sent, and under which names."""
+
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dsad_core.errors import BagError, UsageError
+
+IMAGE = "sensor_msgs/msg/Image"
+#: What a source publishes beside the frames, in their namespace.
+COMPANIONS = ("camera_info", "ground_truth", "ground_truth_targets")
+#: Images that are no input: truth, and what an earlier run of a detector put out.
+_NO_FRAMES = ("ground_truth", "mask", "overlay")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One topic of a bag and the name under which it is sent."""
+
+    topic: str
+    type: str
+    name: str
+    frames: bool
+
+
+def plan_routes(topics: Mapping[str, str], image_topic: str, expected: str,
+                wanted: Sequence[str]) -> list[Route]:
+    """Choose what is sent.
+
+    Args:
+        topics: name to type of everything in the bag.
+        image_topic: the bag's topic of frames; then it and its companions are sent under the suite's
+            names, relative to the node. "": found, and everything keeps its own name.
+        expected: full name of the frames in the running graph, preferred among several image topics.
+        wanted: topics to send, ``*`` for all; empty for the inputs: frames, camera info and truth.
+
+    Raises:
+        BagError: no frames, several candidates, or a wanted topic that is not there.
+        UsageError: ``wanted`` leaves out the frames.
+    """
+    frames = _frames_topic(topics, image_topic, expected)
+    parent = frames.rpartition("/")[0]
+    inputs = [frames, *(f"{parent}/{name}" for name in COMPANIONS)]
+    if absent := [name for name in wanted if name != "*" and name not in topics]:
+        raise BagError(f"topics: the bag has no {', '.join(absent)}; it holds {_listing(topics)}")
+    chosen = list(topics) if "*" in wanted else list(wanted) or inputs
+    if frames not in chosen:
+        raise UsageError(f"topics: {', '.join(wanted)} leaves out the frames, {frames}; add them")
+
+    def name(topic: str) -> str:
+        if not image_topic or topic not in inputs:
+            return topic
+        return "image_raw" if topic == frames else topic.rpartition("/")[2]
+
+    return [Route(topic, topics[topic], name(topic), topic == frames) for topic in chosen if topic in topics]
+
+
+def message_class(type_name: str) -> type | None:
+    """The Python class of ``package/msg/Name``; None where this system lacks it."""
+    match = re.fullmatch(r"(\w+)/msg/(\w+)", type_name)
+    if not match:
+        return None
+    try:
+        return getattr(importlib.import_module(f"{match[1]}.msg"), match[2], None)
+    except ImportError:
+        return None
+
+
+def has_header(message: type) -> bool:
+    """Whether serialised messages of this class begin with a stamp."""
+    first = next(iter(message.get_fields_and_field_types().values()), "")
+    return first == "std_msgs/Header"
+
+
+def _frames_topic(topics: Mapping[str, str], image_topic: str, expected: str) -> str:
+    images = [name for name, kind in topics.items() if kind == IMAGE]
+    if image_topic:
+        if image_topic not in images:
+            raise BagError(f"image_topic: the bag has no images on {image_topic}; it holds "
+                           f"{_listing(topics)}")
+        return image_topic
+    candidates = [name for name in images if name.rpartition("/")[2] not in _NO_FRAMES]
+    if expected in candidates:
+        return expected
+    if not candidates:
+        raise BagError(f"the bag has no frames ({IMAGE}); it holds {_listing(topics)}")
+    if len(candidates) > 1:
+        raise BagError(f"the bag has several topics of images, {', '.join(candidates)}; set image_topic to "
+                       "one of them")
+    return candidates[0]
+
+
+def _listing(topics: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in topics.items()) or "nothing"
