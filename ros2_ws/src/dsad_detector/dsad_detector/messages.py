@@ -1,0 +1,69 @@
+"""The messages that answer a frame. Every header is the frame's own, unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from dsad_core.detector import Detection
+from dsad_core.frame.codec import fill_message
+from dsad_msgs.msg import FrameTiming, Target, TargetArray
+from geometry_msgs.msg import Vector3
+from sensor_msgs.msg import Image
+
+from dsad_detector.counters import Counters
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Steady-clock nanoseconds of one frame's way through the node; see ``FrameTiming.msg``."""
+
+    received: int
+    started: int
+    decoded: int
+    published: int
+
+
+def image_message(header, image: np.ndarray, encoding: str) -> Image:
+    """An Image of ``image`` under the frame's header."""
+    message = Image(header=header)
+    fill_message(message, image, encoding)
+    return message
+
+
+def target_array(header, detection: Detection, bearings: np.ndarray | None) -> TargetArray:
+    """The targets of a frame.
+
+    Args:
+        bearings: (N, 3) unit vectors in the targets' order, or None.
+    """
+    height, width = detection.mask.shape
+    array = TargetArray(header=header, height=height, width=width)
+    for index, found in enumerate(detection.targets):
+        target = Target(x=found.x, y=found.y, left=found.left, top=found.top, width=found.width,
+                        height=found.height, area=found.area, score=found.score)
+        if bearings is not None:
+            x, y, z = bearings[index].tolist()
+            target.has_bearing = True
+            target.bearing = Vector3(x=x, y=y, z=z)
+        array.targets.append(target)
+    return array
+
+
+def frame_timing(header, moments: Moments, detection: Detection, counters: Counters) -> FrameTiming:
+    """Where the time of the frame went, and what became of all frames so far."""
+    return FrameTiming(
+        header=header,
+        received=moments.received,
+        started=moments.started,
+        decoded=moments.decoded,
+        preprocessed=detection.preprocess_end_ns,
+        inferred=detection.inference_end_ns,
+        postprocessed=detection.postprocess_end_ns,
+        published=moments.published,
+        frames_received=counters.received,
+        frames_answered=counters.answered,
+        frames_dropped=counters.dropped,
+        frames_lost=counters.lost,
+        frames_refused=counters.refused_total,
+    )

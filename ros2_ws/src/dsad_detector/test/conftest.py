@@ -1,0 +1,79 @@
+"""Engines in a temporary folder, an isolated DDS domain, and a detector process for each module."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Before rclpy reads them. Domains above 101 reach into Linux's ephemeral ports.
+os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 101 + 1)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+# Frames of 640 KiB do not pass with Fast DDS's defaults.
+PROFILE = Path(__file__).resolve().parents[4] / "launch" / "fastdds.xml"
+for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+    os.environ[variable] = str(PROFILE)
+
+import rclpy  # noqa: E402
+from detector_harness import Client, DetectorProcess  # noqa: E402
+from dsad_core.engines.baseline import build_local_contrast  # noqa: E402
+from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory) -> Path:
+    """Three engines: local-contrast (the default), a copy named second, and one that was tampered with."""
+    root = tmp_path_factory.mktemp("engines")
+    build_local_contrast(root / "local-contrast")
+    (root / "DEFAULT").write_text("local-contrast\n")
+    shutil.copytree(root / "local-contrast", root / "second")
+    save_manifest(root / "second",
+                  read_manifest(root / "second").model_copy(update={"name": "second", "threshold": 0.25}))
+    shutil.copytree(root / "local-contrast", root / "tampered")
+    with open(root / "tampered" / MODEL_FILE, "ab") as stream:
+        stream.write(b"\0")
+    os.environ["DSAD_ENGINES"] = str(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def ros(engines):
+    """rclpy of the test process."""
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A detector and its client, alone in their namespace."""
+
+    process: DetectorProcess
+    client: Client
+
+
+@pytest.fixture(scope="module")
+def start(ros, tmp_path_factory):
+    """Function that starts a detector with parameters; all end with the module."""
+    running: list[Running] = []
+
+    def make(**parameters) -> Running:
+        folder = tmp_path_factory.mktemp("detector")
+        namespace = f"/{folder.name}"
+        process = DetectorProcess(namespace, folder / "log.txt", **parameters)
+        running.append(Running(process, Client(namespace)))
+        return running[-1]
+
+    yield make
+    for one in running:
+        one.client.close()
+        one.process.end()
+
+
+@pytest.fixture(scope="module")
+def detector(start) -> Running:
+    """An active detector with the default engine."""
+    one = start(warm_up_size="64x64")
+    one.client.wait_for_detector()
+    return one
