@@ -12,7 +12,8 @@ BOX = (0, 200, 0)
 MARGIN = 5
 
 
-def draw_overlay(frame: np.ndarray, mask: np.ndarray, targets: list[Target]) -> np.ndarray:
+def draw_overlay(frame: np.ndarray, mask: np.ndarray, targets: list[Target],
+                 value_range: tuple[float, float] | None = None) -> np.ndarray:
     """Draw the outline of the mask, and a box with the score around each target.
 
     Nothing is drawn on the mask's own pixels: the target stays visible.
@@ -21,12 +22,13 @@ def draw_overlay(frame: np.ndarray, mask: np.ndarray, targets: list[Target]) -> 
         frame: (H, W) uint8, uint16 or float32; 16-bit and float are stretched as for the detector.
         mask: (H, W) uint8, 0 or not.
         targets: of the same frame.
+        value_range: the detector's own, if it has one.
 
     Returns:
         (H, W, 3) uint8, BGR.
     """
     if frame.dtype != np.uint8:
-        frame = (to_unit(frame) * 255.0 + 0.5).astype(np.uint8)
+        frame = (to_unit(frame, value_range) * 255.0 + 0.5).astype(np.uint8)
     picture = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
     original = picture.copy()
     for target in targets:

@@ -231,8 +231,18 @@ class TestCountMasks:
         ("predicted", "truth", "matching", "says"),
         [
             (np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8), "nearest", "5x4"),
-            (np.zeros((4, 4), np.float32), np.zeros((4, 4), np.uint8), "nearest", "predicted has dtype float32"),
-            (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 1), np.uint8), "nearest", r"truth has shape \(4, 4, 1\)"),
+            (
+                np.zeros((4, 4), np.float32),
+                np.zeros((4, 4), np.uint8),
+                "nearest",
+                "predicted has dtype float32",
+            ),
+            (
+                np.zeros((4, 4), np.uint8),
+                np.zeros((4, 4, 1), np.uint8),
+                "nearest",
+                r"truth has shape \(4, 4, 1\)",
+            ),
             (np.zeros((0, 4), np.uint8), np.zeros((0, 4), np.uint8), "nearest", "predicted has shape"),
             (np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), "best", "'best'"),
             (np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), "box", "'box'"),

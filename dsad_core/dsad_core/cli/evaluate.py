@@ -14,7 +14,7 @@ from dsad_core.errors import UsageError
 from dsad_core.evaluate import evaluate as evaluate_detector
 from dsad_core.metrics.counts import MATCHINGS
 from dsad_core.metrics.record import RunRecord
-from dsad_core.report import build_report, write_json
+from dsad_core.report.build import HTML_FILE, build_report, write_json
 
 REPORT_PICTURES = 12
 
@@ -32,7 +32,8 @@ def evaluate(
         float | None, typer.Option(help="Probability above which a pixel is target. Default: the manifest's.")
     ] = None,
     matching: Annotated[
-        str | None, typer.Option(help="nearest, dnanet or box. Default: nearest, or box where truth is boxes.")
+        str | None,
+        typer.Option(help="nearest, dnanet or box. Default: nearest, or box where truth is boxes."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: the target's.")] = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first frames.")] = None,
@@ -50,7 +51,11 @@ def evaluate(
     loaded = load_engine(engine, target, threads)
     try:
         run = evaluate_detector(
-            Detector(loaded, threshold), samples, matching, limit=limit, pictures=REPORT_PICTURES if report else 0
+            Detector(loaded, threshold),
+            samples,
+            matching,
+            limit=limit,
+            pictures=REPORT_PICTURES if report else 0,
         )
     finally:
         loaded.close()
@@ -63,36 +68,40 @@ def evaluate(
 
 def _print(run: RunRecord, json_path: Path | None, report: Path | None) -> None:
     facts, result = run.facts, run.result
-    console = Console(highlight=False, soft_wrap=True)
+    # Names of folders may hold square brackets; they are no markup.
+    console = Console(highlight=False, markup=False)
     split = f" {facts.split} {facts.split_hash}".rstrip() if facts.split else ""
-    console.print(
-        f"[bold]{facts.engine}[/] on {facts.source}{split}: {result.frames} frames scored, "
-        f"{run.counters['frames_unlabelled']} unlabelled; threshold {facts.threshold:g}, matching {facts.matching}"
-    )
+    lines = [
+        f"{facts.engine} on {facts.source}{split}: {result.frames} frames scored, "
+        f"{run.counters['frames_unlabelled']} unlabelled",
+        f"threshold {facts.threshold:g}, matching {facts.matching}",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    console.print(_table(run))
+    lines = [f"{facts.runtime}; {facts.machine['cpu']}, {facts.machine['cores']} cores"]
+    lines += [f"note: {note}" for note in run.notes]
+    lines += [f"wrote {path}" for path in (json_path, report and report / HTML_FILE) if path]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _table(run: RunRecord) -> Table:
+    result = run.result
+    no_iou = "truth is boxes" if result.matching == "box" else ""
     table = Table("metric", box=None, pad_edge=False)
     table.add_column("value", justify="right")
     table.add_column("from")
-    boxes = result.matching == "box"
-    table.add_row("Pd", _figure(result.pd), f"{result.hits} of {result.targets} targets")
-    table.add_row(
-        "Fa, 1e-5", _figure(result.fa, 1e5), f"{result.false_pixels} of {result.pixels} px, "
-        f"{result.false_targets} of {result.predictions} predictions"
-    )  # fmt: skip
-    table.add_row("IoU", _figure(result.iou), "truth is boxes" if boxes else f"{result.intersection} of {result.union} px")
-    table.add_row("nIoU", _figure(result.niou), "truth is boxes" if boxes else f"{result.niou_frames} frames")
-    for stage, figures in run.latency.items():
-        table.add_row(
-            f"{stage}, ms", f"{figures.p50:.2f}", f"p95 {figures.p95:.2f}, p99 {figures.p99:.2f}, max {figures.max:.2f}"
-        )
-    console.print(table)
-    console.print(f"{facts.runtime}; {facts.machine['cpu']}, {facts.machine['cores']} cores")
-    for note in run.notes:
-        console.print(f"note: {note}")
-    if json_path is not None:
-        console.print(f"wrote {json_path}")
-    if report is not None:
-        console.print(f"wrote {report}/report.html")
-
-
-def _figure(value: float | None, scale: float = 1.0) -> str:
-    return "-" if value is None else f"{value * scale:.4f}"
+    rows = [
+        ("Pd", result.pd, 1.0, f"{result.hits} of {result.targets} targets"),
+        ("Fa, 1e-5", result.fa, 1e5, f"{result.false_pixels} of {result.pixels} px"),
+        ("IoU", result.iou, 1.0, no_iou or f"{result.intersection} of {result.union} px"),
+        ("nIoU", result.niou, 1.0, no_iou or f"{result.niou_frames} frames"),
+    ]
+    for name, value, scale, origin in rows:
+        table.add_row(name, "-" if value is None else f"{value * scale:.4f}", origin)
+    table.add_row("predictions", str(result.predictions), f"{result.false_targets} of them false")
+    for stage, ms in run.latency.items():
+        tail = f"p95 {ms.p95:.2f}, p99 {ms.p99:.2f}, max {ms.max:.2f}"
+        table.add_row(f"{stage}, ms", f"{ms.p50:.2f}", tail)
+    return table

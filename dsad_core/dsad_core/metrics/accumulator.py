@@ -94,7 +94,9 @@ class DetectionAccumulator:
         """As `update`, without adding the frame."""
         if self.matching == "box":
             if boxes is None or truth is not None:
-                raise UsageError("matching 'box' scores labelled boxes; for truth masks choose nearest or dnanet")
+                raise UsageError(
+                    "matching 'box' scores labelled boxes; for truth masks choose nearest or dnanet"
+                )
             return count_boxes(predicted, boxes)
         if truth is None or boxes is not None:
             raise UsageError(f"matching {self.matching!r} scores truth masks; for labelled boxes choose box")
@@ -107,7 +109,9 @@ class DetectionAccumulator:
             UsageError: counts from boxes meet an accumulator of masks, or the other way round.
         """
         if counts.has_masks != self._sum.has_masks:
-            raise UsageError(f"counts with has_masks={counts.has_masks} do not belong to matching {self.matching!r}")
+            raise UsageError(
+                f"counts with has_masks={counts.has_masks} do not belong to matching {self.matching!r}"
+            )
         self.frames += 1
         self._add_sums(counts)
         if counts.iou is not None:

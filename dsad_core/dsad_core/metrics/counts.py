@@ -23,7 +23,8 @@ MATCH_DISTANCE = 3.0
 class FrameCounts:
     """Integers behind the metrics of one frame.
 
-    ``intersection`` and ``union`` are pixel counts; where truth is boxes ``has_masks`` is False and both are 0.
+    ``intersection`` and ``union`` are pixel counts; where truth is boxes ``has_masks`` is False and both
+    are 0.
     """
 
     targets: int
@@ -148,7 +149,9 @@ def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "
         raise UsageError(f"matching {matching!r} does not score masks; choose nearest or dnanet")
     predicted, truth = _as_mask("predicted", predicted), _as_mask("truth", truth)
     if predicted.shape != truth.shape:
-        raise UsageError(f"truth mask is {_size(truth)}, the predicted mask is {_size(predicted)}: they must agree")
+        raise UsageError(
+            f"truth mask is {_size(truth)}, the predicted mask is {_size(predicted)}: they must agree"
+        )
     targets, predictions = find_components(truth), find_components(predicted)
     match = match_nearest if matching == "nearest" else match_raster
     pairs = match(targets.centroids, predictions.centroids)
@@ -172,7 +175,9 @@ def count_boxes(predicted: np.ndarray, boxes: np.ndarray) -> FrameCounts:
         raise UsageError(f"boxes have shape {boxes.shape}, expected (N, 4): x, y, w, h")
     bad = ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:] > 0).all(axis=1)
     if bad.any():
-        raise UsageError(f"box {boxes[bad][0].tolist()} is not x, y, w, h with finite values and sides above 0")
+        raise UsageError(
+            f"box {boxes[bad][0].tolist()} is not x, y, w, h with finite values and sides above 0"
+        )
     predictions = find_components(predicted)
     pairs = match_boxes(boxes, predictions.centroids)
     return _count(len(boxes), predictions, pairs, predicted.size, 0, 0, has_masks=False)

@@ -36,7 +36,9 @@ def percentiles(durations_ns: Sequence[int]) -> Percentiles | None:
         return None
     ordered = np.sort(np.asarray(durations_ns, dtype=np.uint64))
     ranks = [max(math.ceil(len(ordered) * p / 100), 1) - 1 for p in (50, 95, 99)]
-    return Percentiles(len(ordered), *(float(ordered[rank]) / 1e6 for rank in ranks), float(ordered[-1]) / 1e6)
+    return Percentiles(
+        len(ordered), *(float(ordered[rank]) / 1e6 for rank in ranks), float(ordered[-1]) / 1e6
+    )
 
 
 class LatencyStats:

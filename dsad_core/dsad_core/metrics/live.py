@@ -105,7 +105,7 @@ class LiveMetrics:
             self._detector_last[name] = value
 
     def refuse(self, what: str, reason: str) -> None:
-        """Count something malformed: ``truth``, ``mask`` or ``timing``; ``refusal`` keeps the newest reason."""
+        """Count a malformed ``truth``, ``mask`` or ``timing``; ``refusal`` keeps the newest reason."""
         self.counters[f"{what}_refused"] += 1
         self.refusal = reason
 
@@ -228,7 +228,9 @@ class LiveMetrics:
             if not by_boxes:
                 return self._total.update(frame.mask, frame.truth)
             if frame.boxes.size != frame.mask.shape:
-                raise UsageError(f"boxes are of a frame of {frame.boxes.size}, the mask is {frame.mask.shape}")
+                raise UsageError(
+                    f"boxes are of a frame of {frame.boxes.size}, the mask is {frame.mask.shape}"
+                )
             return self._total.update(frame.mask, boxes=frame.boxes.boxes)
         except UsageError as error:
             self.refuse("truth", str(error))

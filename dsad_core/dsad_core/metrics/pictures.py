@@ -15,8 +15,8 @@ class PictureSampler:
     """
 
     def __init__(self, count: int):
+        self._count = count
         self._worst_count = count // 2
-        self._even_count = count - self._worst_count
         self._worst: list[tuple[tuple[int, int], int, FramePicture]] = []
         self._even: list[tuple[int, FramePicture]] = []
         self._every = 1
@@ -27,10 +27,11 @@ class PictureSampler:
         number = self._frames
         self._frames += 1
         picture = None
-        if self._even_count and number % self._every == 0:
+        if self._count and number % self._every == 0:
             picture = make()
             self._even.append((number, picture))
-            if len(self._even) > 2 * self._even_count:
+            # Between one and two times as many as wanted: the worst may be among them.
+            if len(self._even) > 2 * self._count:
                 self._even = self._even[::2]
                 self._every *= 2
         badness = (counts.missed_targets, counts.false_pixels) if counts else (0, 0)
@@ -46,7 +47,7 @@ class PictureSampler:
         """The kept frames in the order of the run, none of them twice."""
         chosen = {-number: picture for _, number, picture in self._worst}
         even = [(number, picture) for number, picture in self._even if number not in chosen]
-        wanted = min(self._even_count + self._worst_count - len(chosen), len(even))
+        wanted = min(self._count - len(chosen), len(even))
         for step in range(wanted):
             number, picture = even[step * len(even) // wanted]
             chosen[number] = picture

@@ -44,10 +44,18 @@ def latency_histogram(latencies_ms: np.ndarray) -> str:
         end = min(float(latencies_ms.max()), 3 * float(np.percentile(latencies_ms, 99)))
         beyond = int((latencies_ms > end).sum())
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.hist(latencies_ms[latencies_ms <= end], bins=int(np.clip(2 * latencies_ms.size**0.5, 10, 60)), color=ACCENT, alpha=0.85, linewidth=0)
+        axes.hist(
+            latencies_ms[latencies_ms <= end],
+            bins=int(np.clip(2 * latencies_ms.size**0.5, 10, 60)),
+            color=ACCENT,
+            alpha=0.85,
+            linewidth=0,
+        )
         for percent, style in ((50, "-"), (99, "--")):
             value = float(np.percentile(latencies_ms, percent, method="inverted_cdf"))
-            axes.axvline(value, color=INK, linewidth=0.9, linestyle=style, label=f"p{percent}  {value:.3g} ms")
+            axes.axvline(
+                value, color=INK, linewidth=0.9, linestyle=style, label=f"p{percent}  {value:.3g} ms"
+            )
         axes.set_xlabel("latency, ms" + (f"   ({beyond} slower frames not shown)" if beyond else ""))
         axes.set_ylabel("frames")
         axes.grid(axis="x", visible=False)
@@ -88,7 +96,9 @@ def latency_time_line(frames: list[FrameRecord]) -> str:
                 label=f"{len(missed)} missed",
                 clip_on=False,
             )
-            axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0)
+            axes.legend(
+                frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0
+            )
         axes.set_xlabel(label)
         axes.set_ylabel("latency, ms")
         axes.margins(x=0.01)
@@ -113,7 +123,9 @@ def _axes(width: float, height: float):
 
 def _svg(figure: Figure, name: str) -> str:
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(
+        stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
     svg = stream.getvalue()
     # Two figures share a page: ids such as `axes_1` must not meet.
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)

@@ -131,7 +131,7 @@ class InferenceThread:
 
         # Last, so that watching the picture does not delay the answer it shows.
         if outputs.overlay.get_subscription_count() > 0:
-            picture = draw_overlay(frame, detection.mask, detection.targets)
+            picture = draw_overlay(frame, detection.mask, detection.targets, self.detector.value_range)
             outputs.overlay.publish(image_message(header, picture, "bgr8"))
 
     def _check_deadline(self, moments: Moments) -> None:
