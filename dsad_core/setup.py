@@ -31,6 +31,7 @@ setup(
     entry_points={
         "console_scripts": ["dsad = dsad_core.cli.app:main"],
         "dsad.commands": [
+            "analyse = dsad_core.cli.analyse:register",
             "bag = dsad_core.cli.bag:register",
             "bench = dsad_core.cli.bench:register",
             "doctor = dsad_core.cli.doctor:register",

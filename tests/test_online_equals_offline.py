@@ -30,8 +30,8 @@ def test_counts_are_equal(tmp_path, storage, dtype, size, matching):
 
     online = json.loads((out / "metrics.json").read_text())
     offline = json.loads((tmp_path / "offline.json").read_text())
-    assert {key: online["result"][key] for key in COUNTS} == {key: offline["result"][key] for key in COUNTS}
-    assert online["result"]["frames"] == FRAMES
+    assert {key: online["metrics"][key] for key in COUNTS} == {key: offline["metrics"][key] for key in COUNTS}
+    assert online["metrics"]["frames"] == FRAMES
     # A comparison of zeros would prove nothing.
-    assert online["result"]["hits"] > 0 and online["result"]["intersection"] > 0
+    assert online["metrics"]["hits"] > 0 and online["metrics"]["intersection"] > 0
     assert online["counters"]["frames_missed"] == 0

@@ -2,10 +2,13 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 import typer
 from dsad_core.bags.source import BagSource
 from dsad_core.cli.bag import register
+from dsad_core.data.dataset import SirstDataset
 from dsad_core.errors import DsadError
 from typer.testing import CliRunner
 
@@ -42,3 +45,18 @@ def test_limit_cuts_a_bag_made_of_a_bag(dsad, tmp_path):
 def test_errors_are_the_suites_own(dsad, words):
     shown = dsad(*words)
     assert isinstance(shown.exception, DsadError)
+
+
+def test_a_bag_knows_the_split_it_was_made_of(dsad, tmp_path):
+    folder = tmp_path / "SET"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+        for index in range(3):
+            cv2.imwrite(str(folder / name / f"{index}.png"), np.full((8, 8), 255 * (name == "masks"), np.uint8))
+    (folder / "test.txt").write_text("0\n1\n2\n")
+    assert dsad("make", folder, tmp_path / "whole").exit_code == 0
+    assert dsad("make", folder, tmp_path / "part", "--limit", 2, "--storage", "sqlite3").exit_code == 0
+    whole, part = BagSource(tmp_path / "whole"), BagSource(tmp_path / "part")
+    assert (whole.name, whole.split) == ("SET", "test")
+    assert whole.split_hash == SirstDataset(folder).split_hash
+    assert (part.split, part.split_hash) == ("test (first 2)", "")

@@ -160,3 +160,13 @@ def test_sampler_of_nothing_and_of_no_pictures():
 def test_frame_record_latency():
     assert FrameRecord("a", 0, True).latency_ns is None
     assert FrameRecord("a", 0, True, None, {"decode": 2, "inference": 5}).latency_ns == 7
+
+
+def test_an_image_may_come_after_its_answer():
+    live = LiveMetrics("nearest", window=10, join_timeout_ns=SECOND, pictures=4)
+    for n in range(40):
+        play(live, n, square(), square())
+    live.put_image(START + 39 * SECOND // 25, square())
+    # Too late: its answer has been let go.
+    live.put_image(START, square())
+    assert len(live.run_record("run", RunFacts(), []).pictures) == 1

@@ -42,12 +42,13 @@ class RawBagWriter:
     Args:
         path: bag folder to make; must not exist.
         storage: ``mcap`` or ``sqlite3``.
+        origin: what the bag was made of, kept in its metadata: ``data_set``, ``split``, ``split_hash``.
 
     Raises:
         BagError: ``path`` exists, cannot be written, or the storage is unknown.
     """
 
-    def __init__(self, path: str | Path, storage: str = "mcap"):
+    def __init__(self, path: str | Path, storage: str = "mcap", origin: Mapping[str, str] | None = None):
         self.path = Path(path)
         if storage not in STORAGES:
             raise BagError(f"storage '{storage}' is not one of {', '.join(STORAGES)}")
@@ -58,6 +59,8 @@ class RawBagWriter:
             self._aside = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
         self._writer = Writer(self._aside / self.path.name, version=_BAG_VERSION,
                               storage_plugin=STORAGES[storage])
+        for key, value in (origin or {}).items():
+            self._writer.set_custom_data(key, value)
         self._writer.open()
         self._connections: dict[str, Connection] = {}
         self._open = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from rosbags.typesys.store import Typestore
 
 from dsad_core.bags.types import typestore
 from dsad_core.errors import BagError
+
+#: What a bag made of a data set knows of it.
+ORIGIN_KEYS = ("data_set", "split", "split_hash")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,10 @@ class TopicInfo:
 
 @dataclass(frozen=True)
 class BagInfo:
-    """What a bag says about itself; times in nanoseconds, ``start_ns`` 0 where it holds no message."""
+    """What a bag says about itself; times in nanoseconds, ``start_ns`` 0 where it holds no message.
+
+    ``origin`` is what `RawBagWriter` was given of the data set, empty for other bags.
+    """
 
     path: Path
     storage: str
@@ -39,6 +45,7 @@ class BagInfo:
     start_ns: int
     duration_ns: int
     topics: tuple[TopicInfo, ...]
+    origin: Mapping[str, str]
 
 
 class BagReader:
@@ -70,6 +77,7 @@ class BagReader:
                     TopicInfo(name, topic.msgtype or "several types", topic.msgcount, _qos(topic.connections))
                     for name, topic in sorted(topics.items())
                 ),
+                origin=_origin(reader),
             )
 
     def info(self) -> BagInfo:
@@ -201,6 +209,11 @@ def _qos(connections: list[Connection]) -> str:
         for connection in connections for qos in connection.ext.offered_qos_profiles
     )
     return ", ".join(profiles)
+
+
+def _origin(reader: Reader) -> dict[str, str]:
+    custom = reader.storage.metadata.custom or {}
+    return {key: str(custom[key]) for key in ORIGIN_KEYS if key in custom}
 
 
 def _files(path: Path) -> list[Path]:

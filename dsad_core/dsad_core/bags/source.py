@@ -34,12 +34,13 @@ class BagSource:
     """
 
     kind = "bag"
-    split_hash = ""
 
     def __init__(self, path: str | Path, image_topic: str | None = None):
         self._reader = BagReader(path)
         self._frames = find_frames(self._reader, image_topic)
-        self.name = Path(path).resolve().name
+        origin = self._reader.info().origin
+        self.name = origin.get("data_set") or Path(path).resolve().name
+        self.split, self.split_hash = origin.get("split", ""), origin.get("split_hash", "")
         self.notes: list[str] = []
         seconds, steps = self._reader.info().duration_ns / 1e9, self._frames.count - 1
         self.fps: float | None = steps / seconds if seconds and steps else None

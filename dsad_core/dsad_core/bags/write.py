@@ -1,5 +1,6 @@
 """Samples as a rosbag2, as if a camera had been recorded, with ground truth."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,7 @@ class BagWriter:
         namespace: of the topics.
         intrinsics: fx, fy, cx, cy in pixels; None writes an uncalibrated camera (K all zero).
         frame_id: of every header.
+        origin: see `RawBagWriter`.
 
     Raises:
         BagError: see `RawBagWriter`; or fps is not above 0.
@@ -43,10 +45,11 @@ class BagWriter:
         namespace: str = "/irst",
         intrinsics: tuple[float, float, float, float] | None = None,
         frame_id: str = "infrared_optical",
+        origin: Mapping[str, str] | None = None,
     ):
         if not 0 < fps < 1e5:
             raise BagError(f"fps {fps}: a bag needs a frame rate above 0 Hz")
-        self._bag = RawBagWriter(path, storage)
+        self._bag = RawBagWriter(path, storage, origin)
         self._period_ns = 1e9 / fps
         self._namespace = "/" + namespace.strip("/")
         self._intrinsics = intrinsics

@@ -55,7 +55,7 @@ def make(
         samples = open_source(source, split)
     total = min(len(samples), limit or len(samples))
     rate = fps if fps is not None else samples.fps or DEFAULT_FPS
-    with BagWriter(out, storage, rate, namespace) as bag:
+    with BagWriter(out, storage, rate, namespace, origin=_origin(samples, total)) as bag:
         for sample in track(samples, f"Writing {out}", total, console=console, transient=True):
             bag.write(sample, encoding)
             if bag.frames == total:
@@ -85,6 +85,14 @@ def info(
         rate = f"{(topic.count - 1) / seconds:.2f}" if seconds and topic.count > 1 else "–"
         table.add_row(topic.name, topic.type, str(topic.count), rate, _reliability(topic.qos))
     console.print(table)
+
+
+def _origin(samples: SampleSource, total: int) -> dict[str, str]:
+    """What the bag may say it is. Of a part of a split, the split's hash would be a lie."""
+    split = getattr(samples, "split", "")
+    if total < len(samples):
+        return {"data_set": samples.name, "split": f"{split} (first {total})".strip(), "split_hash": ""}
+    return {"data_set": samples.name, "split": split, "split_hash": samples.split_hash}
 
 
 def _as_dict(found: BagInfo) -> dict:

@@ -3,7 +3,6 @@
 import json
 import re
 import statistics
-import time
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path

@@ -1,7 +1,8 @@
 """Figures of a running detector: over the newest frames, and over the whole run."""
 
 import datetime
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,14 +12,11 @@ from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_core.metrics.counts import FrameCounts, Matching
 from dsad_core.metrics.joiner import FrameJoiner, FrameTimes, JoinedFrame, Part
 from dsad_core.metrics.latency import LatencyStats, Percentiles, RateMeter, percentiles
-from dsad_core.metrics.pictures import PictureSampler
-from dsad_core.metrics.record import STAGES, TOTAL, FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_core.metrics.pictures import PictureCollector
+from dsad_core.metrics.record import STAGES, TOTAL, FrameRecord, RunFacts, RunRecord
 
 HISTORY = 20_000
 """Newest frames whose records are kept for the report's time line."""
-
-IMAGE_BUFFER_BYTES = 64 << 20
-"""Frames kept in wait for their answer, for the report's pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +41,22 @@ class LiveMetrics:
         window: newest frames, answered or missed, that `window` covers.
         join_timeout_ns: see `FrameJoiner`.
         pictures: frames to be kept for the report; 0 for none.
+        on_refusal: called with the reason, in one line, whenever something is refused.
     """
 
-    def __init__(self, matching: Matching, window: int, join_timeout_ns: int, pictures: int = 0):
+    def __init__(
+        self,
+        matching: Matching,
+        window: int,
+        join_timeout_ns: int,
+        pictures: int = 0,
+        on_refusal: Callable[[str], None] = lambda reason: None,
+    ):
         self.joiner = FrameJoiner(join_timeout_ns)
+        self._on_refusal = on_refusal
         self._configured_matching = matching
         self._window_frames = window
         self._picture_count = pictures
-        self._images: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._image_bytes = 0
         self._detector_last: dict[str, int] = {}
         self._jumps_seen = 0
         self.reset()
@@ -64,7 +69,7 @@ class LiveMetrics:
         self._latency = {stage: LatencyStats() for stage in (*STAGES, TOTAL)}
         self._rate = RateMeter()
         self._last_published: int | None = None
-        self._sampler = PictureSampler(self._picture_count)
+        self._pictures = PictureCollector(self._picture_count)
         self.counters: Counter[str] = Counter()
         self.joiner.late.clear()
         self.joiner.unstamped = 0
@@ -85,17 +90,13 @@ class LiveMetrics:
         self._take(self.joiner.put(stamp_ns, part, value, now_ns))
 
     def put_image(self, stamp_ns: int, image: np.ndarray) -> None:
-        """Keep a frame (H, W) until its answer is joined, for the report. The oldest go first."""
-        old = self._images.pop(stamp_ns, None)
-        self._images[stamp_ns] = image
-        self._image_bytes += image.nbytes - (old.nbytes if old is not None else 0)
-        while self._image_bytes > IMAGE_BUFFER_BYTES:
-            self._image_bytes -= self._images.popitem(last=False)[1].nbytes
+        """Offer a frame (H, W) for the report's pictures."""
+        self._pictures.put_image(stamp_ns, image)
 
     @property
     def images_held(self) -> int:
         """Frames kept in wait for their answer."""
-        return len(self._images)
+        return self._pictures.images_held
 
     def put_detector_counters(self, **values: int) -> None:
         """Follow counters that the detector keeps since its activation, through its restarts."""
@@ -108,6 +109,7 @@ class LiveMetrics:
         """Count a malformed ``truth``, ``mask`` or ``timing``; ``refusal`` keeps the newest reason."""
         self.counters[f"{what}_refused"] += 1
         self.refusal = reason
+        self._on_refusal(reason)
 
     def expire(self, now_ns: int) -> None:
         """Count the frames whose time is up."""
@@ -161,7 +163,7 @@ class LiveMetrics:
             latency={stage: figures for stage, figures in latency.items() if figures is not None},
             latencies_ms=self._latency[TOTAL].durations_ms(),
             frames=list(self._history),
-            pictures=self._sampler.result(),
+            pictures=self._pictures.result(),
             notes=notes,
         )
 
@@ -209,14 +211,7 @@ class LiveMetrics:
         self.newest_stamp_ns = frame.stamp_ns
         self._window.append(record)
         self._history.append(record)
-        image = self._images.pop(frame.stamp_ns, None)
-        if image is not None:
-            self._image_bytes -= image.nbytes
-            if frame.answered and image.shape == frame.mask.shape:
-                self._sampler.offer(
-                    record.counts,
-                    lambda: _picture(record.name, image, frame),
-                )
+        self._pictures.put_answer(record.name, frame, record.counts)
 
     def _score(self, frame: JoinedFrame) -> FrameCounts | None:
         if not frame.answered or (frame.truth is None and frame.boxes is None):
@@ -235,7 +230,3 @@ class LiveMetrics:
         except UsageError as error:
             self.refuse("truth", str(error))
             return None
-
-
-def _picture(title: str, image: np.ndarray, frame: JoinedFrame) -> FramePicture:
-    return FramePicture(title, image, frame.mask, frame.truth, frame.boxes and frame.boxes.boxes)

@@ -1,10 +1,20 @@
 """Which frames of a run of unknown length are worth a picture in its report."""
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable
 
+import numpy as np
+
 from dsad_core.metrics.counts import FrameCounts
+from dsad_core.metrics.joiner import JoinedFrame
 from dsad_core.metrics.record import FramePicture
+
+IMAGE_BYTES = 64 << 20
+"""Images kept in wait for the answers to them."""
+
+LATE_ANSWERS = 32
+"""Answers kept in wait for their images: transport may bring the image last."""
 
 
 class PictureSampler:
@@ -52,3 +62,62 @@ class PictureSampler:
             number, picture = even[step * len(even) // wanted]
             chosen[number] = picture
         return [chosen[number] for number in sorted(chosen)]
+
+
+class PictureCollector:
+    """Brings images and answers together by stamp and samples among the pairs.
+
+    Args:
+        count: pictures in the end; with 0 nothing is kept.
+    """
+
+    def __init__(self, count: int):
+        self._count = count
+        self._sampler = PictureSampler(count)
+        self._images: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._image_bytes = 0
+        self._answers: OrderedDict[int, tuple[str, JoinedFrame, FrameCounts | None]] = OrderedDict()
+
+    @property
+    def images_held(self) -> int:
+        return len(self._images)
+
+    def put_image(self, stamp_ns: int, image: np.ndarray) -> None:
+        """Take an image (H, W). Images without a stamp belong to no answer."""
+        if not self._count or stamp_ns == 0:
+            return
+        if answer := self._answers.pop(stamp_ns, None):
+            self._offer(image, *answer)
+            return
+        self._drop_image(stamp_ns)
+        self._images[stamp_ns] = image
+        self._image_bytes += image.nbytes
+        while self._image_bytes > IMAGE_BYTES:
+            self._drop_image(next(iter(self._images)))
+
+    def put_answer(self, title: str, frame: JoinedFrame, counts: FrameCounts | None) -> None:
+        """Take a joined frame, if it has a mask, and what it counted."""
+        image = self._drop_image(frame.stamp_ns)
+        if not self._count or not frame.answered:
+            return
+        if image is not None:
+            self._offer(image, title, frame, counts)
+            return
+        self._answers[frame.stamp_ns] = (title, frame, counts)
+        if len(self._answers) > LATE_ANSWERS:
+            self._answers.popitem(last=False)
+
+    def result(self) -> list[FramePicture]:
+        """See `PictureSampler.result`."""
+        return self._sampler.result()
+
+    def _drop_image(self, stamp_ns: int) -> np.ndarray | None:
+        image = self._images.pop(stamp_ns, None)
+        if image is not None:
+            self._image_bytes -= image.nbytes
+        return image
+
+    def _offer(self, image: np.ndarray, title: str, frame: JoinedFrame, counts: FrameCounts | None) -> None:
+        if image.shape == frame.mask.shape:
+            boxes = frame.boxes and frame.boxes.boxes
+            self._sampler.offer(counts, lambda: FramePicture(title, image, frame.mask, frame.truth, boxes))

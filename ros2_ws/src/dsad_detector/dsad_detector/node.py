@@ -15,7 +15,6 @@ from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import FrameTiming, TargetArray
-from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -55,7 +54,7 @@ class DetectorNode(SturdyLifecycleNode):
         self._fault = ""
         self._reset_input()
         self._outputs = Outputs(
-            mask=self._qos.publisher(Image, "mask", reliable(10)),
+            mask=self._qos.publisher(Image, "mask", reliable(50)),
             targets=self._qos.publisher(TargetArray, "targets", reliable(50)),
             timing=self._qos.publisher(FrameTiming, "timing", reliable(50)),
             overlay=self._qos.publisher(Image, "overlay", reliable(1)),

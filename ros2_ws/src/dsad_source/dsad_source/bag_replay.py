@@ -125,7 +125,7 @@ class BagReplay(SourceNode):
     def facts(self) -> dict[str, object]:
         """What is replayed under which name."""
         sent = self._publishers_by_topic.items()
-        return {"bag": self._bag, **{f"sends {topic}": publisher.topic_name for topic, publisher in sent}}
+        return {"bag": self._bag, **self._reader.info().origin, **{f"sends {topic}": publisher.topic_name for topic, publisher in sent}}
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
         return self._reader.messages(raw=True, topics=list(self._publishers_by_topic))

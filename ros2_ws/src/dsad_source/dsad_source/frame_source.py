@@ -109,7 +109,9 @@ class FrameSource(SourceNode):
         """Of a camera: frames passed over and times opened anew. Else what the data have to say."""
         if self._camera:
             return {"frames skipped": self._camera.skipped, "camera reopened": self._camera.reopened}
-        return {"frames in source": len(self._source), "notes": "; ".join(self._source.notes)}
+        source = self._source
+        return {"data_set": source.name, "split": getattr(source, "split", ""), "split_hash": source.split_hash,
+                "frames in source": len(source), "notes": "; ".join(source.notes)}
 
     def close(self) -> None:
         """Also let the camera go."""

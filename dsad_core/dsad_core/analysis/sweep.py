@@ -1,0 +1,80 @@
+"""Pd, Fa, IoU and nIoU at many thresholds from one inference a frame."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsad_core.errors import UsageError
+from dsad_core.metrics import DetectionAccumulator, DetectionResult, FrameCounts, Matching
+
+TAILS = ((3.0, 5.0, 0.1), (5.0, 12.5, 0.5))
+"""Logits beyond the even steps of probability: first, end, step. Trained networks answer near 0 and 1."""
+
+
+def default_thresholds() -> list[float]:
+    """0.05, 0.10 ... 0.95, and on both sides of them even steps of the logit up to 12 (p = 6e-6)."""
+    logits = np.concatenate([np.arange(*tail) for tail in TAILS])
+    low = [1 / (1 + math.exp(logit)) for logit in logits[::-1]]
+    middle = [round(percent / 100, 2) for percent in range(5, 100, 5)]
+    return [*low, *middle, *(1 - threshold for threshold in reversed(low))]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """Metrics of a set of frames at one threshold."""
+
+    threshold: float
+    result: DetectionResult
+
+    def to_dict(self) -> dict:
+        return {"threshold": self.threshold, **self.result.to_dict()}
+
+
+class ThresholdSweep:
+    """Counts the same frames at several thresholds. Holds counters only, no frame.
+
+    Args:
+        thresholds: probabilities in (0, 1), in any order; repeated ones are counted once.
+        matching: ``nearest`` or ``dnanet``.
+
+    Raises:
+        UsageError: a threshold or the matching is out of range.
+    """
+
+    def __init__(self, thresholds: Iterable[float], matching: Matching = "nearest"):
+        self.thresholds = sorted(set(thresholds))
+        for threshold in self.thresholds:
+            if not 0.0 < threshold < 1.0:
+                raise UsageError(f"threshold {threshold} must lie between 0 and 1, both excluded")
+        if matching == "box":
+            raise UsageError("matching 'box' has no IoU to sweep; choose nearest or dnanet")
+        self._limits = [math.log(threshold / (1.0 - threshold)) for threshold in self.thresholds]
+        self._accumulators = [DetectionAccumulator(matching) for _ in self.thresholds]
+
+    def update(self, logits: np.ndarray, truth: np.ndarray) -> dict[float, FrameCounts]:
+        """Count one frame.
+
+        Args:
+            logits: (H, W) float32.
+            truth: (H, W) uint8 or bool mask.
+
+        Returns:
+            The frame's counts by threshold.
+        """
+        counts, area = None, -1
+        found = {}
+        for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
+            mask = logits > limit
+            # The masks are nested: one of equal area is the same mask, and trained networks give many.
+            if (new_area := int(np.count_nonzero(mask))) != area:
+                counts, area = accumulator.count(mask, truth), new_area
+            accumulator.add(counts)
+            found[threshold] = counts
+        return found
+
+    def points(self) -> list[SweepPoint]:
+        """Metrics so far, lowest threshold first."""
+        return [SweepPoint(threshold, accumulator.result())
+                for threshold, accumulator in zip(self.thresholds, self._accumulators)]

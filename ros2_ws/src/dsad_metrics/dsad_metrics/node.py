@@ -1,0 +1,224 @@
+"""Node ``metrics``: live Pd, Fa, IoU, rate and latency, and a report at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+from dsad_common.diagnostics import OK, WARN, Diagnostics, Report
+from dsad_common.events import QosWatch
+from dsad_common.parameters import declare
+from dsad_common.qos import reliable
+from dsad_common.run import main as run_main
+from dsad_common.stamps import stamp_ns, to_stamp
+from dsad_core.errors import DsadError
+from dsad_core.frame.codec import decode_message
+from dsad_core.machine import machine_facts
+from dsad_core.metrics.live import LiveMetrics
+from dsad_core.report import build_report
+from dsad_msgs.msg import DetectionMetrics, FrameTiming, TargetArray
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
+from dsad_metrics.facts import RunningNodes
+from dsad_metrics.messages import boxes_of, mask_of, summary_message, times_of
+from dsad_metrics.settings import METRICS
+from dsad_metrics.stopping import drain
+
+#: Messages that wait while a report is written: seconds of frames at any rate a detector reaches.
+PICTURE_DEPTH, SMALL_DEPTH = 200, 1000
+GIVEN_FACTS = ("engine", "target", "source", "split", "split_hash")
+#: At the end, an answer still on its way comes within this time or not at all, s.
+QUIET_AT_END = 0.5
+
+
+class Metrics(Node):
+    """Thin: subscriptions in, `LiveMetrics` in the middle, figures and files out."""
+
+    def __init__(self):
+        super().__init__("metrics")
+        declare(self, METRICS)
+        self._timeout = self._value("join_timeout")
+        self._pictures = self._value("report_frames")
+        self._metrics = LiveMetrics(
+            self._value("matching"),
+            self._value("window"),
+            round(self._timeout * 1e9),
+            self._pictures,
+            self._on_refusal,
+        )
+        self._nodes = RunningNodes(self.get_namespace(), self._value("detector"))
+        self._machine = machine_facts()
+        self._truth_seen = False
+        self._frame_id = ""
+        self._refusals_before = 0
+        self._qos_watch = QosWatch(self, self.get_logger().warning)
+        self._inputs = self._subscribe()
+        self._publisher = self._qos_watch.publisher(DetectionMetrics, "metrics", reliable(10))
+        # Durations and waiting on the steady clock: simulated time may stand still or jump.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / self._value("publish_rate"), self._publish, clock=steady)
+        self.create_timer(min(0.1, self._timeout / 4), self._expire, clock=steady)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(Trigger, "~/save", self._on_save)
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def close(self) -> None:
+        """Count what is still on its way, and write the files."""
+        drain(self._inputs, patience=max(self._timeout, QUIET_AT_END), quiet=QUIET_AT_END)
+        self._metrics.drain()
+        if self._value("output_dir"):
+            try:
+                self.get_logger().info(f"wrote {self._save()}")
+            except (OSError, DsadError) as error:
+                self.get_logger().error(f"report not written: {error}")
+
+    def _value(self, name: str):
+        return self.get_parameter(name).value
+
+    def _subscribe(self) -> list:
+        watch = self._qos_watch.subscription
+        inputs = [
+            watch(CameraInfo, "camera_info", self._on_camera_info, reliable(SMALL_DEPTH)),
+            watch(Image, "ground_truth", self._on_truth, reliable(PICTURE_DEPTH)),
+            watch(TargetArray, "ground_truth_targets", self._on_boxes, reliable(SMALL_DEPTH)),
+            watch(Image, "mask", self._on_mask, reliable(PICTURE_DEPTH)),
+            watch(FrameTiming, "timing", self._on_timing, reliable(SMALL_DEPTH)),
+        ]
+        if self._pictures:
+            # Best effort: a picture that gets lost only leaves the choice for the report smaller.
+            frames = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+            inputs.insert(0, watch(Image, "image_raw", self._on_image, frames))
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._nodes.take, reliable(10))
+        return inputs
+
+    def _put(self, message, part: str, value) -> None:
+        self._metrics.put(stamp_ns(message.header.stamp), part, value, time.monotonic_ns())
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._put(message, "announced", None)
+
+    def _on_image(self, message: Image) -> None:
+        try:
+            self._metrics.put_image(stamp_ns(message.header.stamp), decode_message(message))
+        except DsadError:
+            pass  # The detector refuses, counts and reports it; here it is only a picture less.
+
+    def _on_truth(self, message: Image) -> None:
+        self._truth_seen = True
+        try:
+            self._put(message, "truth", mask_of(message))
+        except DsadError as error:
+            self._refuse("truth", error)
+
+    def _on_boxes(self, message: TargetArray) -> None:
+        self._truth_seen = True
+        self._put(message, "boxes", boxes_of(message))
+
+    def _on_mask(self, message: Image) -> None:
+        self._frame_id = message.header.frame_id
+        try:
+            self._put(message, "mask", mask_of(message))
+        except DsadError as error:
+            self._refuse("mask", error)
+
+    def _on_timing(self, message: FrameTiming) -> None:
+        self._metrics.put_detector_counters(
+            frames_dropped=message.frames_dropped,
+            frames_lost=message.frames_lost,
+            frames_refused=message.frames_refused,
+        )
+        try:
+            self._put(message, "timing", times_of(message))
+        except DsadError as error:
+            self._refuse("timing", error)
+
+    def _on_refusal(self, reason: str) -> None:
+        self.get_logger().warning(reason, throttle_duration_sec=5.0)
+
+    def _refuse(self, what: str, error: DsadError) -> None:
+        self._metrics.refuse(what, str(error))
+
+    def _expire(self) -> None:
+        # Once truth has been seen, a source that has just gone must not turn what waits in our queue
+        # into unlabelled frames.
+        self._metrics.joiner.truth_expected = self._truth_seen or any(
+            self.count_publishers(topic) for topic in ("ground_truth", "ground_truth_targets")
+        )
+        self._metrics.expire(time.monotonic_ns())
+
+    def _refusals(self) -> int:
+        return sum(self._metrics.counters[f"{what}_refused"] for what in ("truth", "mask", "timing"))
+
+    def _facts(self):
+        return self._nodes.facts({name: self._value(name) for name in GIVEN_FACTS}, self._machine)
+
+    def _publish(self) -> None:
+        metrics, facts = self._metrics, self._facts()
+        message = DetectionMetrics(
+            engine=facts.engine,
+            matching=metrics.matching,
+            threshold=math.nan if facts.threshold is None else facts.threshold,
+            frames_dropped=metrics.counters["frames_dropped"],
+            frames_lost=metrics.counters["frames_lost"],
+            frames_refused=metrics.counters["frames_refused"],
+            window=summary_message(metrics.window()),
+            total=summary_message(metrics.total()),
+        )
+        message.header.stamp = to_stamp(metrics.newest_stamp_ns)
+        message.header.frame_id = self._frame_id
+        self._publisher.publish(message)
+
+    def _save(self) -> str:
+        facts = self._facts()
+        title = " on ".join(filter(None, [facts.engine or "Detector", facts.source]))
+        run = self._metrics.run_record(title, facts, self._nodes.notes())
+        return str(build_report(self._value("output_dir"), run))
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        frames = self._metrics.counters["frames"]
+        self._metrics.reset()
+        self._nodes.restart()
+        self._truth_seen = False
+        self._refusals_before = 0
+        response.success, response.message = True, f"{frames} frames forgotten"
+        return response
+
+    def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not self._value("output_dir"):
+            response.message = "output_dir is empty: set it to a folder first"
+            return response
+        try:
+            response.message = self._save()
+            response.success = True
+        except (OSError, DsadError) as error:
+            response.message = f"report not written: {error}"
+        return response
+
+    def _report(self) -> Report:
+        metrics = self._metrics
+        facts: dict[str, object] = {
+            "matching": metrics.matching,
+            "frames_awaited": metrics.joiner.pending,
+            "images_held": metrics.images_held,
+        }
+        facts |= dict(sorted(metrics.counters.items())) | metrics.joined_counters()
+        refusals, before = self._refusals(), self._refusals_before
+        self._refusals_before = refusals
+        warnings = self._qos_watch.mismatches()
+        if refusals > before:
+            warnings.append(f"{refusals - before} refused: {metrics.refusal}")
+        if metrics.joiner.unstamped:
+            warnings.append("frames with stamp 0 cannot be joined with their truth")
+        if warnings:
+            return WARN, "; ".join(warnings), facts
+        return OK, f"{metrics.counters['frames']} frames, {metrics.total().result.frames} scored", facts
+
+
+def main() -> None:
+    """Console script."""
+    run_main(Metrics)

@@ -1,0 +1,161 @@
+"""Node ``recorder``: topics as they are, byte for byte, into a rosbag2 without ROS's own recorder."""
+
+from __future__ import annotations
+
+import importlib
+import time
+
+from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
+from dsad_common.events import QosWatch
+from dsad_common.parameters import declare
+from dsad_common.qos import reliable
+from dsad_common.run import main as run_main
+from dsad_core.bags.raw import RawBagWriter
+from dsad_core.bags.types import typestore
+from dsad_core.errors import UsageError
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSReliabilityPolicy
+from rclpy.task import Future
+
+from dsad_metrics.bag_thread import BagThread
+from dsad_metrics.settings import RECORDER
+from dsad_metrics.stopping import drain
+
+#: Types of the suite's own topics; others are given with the topic or learned from their publishers.
+KNOWN_TYPES = {
+    "image_raw": "sensor_msgs/msg/Image",
+    "camera_info": "sensor_msgs/msg/CameraInfo",
+    "ground_truth": "sensor_msgs/msg/Image",
+    "ground_truth_targets": "dsad_msgs/msg/TargetArray",
+    "mask": "sensor_msgs/msg/Image",
+    "overlay": "sensor_msgs/msg/Image",
+    "targets": "dsad_msgs/msg/TargetArray",
+    "timing": "dsad_msgs/msg/FrameTiming",
+    "metrics": "dsad_msgs/msg/DetectionMetrics",
+    "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
+}
+DEPTH = 200
+LOOK_SECONDS = 0.1
+#: At the end, a message still on its way comes within this time, s.
+QUIET_AT_END = 0.5
+
+
+class Recorder(Node):
+    """Raw subscriptions on one side, a thread that writes on the other, a bounded queue between them.
+
+    A message is logged at the time of its arrival on the system clock, as ``ros2 bag record`` does: so the
+    bag also tells how late each answer was. Header stamps stay what they are.
+    """
+
+    def __init__(self):
+        super().__init__("recorder")
+        declare(self, RECORDER)
+        self.done = Future()
+        topics = [_split(entry) for entry in self._value("topics") if entry]
+        if not self._value("bag") or not topics:
+            raise UsageError(
+                "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
+            )
+        for topic, type_name in topics:
+            if type_name:
+                _require_known(topic, type_name)
+        bag, storage = self._value("bag"), self._value("storage")
+        self._bag = BagThread(lambda: RawBagWriter(bag, storage), self._value("queue") << 20)
+        self._waiting = dict(topics)
+        self._inputs: dict[str, object] = {}
+        self._qos_watch = QosWatch(self, self.get_logger().warning)
+        self._dropped_before = 0
+        self._look()
+        self.create_timer(LOOK_SECONDS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._diagnostics = Diagnostics(self, self._report, hardware_id=self._value("bag"))
+
+    def close(self) -> None:
+        """Write what has arrived and let the bag appear."""
+        drain(self._inputs.values(), patience=5.0, quiet=QUIET_AT_END)
+        self._bag.close()
+        log = self.get_logger()
+        log.info(self._bag.outcome)
+        if self._bag.dropped:
+            log.warning(
+                f"{self._bag.dropped} messages dropped: {self._bag.failure or 'the disk was too slow'}"
+            )
+
+    def _value(self, name: str):
+        return self.get_parameter(name).value
+
+    def _look(self) -> None:
+        """Subscribe to what can be; adapt to publishers that are best effort; stop after a failure."""
+        for topic, type_name in list(self._waiting.items()):
+            publishers = self.get_publishers_info_by_topic(topic)
+            type_name = type_name or (publishers[0].topic_type if publishers else None)
+            if type_name:
+                del self._waiting[topic]
+                self._subscribe(topic, type_name, QoSReliabilityPolicy.RELIABLE)
+        for topic, subscription in list(self._inputs.items()):
+            asks = subscription.qos_profile.reliability
+            offers = [info.qos_profile.reliability for info in self.get_publishers_info_by_topic(topic)]
+            # A reliable subscriber gets nothing from a best-effort camera driver.
+            if asks == QoSReliabilityPolicy.RELIABLE and QoSReliabilityPolicy.BEST_EFFORT in offers:
+                type_name = self._bag.types[self.resolve_topic_name(topic)]
+                self.destroy_subscription(subscription)
+                self._subscribe(topic, type_name, QoSReliabilityPolicy.BEST_EFFORT)
+        if self._bag.failure and not self.done.done():
+            self.get_logger().fatal(self._bag.failure)
+            self.done.set_result(1)
+
+    def _subscribe(self, topic: str, type_name: str, reliability: QoSReliabilityPolicy) -> None:
+        try:
+            message_type = _message_type(topic, type_name)
+            _require_known(topic, type_name)
+        except UsageError as error:
+            self.get_logger().error(str(error))
+            return
+        qos = reliable(DEPTH)
+        qos.reliability = reliability
+        name = self.resolve_topic_name(topic)
+        self._bag.types[name] = type_name
+
+        def on_message(data: bytes) -> None:
+            self._bag.put(name, time.time_ns(), data)
+
+        self._inputs[topic] = self.create_subscription(message_type, topic, on_message, qos, raw=True)
+
+    def _report(self) -> Report:
+        bag, dropped_before = self._bag, self._dropped_before
+        self._dropped_before = bag.dropped
+        facts = {
+            "bag": self._value("bag"),
+            "messages": bag.written,
+            "dropped": bag.dropped,
+            "queue [MiB]": f"{bag.queued_bytes / 2**20:.1f}",
+            "not yet published": ", ".join(self._waiting),
+        }
+        if bag.failure:
+            return ERROR, bag.failure, facts
+        if bag.dropped > dropped_before:
+            return WARN, f"{bag.dropped - dropped_before} messages dropped: the disk is too slow", facts
+        return OK, f"recording, {bag.written} messages", facts
+
+
+def _split(entry: str) -> tuple[str, str | None]:
+    topic, _, type_name = entry.partition(":")
+    return topic, type_name or KNOWN_TYPES.get(topic)
+
+
+def _require_known(topic: str, type_name: str) -> None:
+    if type_name not in typestore().types:
+        raise UsageError(f"topic {topic}: type '{type_name}' is none that bags of this suite can hold")
+
+
+def _message_type(topic: str, type_name: str):
+    package, _, name = type_name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError):
+        raise UsageError(f"topic {topic}: type '{type_name}' is not installed") from None
+
+
+def main() -> None:
+    """Console script."""
+    run_main(Recorder)

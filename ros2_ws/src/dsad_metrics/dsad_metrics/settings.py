@@ -1,0 +1,99 @@
+"""Parameters of both nodes."""
+
+from dsad_common.parameters import Parameter
+from dsad_core.bags.raw import STORAGES
+from dsad_core.metrics.counts import MATCHINGS
+
+METRICS = (
+    Parameter(
+        "matching",
+        "nearest",
+        "How predictions meet truth masks; truth that is boxes is scored by box.",
+        choices=MATCHINGS,
+        read_only=True,
+    ),
+    Parameter(
+        "window",
+        100,
+        "Newest frames, answered or missed, that the window's figures cover.",
+        minimum=1,
+        maximum=100_000,
+        unit="frames",
+        read_only=True,
+    ),
+    Parameter(
+        "join_timeout",
+        2.0,
+        "How long to wait for mask, timing and truth of a frame. An announced or "
+        "labelled frame without a mask is missed then.",
+        minimum=0.05,
+        maximum=600.0,
+        unit="s",
+        read_only=True,
+    ),
+    Parameter(
+        "publish_rate",
+        1.0,
+        "How often figures are published.",
+        minimum=0.1,
+        maximum=50.0,
+        unit="Hz",
+        read_only=True,
+    ),
+    Parameter(
+        "output_dir",
+        "",
+        "Folder for metrics.json and report.html, written by ~/save and at the end; empty: none.",
+    ),
+    Parameter(
+        "report_frames",
+        12,
+        "Pictures in the report: half of them the worst frames, the others spread "
+        "evenly. 0 does not subscribe to image_raw.",
+        minimum=0,
+        maximum=200,
+        unit="frames",
+        read_only=True,
+    ),
+    Parameter("engine", "", "For the report, where the detector's diagnostics do not say.", read_only=True),
+    Parameter("target", "", "For the report, where the detector's diagnostics do not say.", read_only=True),
+    Parameter("source", "", "For the report: where the frames come from.", read_only=True),
+    Parameter("split", "", "For the report: split of the data set that the frames are.", read_only=True),
+    Parameter("split_hash", "", "For the report: identity of that split.", read_only=True),
+    Parameter(
+        "detector",
+        "detector",
+        "Node in this namespace whose diagnostics tell engine and threshold.",
+        read_only=True,
+    ),
+)
+
+RECORDER = (
+    Parameter("bag", "", "Bag folder to make; must not exist.", read_only=True),
+    Parameter("storage", "mcap", "Of the bag.", choices=tuple(STORAGES), read_only=True),
+    Parameter(
+        "topics",
+        [
+            "image_raw",
+            "camera_info",
+            "ground_truth",
+            "ground_truth_targets",
+            "mask",
+            "targets",
+            "timing",
+            "metrics",
+        ],
+        "What to record, relative to the namespace: '<topic>', or '<topic>:<package>/msg/<Type>'. Without "
+        "a type, one that is not of this suite is recorded from when somebody publishes it.",
+        read_only=True,
+    ),
+    Parameter(
+        "queue",
+        256,
+        "Messages waiting to be written; beyond it the newest are dropped and counted.",
+        minimum=1,
+        maximum=16_384,
+        unit="MiB",
+        read_only=True,
+    ),
+)
