@@ -1,4 +1,22 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+
+def data_files():
+    """(installed folder, files) of the launch files, their configuration and every engine."""
+    share = Path("share/dsad_bringup")
+    files = {
+        Path("share/ament_index/resource_index/packages"): [Path("resource/dsad_bringup")],
+        share: [Path("package.xml")],
+        share / "launch": sorted(Path("launch").glob("*.launch.py")),
+        share / "config": sorted([*Path("launch").glob("*.yaml"), *Path("launch").glob("*.xml")]),
+    }
+    for path in sorted(Path("edge_engines").rglob("*")):
+        if path.is_file():
+            files.setdefault(share / path.parent, []).append(path)
+    return [(str(folder), [str(path) for path in paths]) for folder, paths in files.items()]
+
 
 setup(
     name="dsad_bringup",
@@ -6,14 +24,13 @@ setup(
     description="One launch for source, detector and metrics, under ros2 launch or without it.",
     license="Apache-2.0",
     packages=find_packages(include=["dsad_bringup", "dsad_bringup.*"]),
-    data_files=[
-        ("share/ament_index/resource_index/packages", ["resource/dsad_bringup"]),
-        ("share/dsad_bringup", ["package.xml"]),
-    ],
+    data_files=data_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest", "hypothesis"]},
     entry_points={
-        "console_scripts": [],
+        "console_scripts": ["await_answers = dsad_bringup.await_answers:main"],
+        "dsad.commands": ["up = dsad_bringup.cli:register"],
+        "dsad.bench": ["pipeline = dsad_bringup.bench.cli:register"],
     },
 )

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 
 from dsad_core.errors import DsadError
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 
@@ -59,11 +60,20 @@ class SturdyLifecycleNode(LifecycleNode):
         """unconfigured, inactive, active, finalized, or the transition it is in, such as configuring."""
         return self._state_machine.current_state[1]
 
-    def bring_up(self) -> None:
-        """Configure and activate, as far as the node is still unconfigured and each step succeeds."""
+    def bring_up(self, ready: Callable[[], bool]) -> None:
+        """Configure, and activate once ``ready``, as far as the node is still unconfigured and each step succeeds."""
+
+        def activate() -> None:
+            if ready():
+                self.destroy_timer(timer)
+                self._unless_outrun(self.trigger_activate)
+
+        if self._unless_outrun(self.trigger_configure) == TransitionCallbackReturn.SUCCESS:
+            timer = self.create_timer(0.02, activate, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _unless_outrun(self, transition_now: Callable[[], TransitionCallbackReturn]):
         try:
-            if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-                self.trigger_activate()
+            return transition_now()
         except RuntimeError:
             # Somebody outside was faster and brings the node up.
             self.get_logger().info("autostart left to the node that requests the transitions")

@@ -18,6 +18,7 @@ from dsad_msgs.msg import FrameTiming, TargetArray
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
+from dsad_detector.audience import Audience
 from dsad_detector.camera import Camera
 from dsad_detector.counters import Counters
 from dsad_detector.diagnosis import Health
@@ -133,7 +134,8 @@ class DetectorNode(SturdyLifecycleNode):
 
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
-        self.bring_up()
+        answers = (self._outputs.mask, self._outputs.timing)
+        self.bring_up(Audience(self, answers, self._value("wait_for")).ready)
 
     def _reset_input(self) -> None:
         self._counters = Counters(last_received=time.monotonic_ns())

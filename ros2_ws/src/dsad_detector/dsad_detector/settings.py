@@ -34,6 +34,8 @@ PARAMETERS = (
               "time.", minimum=0.1, unit="s"),
     Parameter("image_reliability", "best_effort", "Reliability of the subscription to image_raw. Taken at "
               "activate.", choices=("best_effort", "reliable")),
+    Parameter("wait_for", [""], "Names of nodes of this namespace that must listen to the answers before autostart "
+              "activates; empty: nobody.", read_only=True),
     Parameter("autostart", True, "Configure and activate by itself at start.", read_only=True),
 )
 

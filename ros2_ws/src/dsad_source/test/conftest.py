@@ -5,7 +5,7 @@ import pytest
 
 # Before rclpy is first initialised: our own corner of the network, and frames larger than Fast DDS's
 # default shared-memory segment.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 232)
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
     os.environ.setdefault(variable, str(Path(__file__).parents[4] / "launch" / "fastdds.xml"))
