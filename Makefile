@@ -40,6 +40,10 @@ $(TRAINING_VENV)/.ready: requirements/runtime.txt requirements/training.txt requ
 	@echo 'Setting up .venv-training (torch) ...'
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(TRAINING_VENV)
 	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r requirements/runtime.txt -r requirements/training.txt -r requirements/test.txt
+	@touch $@
+
+# Its own step: a new command or entry point needs this, not another download of torch.
+$(TRAINING_VENV)/.installed: $(TRAINING_VENV)/.ready dsad_core/setup.py training/pyproject.toml
 	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e training
 	@touch $@
 
@@ -57,7 +61,7 @@ demo: build
 test: build test-training
 	@$(CLEAN_ENV) bash tests/run.sh
 
-test-training: $(TRAINING_VENV)/.ready
+test-training: $(TRAINING_VENV)/.installed
 	@cd training && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q test
 
 clean:

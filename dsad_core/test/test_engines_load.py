@@ -1,4 +1,5 @@
 import hashlib
+from importlib.metadata import EntryPoints
 
 import numpy as np
 import pytest
@@ -144,3 +145,28 @@ def test_the_cache_differs_with_model_options_and_device(tmp_path, monkeypatch):
     assert len(folders) == 4 and all(folder.is_dir() and folder.parent == tmp_path for folder in folders)
 
 
+@pytest.fixture
+def run_folder(tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"not looked at")
+    return tmp_path
+
+
+def test_a_checkpoint_without_the_training_stage_says_what_it_needs(run_folder, monkeypatch):
+    monkeypatch.setattr("dsad_core.engines.load.entry_points", lambda **_: EntryPoints())
+    with pytest.raises(EngineError, match="environment of the training stage") as caught:
+        load_engine(run_folder)
+    assert str(run_folder) in str(caught.value) and "dsad export" in str(caught.value)
+
+
+def test_a_checkpoint_goes_to_the_loader_that_is_installed(run_folder, tmp_path, monkeypatch):
+    """A distribution on the path that offers a loader, as the training stage is one."""
+    packages = tmp_path / "packages"
+    facts = packages / "loader-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Name: loader\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[dsad.engines]\nsafetensors = loader:load\n")
+    (packages / "loader.py").write_text("def load(*arguments):\n    return arguments\n")
+    monkeypatch.syspath_prepend(str(packages))
+    assert load_engine(run_folder, "cuda", 3) == (run_folder, "cuda", 3)
+    with pytest.raises(TargetError, match="'tpu'"):
+        load_engine(run_folder, "tpu")

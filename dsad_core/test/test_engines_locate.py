@@ -2,7 +2,14 @@ import shutil
 
 import pytest
 
-from dsad_core.engines.locate import default_engine, engine_roots, find_engine, list_engines, target_file
+from dsad_core.engines.locate import (
+    default_engine,
+    engine_roots,
+    find_checkpoint,
+    find_engine,
+    list_engines,
+    target_file,
+)
 from dsad_core.errors import EngineError
 
 
@@ -57,3 +64,27 @@ def test_targets_of_the_environment_go_first(root):
     assert target_file("cpu") == root / "targets/cpu.yaml"
     with pytest.raises(EngineError, match="targets/tpu.yaml"):
         target_file("tpu")
+
+
+def test_weights_and_the_folders_that_hold_them_are_checkpoints(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    assert find_checkpoint(run) is None
+    (run / "weights.safetensors").write_bytes(b"")
+    assert find_checkpoint(run) == run and find_checkpoint(str(run)) == run
+    assert find_checkpoint(run / "weights.safetensors") == run / "weights.safetensors"
+    # Named so, but missing: who loads it says that it is not there.
+    assert find_checkpoint(tmp_path / "gone.safetensors") == tmp_path / "gone.safetensors"
+    assert find_checkpoint(tmp_path / "gone") is None
+
+
+def test_engines_are_no_checkpoints_whatever_lies_about(root, tmp_path, monkeypatch):
+    (root / "local-contrast/weights.safetensors").write_bytes(b"")
+    assert find_checkpoint(root / "local-contrast") is None
+    working = tmp_path / "working"
+    (working / "local-contrast").mkdir(parents=True)
+    (working / "local-contrast/weights.safetensors").write_bytes(b"")
+    (working / "weights.safetensors").write_bytes(b"")
+    monkeypatch.chdir(working)
+    assert [find_checkpoint(name) for name in ("", "default", "local-contrast")] == [None] * 3
+    assert find_checkpoint("./local-contrast") is not None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dsad_core.errors import DsadError
 from dsad_core.files import write_atomic
-from dsad_training.networks import build_network
+from dsad_training.networks.build import build_network
 from dsad_training.recipe import Recipe, build_recipe
 
 STATE_FILE = "state.pt"
@@ -43,7 +43,7 @@ def load_state(folder: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises half a dozen types for a damaged file, none of them its own
         raise CheckpointError(f"{path}: damaged or not a training state; start the run anew") from None
-    if not isinstance(state, dict) or not {"recipe", "step", "network", "ema"} <= state.keys():
+    if not isinstance(state, dict) or not {"recipe", "facts", "step", "network"} <= state.keys():
         raise CheckpointError(f"{path}: not a training state of this project")
     return state
 
@@ -55,14 +55,19 @@ def save_weights(folder: Path, weights: dict[str, Tensor], recipe: Recipe, facts
     write_atomic(folder / WEIGHTS_FILE, safetensors.torch.save(dense, metadata))
 
 
-def load_weights(path: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
+def weights_path(path: str | Path) -> Path:
+    """The weights file of a run's folder, or the file itself."""
+    path = Path(path)
+    return path / WEIGHTS_FILE if path.is_dir() else path
+
+
+def load_weights(path: str | Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     """Network in eval mode, its recipe and the run's facts, from a weights file or a run's folder.
 
     Raises:
         CheckpointError: the file is missing, truncated, foreign, or does not fit its network.
     """
-    path = Path(path)
-    path = path / WEIGHTS_FILE if path.is_dir() else path
+    path = weights_path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; give a run's folder or its {WEIGHTS_FILE}")
     try:
@@ -78,5 +83,6 @@ def load_weights(path: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     try:
         network.load_state_dict(weights)
     except RuntimeError:
-        raise CheckpointError(f"{path}: weights do not fit {recipe.network.name}-num{recipe.network.width}") from None
+        name = f"{recipe.network.name}-num{recipe.network.width}"
+        raise CheckpointError(f"{path}: weights do not fit {name}") from None
     return network.eval(), recipe, json.loads(metadata.get("facts", "{}"))

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dsad_core.errors import UsageError
 from dsad_training.data.batches import Augmentation
+from dsad_training.networks.dsa import DsaOptions
+from dsad_training.networks.residual import Spatial
 
 
 class Part(BaseModel):
@@ -17,9 +19,27 @@ class Part(BaseModel):
 class NetworkPart(Part):
     """Which network to train."""
 
-    name: Literal["dnanet"]
+    name: Literal["dnanet", "amfunet", "dmfnet"]
     width: int = Field(4, ge=1, le=64, description="channels of the first level")
-    attention: Literal["cbam", "none"] = "cbam"
+    spatial: Spatial = Field("cbam", description="spatial attention of the residual blocks")
+    dsa: DsaOptions = DsaOptions()
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> "NetworkPart":
+        if self.name == "dmfnet" and (self.width < 4 or self.width % 4):
+            raise ValueError("width: dmfnet needs a multiple of 4")
+        return self
+
+
+class DistillationPart(Part):
+    """What is learnt from a teacher beside the task."""
+
+    method: Literal["dsad", "kd", "nst", "at", "kdsvd", "rkd", "cckd", "mgd", "pkd", "crosskd"]
+    teacher: str = Field(description="run folder or weights file of the trained teacher")
+    weight: float | None = Field(None, ge=0, description="beside the task loss; the method's own by default")
+    options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
+    student_taps: list[str] = Field(default_factory=list, description="module paths; default: the network's")
+    teacher_taps: list[str] = Field(default_factory=list, description="module paths; default: the network's")
 
 
 class DataPart(Part):
@@ -46,11 +66,14 @@ class Phase(Part):
 class Recipe(Part):
     """Everything that decides the weights, but for the data set itself."""
 
+    name: str = Field("unnamed", description="the recipe file's name, unless given")
     network: NetworkPart
     data: DataPart = DataPart()
+    distillation: DistillationPart | None = None
     phases: list[Phase] = Field(min_length=1)
     seed: int = 0
     bce: float = Field(0.0, ge=0, description="weight of the cross-entropy beside SoftIoU")
+    optimiser: Literal["adamw", "adagrad"] = Field("adamw", description="adagrad is the paper's")
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(0.0, ge=0, description="largest gradient norm, 0 = no limit")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
@@ -68,6 +91,15 @@ class Recipe(Part):
     @property
     def steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
+
+    def pixels(self, steps: int) -> int:
+        """Pixels the network has seen after so many steps."""
+        total = 0
+        for phase in self.phases:
+            done = min(steps, phase.steps)
+            total += done * phase.batch * phase.crop**2
+            steps -= done
+        return total
 
     def phase_at(self, step: int) -> tuple[int, int]:
         """Phase number and step within it of the ``step``-th step overall."""
@@ -93,7 +125,7 @@ def load_recipe(path: str | Path, overrides: list[str] = ()) -> Recipe:
         raise UsageError(f"recipe {path} is not valid YAML") from None
     if not isinstance(content, dict):
         raise UsageError(f"recipe {path} is not a mapping of keys to values")
-    return build_recipe(content, overrides, str(path))
+    return build_recipe({"name": path.stem, **content}, overrides, str(path))
 
 
 def build_recipe(content: dict[str, Any], overrides: list[str] = (), origin: str = "recipe") -> Recipe:
@@ -102,13 +134,25 @@ def build_recipe(content: dict[str, Any], overrides: list[str] = (), origin: str
         key, equals, value = override.partition("=")
         if not equals:
             raise UsageError(f"override {override!r} is not of the form key=value")
-        _set(content, key, yaml.safe_load(value))
+        try:
+            _set(content, key, yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise UsageError(f"override {override!r}: the value is not valid YAML") from None
+    return _validated(Recipe, content, origin)
+
+
+def network_part(**content: Any) -> NetworkPart:
+    """A network's description, validated; a UsageError names the bad value."""
+    return _validated(NetworkPart, content, "network")
+
+
+def _validated(kind: type[Part], content: dict[str, Any], origin: str) -> Any:
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{origin}: {key or 'recipe'}: {first['msg']}") from None
+        raise UsageError(f"{origin}: {key or 'value'}: {first['msg']}") from None
 
 
 def _set(content: Any, key: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """The look that all figures share, and how a figure becomes a PNG."""
 
 import io
+import textwrap
 
 import matplotlib
 import numpy as np
@@ -57,11 +58,18 @@ def stretched(image: np.ndarray) -> np.ndarray:
     return np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0.0, 1.0)
 
 
+def wrapped(label: str, inches: float) -> str:
+    """A label in lines that fit into a height or width, broken at hyphens and spaces where possible."""
+    return "\n".join(textwrap.wrap(label, max(6, int(inches / 0.075))))
+
+
 def show(axes, picture: np.ndarray) -> None:
     """A grey picture in [0, 1] without axes, pixels as squares."""
     axes.imshow(picture, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)
+    # Frames of several shapes side by side hang from one line.
+    axes.set_anchor("N")
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -24,7 +24,7 @@ def ranking(engine: EngineStudy) -> list[dict]:
 def contact_sheet(study: Study) -> Figure:
     """The worst frames of each engine, the image under its circles, with a close-up of the first fault."""
     rows = [max(1, math.ceil(len(engine.worst) / ACROSS)) for engine in study.engines]
-    heights = [0.32 + PANEL * 1.16 * count for count in rows]
+    heights = [0.32 + (0.4 + PANEL * _tallest(engine)) * count for engine, count in zip(study.engines, rows)]
     with styled():
         figure = new_figure(PANEL * ACROSS, sum(heights) + 0.5)
         parts = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -39,6 +39,11 @@ def contact_sheet(study: Study) -> Figure:
                 _tile(axes, rank, view, engine, study)
         add_legend(figure, study.caption, ("truth", "prediction"))
         return figure
+
+
+def _tallest(engine: EngineStudy) -> float:
+    """Largest ratio of height to width among the frames of a sheet; little where there is none."""
+    return max((view.image.shape[0] / view.image.shape[1] for view in engine.worst), default=0.1)
 
 
 def _tile(axes, rank: int, view: View, engine: EngineStudy, study: Study) -> None:

@@ -3,16 +3,17 @@
 import math
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from dsad_core.analysis.canvas import INK, SERIES, new_figure, styled
 from dsad_core.analysis.study import EngineStudy, Study
+from dsad_core.metrics import DetectionResult
 
 #: Marks on the threshold axis.
 TICKS = {1e-5: "$10^{-5}$", 1e-3: "0.001", 0.05: "0.05", 0.5: "0.5", 0.95: "0.95", 0.999: "0.999",
          1 - 1e-5: "$1-10^{-5}$"}
 FA_END = 1e-2
-"""The ROC's Fa axis ends here at the latest: with a false pixel in a hundred nothing is detected any more."""
+"""Operating points of the ROC end here: with more than a false pixel in a hundred, masks are one blot."""
 
 
 def roc(study: Study) -> Figure:
@@ -20,25 +21,29 @@ def roc(study: Study) -> Figure:
 
     Fa is on a logarithmic axis. Where it is 0 the point sits on the left edge, which is labelled so. Fa
     counts whole components: where one grows until its centroid leaves the target, Pd falls and Fa rises
-    at once, so the line may bend back.
+    at once, so the line may bend back. Thresholds above every answer are left out: a network whose
+    answers end at one value has no point between the empty mask and what it then detects.
     """
     zero = _zero_level(study)
     with styled():
         figure = new_figure(5.4, 4.1)
         axes = figure.add_subplot()
+        ring = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.6,
+                "linestyle": "none"}
         for series, engine in enumerate(study.engines):
             colour = SERIES[series % len(SERIES)]
-            points = [point.result for point in (*engine.points, engine.own) if point.result.pd is not None]
+            points = _operating_points(engine)
             fa, pd = [max(result.fa, zero) for result in points], [result.pd for result in points]
-            axes.plot(fa[:-1], pd[:-1], color=colour, marker=".", markersize=3.5, label=engine.label)
-            axes.plot(fa[-1:], pd[-1:], marker="o", markersize=8, color=colour, markerfacecolor="none",
-                      markeredgewidth=1.6, linestyle="none")
-        axes.plot([], [], marker="o", markersize=8, color=INK, markerfacecolor="none", markeredgewidth=1.6,
-                  linestyle="none", label="own threshold")
+            axes.plot(fa, pd, color=colour, marker=".", markersize=3.5, label=engine.label)
+            own = engine.own.result
+            if own.targets:
+                axes.plot(max(own.fa, zero), own.pd, color=colour, **ring)
+        axes.plot([], [], color=INK, label="own threshold", **ring)
         axes.set_xscale("log")
-        axes.set_xlim(zero * 0.8, min(axes.get_xlim()[1], 1.3 * FA_END))
+        # Room for a decade at least, else its axis would have no label.
+        left, right = axes.get_xlim()
+        axes.set_xlim(left, max(right, 12 * left))
         _label_zero(axes, zero)
-        axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("Fa, false pixels / all pixels")
         axes.set_ylabel("Pd, targets detected / targets")
         axes.legend(loc="lower right", fontsize=8)
@@ -46,8 +51,13 @@ def roc(study: Study) -> Figure:
         return figure
 
 
+def _operating_points(engine: EngineStudy) -> list[DetectionResult]:
+    points = [point.result for point in engine.points if point.result.targets and point.result.predictions]
+    return [result for result in points if result.fa <= FA_END] or points
+
+
 def thresholds(study: Study) -> Figure:
-    """IoU, nIoU and Pd over the threshold, and Fa below; one column for each engine, its own threshold marked.
+    """IoU, nIoU and Pd over the threshold, Fa below; a column for each engine, its own threshold marked.
 
     The threshold axis is even in the logit: half of it lies below 0.05 and above 0.95, where the answers
     of a trained network are.
@@ -60,6 +70,9 @@ def thresholds(study: Study) -> Figure:
         for column, engine in enumerate(study.engines):
             _ratios(rows[0, column], engine)
             _false_alarms(rows[1, column], engine, zero)
+        # Shared by the columns, so only once all of them have drawn.
+        rows[1, 0].set_ylim(bottom=zero * 0.8)
+        _label_zero(rows[1, 0], zero, "yaxis")
         rows[0, 0].set_ylabel("ratio")
         rows[1, 0].set_ylabel("Fa")
         rows[0, 0].legend(*rows[0, 0].get_legend_handles_labels(), loc="lower left", fontsize=8)
@@ -81,8 +94,8 @@ def _ratios(axes, engine: EngineStudy) -> None:
     axes.set_ylim(-0.02, 1.02)
     figures = ", ".join(f"{word} {value:.3f}" for word, value in (("Pd", own.pd), ("IoU", own.iou))
                         if value is not None)
-    axes.set_title(f"{engine.label}\nat {engine.threshold:g}: {figures}, Fa {own.fa * 1e5:.2f}\u00b710$^{{-5}}$",
-                   fontsize=8.5)
+    figures += f", Fa {own.fa * 1e5:.2f}\u00b710$^{{-5}}$"
+    axes.set_title(f"{engine.label}\nat {engine.threshold:g}: {figures}", fontsize=8.5)
 
 
 def _false_alarms(axes, engine: EngineStudy, zero: float) -> None:
@@ -90,10 +103,8 @@ def _false_alarms(axes, engine: EngineStudy, zero: float) -> None:
     axes.plot(_logit(engine.threshold), max(engine.own.result.fa, zero), "o", color=SERIES[3], markersize=4.5)
     axes.axvline(_logit(engine.threshold), color=INK, linewidth=0.9, linestyle=":")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=zero * 0.8)
     axes.set_xticks([_logit(tick) for tick in TICKS], TICKS.values())
     axes.set_xlabel("threshold")
-    _label_zero(axes, zero, "yaxis")
 
 
 def _label_zero(axes, zero: float, name: str = "xaxis") -> None:
@@ -103,8 +114,8 @@ def _label_zero(axes, zero: float, name: str = "xaxis") -> None:
     first, last = math.floor(math.log10(zero)) + 1, math.floor(math.log10(ends[1]))
     decades = [10.0**power for power in range(first, last + 1)]
     axis.set_major_locator(FixedLocator([zero, *decades]))
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: "0" if value <= zero * 1.01 else f"$10^{{{round(math.log10(value))}}}$"))
+    names = ["0", *(f"$10^{{{power}}}$" for power in range(first, last + 1))]
+    axis.set_major_formatter(FixedFormatter(names))
     axis.set_minor_locator(FixedLocator([]))
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from dsad_core.analysis.canvas import INK, new_figure, show, stretched, styled
+from dsad_core.analysis.canvas import INK, new_figure, show, stretched, styled, wrapped
 from dsad_core.analysis.marks import LINES, WORDS, Mark, draw_marks, find_marks
 from dsad_core.analysis.study import Study, View
 from dsad_core.metrics.counts import find_components
@@ -41,16 +41,15 @@ def grid(study: Study) -> Figure:
     Detected targets are circled red, false alarms yellow, misses dashed green. Each column has one
     close-up of the target on which the engines differ most, with the truth's outline in it.
     """
-    heights = [max(view.image.shape[0] / view.image.shape[1] for view in study.views)] * (2 + len(study.engines))
-    width = 0.3 + PANEL * len(study.views)
+    names = ["input", "truth", *(engine.label for engine in study.engines)]
+    height = PANEL * max(view.image.shape[0] / view.image.shape[1] for view in study.views)
     with styled():
-        figure = new_figure(width, PANEL * sum(heights) + 0.55)
-        panels = figure.subplots(len(heights), len(study.views), squeeze=False)
+        figure = new_figure(0.3 + PANEL * len(study.views), 0.55 + height * len(names))
+        panels = figure.subplots(len(names), len(study.views), squeeze=False)
         for column, view in zip(panels.T, study.views):
             _column(column, view, study)
-        names = ["input", "truth", *(engine.label for engine in study.engines)]
         for axes, name in zip(panels[:, 0], names):
-            axes.set_ylabel(name, fontsize=8.5)
+            axes.set_ylabel(wrapped(name, height), fontsize=8.5)
         add_legend(figure, study.caption, ("truth",))
         figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0.01)
         return figure
@@ -150,11 +149,12 @@ def add_close_up(axes, image: np.ndarray, outlined: dict[str, np.ndarray], windo
 def _outline(axes, mask: np.ndarray, colour: str) -> None:
     """The edges of the mask's pixels, exactly."""
     padded = np.pad(mask != 0, 1)
-    for along, edges in ((0, padded[1:, 1:-1] != padded[:-1, 1:-1]), (1, padded[1:-1, 1:] != padded[1:-1, :-1])):
+    level, upright = padded[1:, 1:-1] != padded[:-1, 1:-1], padded[1:-1, 1:] != padded[1:-1, :-1]
+    for edges, (run, rise) in ((level, (1, 0)), (upright, (0, 1))):
         rows, columns = np.nonzero(edges)
         x, y = columns - 0.5, rows - 0.5
-        axes.plot(np.stack([x, x + (along == 0)]), np.stack([y, y + (along == 1)]), color=colour,
-                  linewidth=0.8, solid_capstyle="projecting")
+        axes.plot(np.stack([x, x + run]), np.stack([y, y + rise]), color=colour, linewidth=0.8,
+                  solid_capstyle="projecting")
 
 
 def free_corner(view: View, window: Window, marks: list[Mark]) -> tuple[bool, bool]:

@@ -181,15 +181,17 @@ class _Scorer:
     def finish(self) -> EngineStudy:
         self.study.points = self._sweep.points()
         self.study.ranking.sort(key=lambda score: (score.badness, -score.number), reverse=True)
-        self.study.worst = [view for *_, view in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
+        worst = sorted(self._worst, key=lambda entry: entry[:2], reverse=True)
+        self.study.worst = [view for *_, view in worst]
         return self.study
 
 
 def _require_images(wanted: Sequence[str], known: Iterable[str], source: SampleSource) -> None:
-    missing = [name for name in wanted if name not in set(known)]
+    known = set(known)
+    missing = [name for name in wanted if name not in known]
     if missing:
-        raise UsageError(f"image {', '.join(missing)} is not among the masked frames taken from {source.name}; "
-                         "check the name, --split and --limit")
+        raise UsageError(f"image {', '.join(missing)} is not among the masked frames taken from "
+                         f"{source.name}; check the name, --split and --limit")
 
 
 def _with_progress(samples: Iterable[Sample], total: int, name: str) -> Iterable[Sample]:

@@ -30,10 +30,11 @@ def write_study(folder: str | Path, study: Study) -> list[Path]:
     Each file is written aside and renamed: a reader sees the last one or this one.
     """
     folder = Path(folder)
+    sweeps = [_sweep(one) for one in study.engines]
+    rankings = [{**_identity(one), "ranking": ranking(one)} for one in study.engines]
     numbers = {
-        "sweep.json": _document(study, machine=machine_facts(), engines=[_sweep(one) for one in study.engines]),
-        "failures.json": _document(study, engines=[
-            {**_identity(one), "ranking": ranking(one)} for one in study.engines]),
+        "sweep.json": _document(study, machine=machine_facts(), engines=sweeps),
+        "failures.json": _document(study, engines=rankings),
     }
     for name, content in numbers.items():
         write_atomic(folder / name, json.dumps(content, indent=1, allow_nan=False) + "\n")

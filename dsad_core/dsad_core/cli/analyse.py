@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def analyse(
     engines: Annotated[list[str], typer.Argument(
-        metavar="ENGINE...", help="Names or folders of engines; run folders or *.safetensors of checkpoints.")],
+        metavar="ENGINE...", help="Names or folders of engines; run folders or weights of checkpoints.")],
     source: Annotated[Path, typer.Argument(help="Data set folder with masks.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures and numbers.")],
     split: Annotated[str, typer.Option(help="Split of a data set: test, train or all.")] = "test",
@@ -63,14 +63,15 @@ def _print(study: Study, written: list[Path]) -> None:
     console = Console(highlight=False, markup=False)
     unlabelled = f", {study.unlabelled} without a mask passed over" if study.unlabelled else ""
     console.print(f"{study.caption}{unlabelled}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("engine", overflow="fold")
-    for heading in ("threshold", "Pd", "Fa, 1e-5", "IoU", "nIoU", "highest IoU", "at"):
+    for heading in ("threshold", "Pd", "Fa, 1e-5", "IoU", "nIoU", "best IoU", "at"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in study.engines:
         own, best = one.own.result, one.best
-        table.add_row(one.label, f"{one.threshold:g}", _figure(own.pd), _figure(own.fa, 1e5), _figure(own.iou),
-                      _figure(own.niou), _figure(best.result.iou), f"{best.threshold:.3g}")
+        ratios = _figure(own.pd), _figure(own.fa, 1e5), _figure(own.iou), _figure(own.niou)
+        table.add_row(one.label, f"{one.threshold:g}", *ratios, _figure(best.result.iou),
+                      f"{best.threshold:.3g}")
     console.print(table)
     for line in [*(f"note: {note}" for note in study.notes), *(f"wrote {path}" for path in written)]:
         console.print(line, soft_wrap=True)

@@ -8,6 +8,8 @@ from dsad_core.engines.manifest import MANIFEST_FILE
 from dsad_core.errors import EngineError
 
 DEFAULT_FILE = "DEFAULT"
+#: Trained weights that are no engine yet; who trained them can load them.
+CHECKPOINT_SUFFIX = ".safetensors"
 
 
 def engine_roots() -> list[Path]:
@@ -50,6 +52,21 @@ def find_engine(name_or_path: str | Path) -> Path:
         raise EngineError(f"{path}: not an engine folder, it has no {MANIFEST_FILE}")
     known = ", ".join(engines) or "none"
     raise EngineError(f"no engine {text!r}: neither a folder nor one of the installed engines ({known})")
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path | None:
+    """The path itself where it is a weights file or a folder that holds one; None where it names an engine.
+
+    An engine folder, or the name of an installed engine, is an engine even if weights lie in it.
+    """
+    text = str(name_or_path)
+    path = Path(text).expanduser()
+    if path.suffix == CHECKPOINT_SUFFIX and not path.is_dir():
+        return path
+    if text in ("", "default") or (path / MANIFEST_FILE).is_file() or not path.is_dir():
+        return None
+    holds_weights = any(path.glob(f"*{CHECKPOINT_SUFFIX}"))
+    return path if holds_weights and text not in (engine.name for engine in list_engines()) else None
 
 
 def default_engine() -> Path:

@@ -81,7 +81,7 @@ class Manifest(_Strict):
     threshold: Probability = Field(description="a pixel is target where its probability is above it")
     opset: int = Field(ge=11)
     sha256: Hash = Field(description="of model.onnx")
-    parameters: int = Field(ge=0, description="trainable numbers in the exported graph")
+    parameters: int = Field(ge=0, description="trainable numbers of the network, as trained")
     cost_gmac: float = Field(ge=0.0, description="multiply-accumulates at 256x256, 1e9")
     test_results: list[TestResult] = Field(default_factory=list)
     provenance: Provenance

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dsad_training.data.packed import PackedSet
@@ -54,6 +55,10 @@ class Batches:
         image = self.data.pixels[pixel].unsqueeze(1).float() / 255
         return self._disturb(image), self.data.masks[pixel].unsqueeze(1).float()
 
+    def blurred(self, image: Tensor) -> Tensor:
+        """Each image under a Gaussian of its own deviation, 0 to 1 px: DMFNet's second view."""
+        return gaussian_blur(image, self._uniform(len(image)))
+
     def _places(self, count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
         """Image index and top left corner (count,) of each crop."""
         data, augmentation = self.data, self.augmentation
@@ -80,9 +85,7 @@ class Batches:
     def _disturb(self, image: Tensor) -> Tensor:
         augmentation, shape = self.augmentation, (len(image), 1, 1, 1)
         blur = augmentation.blur * self._uniform(*shape)
-        smooth = torch.nn.functional.avg_pool2d(
-            torch.nn.functional.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1
-        )
+        smooth = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
         image = image + blur * (smooth - image)
         gain = 1 + augmentation.gain * (2 * self._uniform(*shape) - 1)
         offset = augmentation.offset * (2 * self._uniform(*shape) - 1)
@@ -102,3 +105,14 @@ def mirror(position: Tensor, length: Tensor) -> Tensor:
     period = (2 * length - 2).clamp(min=1)
     folded = position % period
     return torch.where(folded < length, folded, period - folded)
+
+
+def gaussian_blur(image: Tensor, deviation: Tensor, reach: int = 3) -> Tensor:
+    """Blur each image (N,1,H,W) by its own deviation (N,) px >= 0; the kernel reaches ``reach`` px."""
+    offset = torch.arange(-reach, reach + 1, device=image.device)
+    kernel = torch.exp(-offset.square() / (2 * deviation.clamp(min=1e-3)[:, None].square()))
+    kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]
+    stack = image.transpose(0, 1)  # (1,N,H,W): one group for each image
+    padded = F.pad(stack, (reach,) * 4, mode="replicate")
+    rows = F.conv2d(padded, kernel[:, :, None], groups=len(image))
+    return F.conv2d(rows, kernel[:, :, :, None], groups=len(image)).transpose(0, 1)

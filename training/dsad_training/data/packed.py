@@ -1,7 +1,7 @@
 """A data set decoded once: all grey pixels in one uint8 tensor, ready to be cropped on any device."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -46,7 +46,13 @@ class PackedSet:
 
     def subset(self, indices: list[int]) -> "PackedSet":
         """The images at ``indices`` alone."""
-        return pack((self.names[i], *(t.numpy() for t in self.image(i))) for i in indices)
+        samples = ((self.names[i], *(part.cpu().numpy() for part in self.image(i))) for i in indices)
+        return pack(samples).to(self.pixels.device)
+
+    def to(self, device: str | torch.device) -> "PackedSet":
+        """The same data set on another device."""
+        tensors = ("pixels", "masks", "start", "size", "targets", "distractors")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
 def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
@@ -74,6 +80,20 @@ def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
         targets=torch.tensor(targets, dtype=torch.int64).reshape(-1, 3),
         distractors=torch.tensor(distractors, dtype=torch.int64).reshape(-1, 3),
     )
+
+
+def split(data: PackedSet, held_out: int, seed: int) -> tuple[PackedSet, PackedSet | None]:
+    """Cut ``held_out`` images, drawn by ``seed``, off a data set: (the rest, those images or None for 0).
+
+    Raises:
+        DataError: nothing would be left to train on.
+    """
+    if held_out >= len(data):
+        raise DataError(f"{held_out} validation images leave none of the {len(data)} images to train on")
+    if held_out == 0:
+        return data, None
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed)).tolist()
+    return data.subset(sorted(order[held_out:])), data.subset(sorted(order[:held_out]))
 
 
 def bright_places(image: np.ndarray, mask: np.ndarray, count: int = DISTRACTORS) -> list[tuple[int, int]]:

@@ -1,0 +1,178 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dsad_core.data.dataset import SirstDataset
+from dsad_core.errors import UsageError
+from dsad_training.checkpoint import (
+    STATE_FILE,
+    WEIGHTS_FILE,
+    CheckpointError,
+    load_state,
+    load_weights,
+    save_state,
+)
+from dsad_training.data.packed import pack
+from dsad_training.evaluate import evaluate
+from dsad_training.recipe import build_recipe
+from dsad_training.train import learning_rate, train
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    return build_recipe(tiny_recipe)
+
+
+def final(folder):
+    state = load_state(folder)
+    return {**state["network"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(recipe, tiny_data, tmp_path):
+    assert train(recipe, tiny_data, tmp_path / "whole")
+    # No time at all: every call makes one step, so the run is cut at each of them.
+    finished, calls = train(recipe, tiny_data, tmp_path / "cut", minutes=0), 1
+    while not finished:
+        finished, calls = train(None, tiny_data, tmp_path / "cut", minutes=0), calls + 1
+    assert calls == recipe.steps
+    whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert load_state(tmp_path / "cut")["images"] == 4 * 4 + 2 * 2
+
+
+def test_a_distilled_run_resumes_to_the_same_weights(tiny_recipe, tiny_data, tmp_path):
+    train(build_recipe(tiny_recipe), tiny_data, tmp_path / "teacher")
+    # MGD draws random masks and has generators to train: all of it must survive the stop.
+    content = {**tiny_recipe, "distillation": {"method": "mgd", "teacher": str(tmp_path / "teacher")}}
+    assert train(build_recipe(content), tiny_data, tmp_path / "whole")
+    assert not train(build_recipe(content), tiny_data, tmp_path / "cut", minutes=0)
+    assert train(None, tiny_data, tmp_path / "cut")
+    whole, cut = (load_state(tmp_path / name) for name in ("whole", "cut"))
+    for part in ("network", "ema", "distiller"):
+        assert whole[part] and all(torch.equal(whole[part][name], cut[part][name]) for name in whole[part])
+
+
+@pytest.mark.parametrize("network", ["amfunet", "dmfnet"])
+def test_the_other_networks_train_too(network, tiny_recipe, tiny_data, tmp_path):
+    content = {**tiny_recipe, "network": {"name": network, "width": 4, "spatial": "none"}, "bf16": True}
+    assert not train(build_recipe(content), tiny_data, tmp_path, minutes=0)
+    assert load_weights(tmp_path)[2]["step"] == 1
+
+
+def test_a_change_on_the_way_is_recorded(recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path, minutes=0)
+    assert train(None, tiny_data, tmp_path, overrides=["phases.1.steps=1"])
+    assert load_state(tmp_path)["step"] == 5
+    assert load_weights(tmp_path)[2]["changes"] == ["from step 1: phases.1.steps=1"]
+
+
+def test_log_has_losses_and_validation(recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "task" in record] == [4, 6]
+    validation = next(record["validation"] for record in records if "validation" in record)
+    assert validation["frames"] == 2 and validation["targets"] == 2
+
+
+def test_learning_rate_rises_then_falls(recipe):
+    phase = recipe.phases[0]
+    rates = [learning_rate(phase, step) for step in range(phase.steps)]
+    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005])
+
+
+def test_learns_the_tiny_data_set(tiny_recipe, tiny_data, tmp_path):
+    phase = {"steps": 150, "batch": 8, "crop": 32, "lr": 0.02, "warm_up": 5}
+    train(build_recipe({**tiny_recipe, "phases": [phase], "ema": 0.9}), tiny_data, tmp_path)
+    network, recipe, _ = load_weights(tmp_path)
+    data = pack((s.name, s.image, s.mask) for s in SirstDataset(tiny_data, "test"))
+    result = evaluate(network, data, recipe.data.mean, recipe.data.std)
+    assert result.frames == 4 and result.targets == 4
+    assert result.iou > 0.5 and result.pd == 1
+
+
+def test_refuses_to_overwrite_a_run(recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path, minutes=0)
+    with pytest.raises(UsageError, match="already holds a run"):
+        train(recipe, tiny_data, tmp_path)
+
+
+def test_refuses_a_device_that_is_not_there(recipe, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no usable NVIDIA GPU"):
+        train(recipe, tiny_data, tmp_path, device="cuda")
+    with pytest.raises(UsageError, match="'gpu' is not one of"):
+        train(recipe, tiny_data, tmp_path, device="gpu")
+
+
+def test_refuses_to_resume_on_another_split(recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path / "run", minutes=0)
+    other = tmp_path / "other"
+    shutil.copytree(tiny_data, other)
+    (other / "50_50" / "train.txt").write_text("000\n001\n002\n003\n")
+    with pytest.raises(UsageError, match="another split"):
+        train(None, other, tmp_path / "run")
+
+
+def test_sigterm_leaves_a_state_to_resume(tiny_recipe, tiny_data, tmp_path):
+    content = {**tiny_recipe, "phases": [{"steps": 100000, "batch": 2, "crop": 32, "lr": 0.001}]}
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(content))
+    script = (
+        "import sys; from dsad_training.recipe import load_recipe; from dsad_training.train import train;"
+        "sys.exit(0 if train(load_recipe(sys.argv[1]), sys.argv[2], sys.argv[3]) else 3)"
+    )
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", script, str(tmp_path / "long.yaml"), str(tiny_data), str(out)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout.readline().startswith("step ")
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 3
+    assert "resume with" in output
+    assert load_state(out)["step"] >= 1
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign", "code"])
+def test_a_bad_state_is_one_clear_error(damage, recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path, minutes=0)
+    path = tmp_path / STATE_FILE
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "foreign":
+        save_state(tmp_path, {"weights": torch.zeros(1)})
+    else:
+        torch.save({"recipe": Path("/tmp"), "step": os.system}, path)
+    with pytest.raises(CheckpointError) as caught:
+        train(None, tiny_data, tmp_path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])
+def test_bad_weights_are_one_clear_error(damage, recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path, minutes=0)
+    path = tmp_path / WEIGHTS_FILE
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-1000])
+    else:
+        import safetensors.torch
+
+        path.write_bytes(safetensors.torch.save({"a": torch.zeros(3)}))
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(tmp_path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
