@@ -1,4 +1,4 @@
-"""``dsad train``, ``dsad export`` and ``dsad profile``."""
+"""``dsad train``, ``dsad export``, ``dsad profile`` and ``dsad kernels``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("train")(train)
     app.command("export")(export)
     app.command("profile")(profile)
+    app.command("kernels")(kernels)
 
 
 def train(
@@ -96,3 +97,20 @@ def profile(
                         f"{row.peak_mib:.0f}",
                     )
     Console().print(table)
+
+
+def kernels(
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("dsa_kernels.png"),
+    base: Annotated[str, typer.Option(help="zero_sum, ones, or learnable, as it starts.")] = "zero_sum",
+    sign: Annotated[str, typer.Option(help="Of opposite arms: literal or same.")] = "literal",
+    padding: Annotated[str, typer.Option(help="Beyond the border: replicate or zeros.")] = "replicate",
+) -> None:
+    """Draw the kernels of the directional attention DSA and what it makes of a generated scene."""
+    from dsad_core.analysis.canvas import png
+    from dsad_core.files import write_atomic
+    from dsad_training.kernels import kernel_figure
+    from dsad_training.recipe import network_part
+
+    part = network_part(name="dnanet", dsa={"base": base, "sign": sign, "padding": padding})
+    write_atomic(out, png(kernel_figure(part.dsa)))
+    typer.echo(f"wrote {out}")

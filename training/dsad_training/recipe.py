@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dsad_core.errors import UsageError
+from dsad_core.scenes.generator import SMALLEST_SIDE
 from dsad_training.data.batches import Augmentation
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.residual import Spatial
@@ -42,13 +43,31 @@ class DistillationPart(Part):
     teacher_taps: list[str] = Field(default_factory=list, description="module paths; default: the network's")
 
 
+class SyntheticPart(Part):
+    """Generated scenes trained on beside the data set, never validated on."""
+
+    images: int = Field(ge=1, le=20_000)
+    seed: int = Field(0, ge=0)
+    terrain: Literal["mixed", "cloud", "sea", "terrain"] = "mixed"
+    side: int = Field(256, ge=SMALLEST_SIDE, le=1024, description="of the square frames, px")
+    snr: tuple[float, float] = Field((8.0, 25.0), description="lowest and highest of a target")
+
+    @field_validator("snr")
+    @classmethod
+    def _lowest_first(cls, snr: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < snr[0] <= snr[1]:
+            raise ValueError("give lowest and highest, both above 0")
+        return snr
+
+
 class DataPart(Part):
-    """How the data set is cut and normalised."""
+    """How the data set is cut and normalised, and what is added to it."""
 
     validation: int = Field(100, ge=0, description="images cut from the training split")
     mean: float = Field(0.45, description="subtracted from the image, full scale 1")
     std: float = Field(0.225, gt=0, description="then divided by")
     augmentation: Augmentation = Augmentation()
+    synthetic: SyntheticPart | None = Field(None, description="generated scenes; none by default")
 
 
 class Phase(Part):

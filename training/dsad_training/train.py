@@ -12,11 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.errors import UsageError
 from dsad_training.checkpoint import STATE_FILE, load_state, save_weights
 from dsad_training.data.batches import Batches
-from dsad_training.data.packed import pack, split
+from dsad_training.data.sources import load_training_data
 from dsad_training.display import Display
 from dsad_training.evaluate import evaluate
 from dsad_training.losses import task_loss
@@ -58,18 +57,16 @@ def train(
         recipe = build_recipe(json.loads(saved["recipe"]), overrides, origin=str(out))
     elif (out / STATE_FILE).exists():
         raise UsageError(f"{out} already holds a run: resume it, or choose another folder")
-    source = SirstDataset(data, "train")
-    everything = pack((sample.name, sample.image, sample.mask) for sample in source).to(place)
-    kept, held_out = split(everything, recipe.data.validation, recipe.seed)
+    images = load_training_data(data, recipe.data, recipe.seed, place)
 
     state = TrainingState.fresh(recipe, place)
     if saved:
-        if saved["facts"]["split_hash"] != source.split_hash:
+        if saved["facts"]["split_hash"] != images.facts["split_hash"]:
             raise UsageError(f"{out} was trained on another split than that of {data}; resume it on its own")
         state.restore(saved)
         state.changes += [f"from step {state.step}: {change}" for change in overrides]
     out.mkdir(parents=True, exist_ok=True)
-    facts = {"data": source.name, "split_hash": source.split_hash, "train_images": len(everything)}
+    facts = dict(images.facts)
     if state.distillation:
         facts["teacher_sha256"] = state.distillation.teacher_sha256
 
@@ -86,37 +83,18 @@ def train(
     started = last_save = clock = time.monotonic()
     sums, count = defaultdict(float), 0
     with stop_requests() as stop, Display(out, state.step, recipe.steps) as display:
+        for note in images.notes:
+            display.say(note)
         while state.step < recipe.steps:
             number, within = recipe.phase_at(state.step)
             phase = recipe.phases[number]
-            images = everything if phase.all_images else kept
-            batches = Batches(images, recipe.data.augmentation, state.generator)
+            drawn_from = images.everything if phase.all_images else images.kept
+            batches = Batches(drawn_from, recipe.data.augmentation, state.generator)
             rate = learning_rate(phase, within)
-            for group in state.optimiser.param_groups:
-                group["lr"] = rate
-
-            image, truth = batches.draw(phase.batch, phase.crop)
-            image = (image - recipe.data.mean) / recipe.data.std
-            if recipe.channels_last:
-                image = image.contiguous(memory_format=torch.channels_last)
-            views = (image, batches.blurred(image)) if state.network.two_views else (image,)
-            state.network.train()
-            with torch.autocast(image.device.type, torch.bfloat16, enabled=recipe.bf16):
-                outputs = state.network(*views)
-                losses = {"task": task_loss(outputs, truth, recipe.bce)}
-                if state.distillation:
-                    losses[recipe.distillation.method] = state.distillation.loss(outputs, image)
-            state.optimiser.zero_grad()
-            sum(losses.values()).backward()
-            if recipe.clip:
-                nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
-            state.optimiser.step()
-            state.step += 1
-            state.images += phase.batch
-            state.average()
+            losses = training_step(state, batches, phase, rate)
 
             for name, loss in losses.items():
-                sums[name] += loss.item()
+                sums[name] += loss
             count += 1
             now = time.monotonic()
             state.seconds, clock = state.seconds + now - clock, now
@@ -127,8 +105,8 @@ def train(
                 display.losses(state.step, state.seconds, number, means, rate)
                 sums, count = defaultdict(float), 0
             due = recipe.validate_every and state.step % recipe.validate_every == 0
-            if held_out and not phase.all_images and (due or end_of_phase):
-                result = evaluate(state.ema, held_out, recipe.data.mean, recipe.data.std)
+            if images.held_out and not phase.all_images and (due or end_of_phase):
+                result = evaluate(state.ema, images.held_out, recipe.data.mean, recipe.data.std)
                 display.validation(state.step, state.seconds, result)
             out_of_time = minutes is not None and now - started >= 60 * minutes
             if stop or out_of_time or end_of_phase or now - last_save > SAVE_EVERY:
@@ -139,6 +117,33 @@ def train(
                             f"dsad train --resume --data {data} --out {out}")
                 return False
     return True
+
+
+def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: float) -> dict[str, float]:
+    """Draw a batch, move the weights and their average one step, and count it; returns the parts of the loss."""
+    recipe = state.recipe
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    image, truth = batches.draw(phase.batch, phase.crop)
+    image = (image - recipe.data.mean) / recipe.data.std
+    if recipe.channels_last:
+        image = image.contiguous(memory_format=torch.channels_last)
+    views = (image, batches.blurred(image)) if state.network.two_views else (image,)
+    state.network.train()
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=recipe.bf16):
+        outputs = state.network(*views)
+        losses = {"task": task_loss(outputs, truth, recipe.bce)}
+        if state.distillation:
+            losses[recipe.distillation.method] = state.distillation.loss(outputs, image)
+    state.optimiser.zero_grad()
+    sum(losses.values()).backward()
+    if recipe.clip:
+        nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+    state.optimiser.step()
+    state.step += 1
+    state.images += phase.batch
+    state.average()
+    return {name: loss.item() for name, loss in losses.items()}
 
 
 def usable_device(name: str) -> torch.device:

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from dsad_core.errors import DataError
+from dsad_core.frame.normalise import to_unit
 from dsad_training.data.batches import Augmentation, Batches, gaussian_blur, mirror
-from dsad_training.data.packed import bright_places, pack, split
+from dsad_training.data.cache import TENSORS
+from dsad_training.data.packed import bright_places, join, pack, split
 
 UNCHANGED = Augmentation(gain=0, offset=0, blur=0, noise=0)
 
@@ -94,8 +96,35 @@ def test_distractors_keep_away_from_targets():
     assert all(abs(y - 11) > 6 or abs(x - 11) > 6 for y, x in bright_places(image, mask))
 
 
-def test_refuses_what_it_cannot_pack():
+def test_subset_and_join_are_what_packing_gives(packed):
+    def samples(data, indices):
+        return [(data.names[i], *(part.numpy() for part in data.image(i))) for i in indices]
+
+    for made, wanted in (
+        (packed.subset([2, 0]), pack(samples(packed, [2, 0]))),
+        (join(packed.subset([1]), packed.subset([2])), packed.subset([1, 2])),
+    ):
+        assert made.names == wanted.names
+        for name in TENSORS:
+            assert torch.equal(getattr(made, name), getattr(wanted, name)), name
+
+
+def test_deep_images_are_normalised_as_the_runtime_does(packed):
+    random = np.random.default_rng(0)
+    deep = (7000 + 40 * random.standard_normal((48, 56))).astype(np.uint16)
+    kelvin = (280 + random.standard_normal((40, 40))).astype(np.float32)
+    data = pack([("deep", deep, np.zeros_like(deep)), ("kelvin", kelvin, np.zeros_like(kelvin))])
+    for index, frame in enumerate((deep, kelvin)):
+        unit = data.image(index)[0] / 255
+        torch.testing.assert_close(unit, torch.from_numpy(to_unit(frame)), atol=1e-6, rtol=0)
+        assert 0.02 < unit.std() < 0.5
+    mixed = join(packed, data)
+    assert torch.equal(mixed.image(0)[0], packed.image(0)[0].float())
+    assert torch.equal(mixed.image(3)[0], data.image(0)[0])
+    crop, _ = batches(data, UNCHANGED).draw(8, 32)
+    assert 0 <= crop.min() and crop.max() <= 1
+
+
+def test_refuses_an_empty_split():
     with pytest.raises(DataError, match="empty"):
         pack([])
-    with pytest.raises(DataError, match="deep is uint16"):
-        pack([("deep", np.zeros((8, 8), np.uint16), np.zeros((8, 8), np.uint8))])

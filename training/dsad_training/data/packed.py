@@ -1,4 +1,4 @@
-"""A data set decoded once: all grey pixels in one uint8 tensor, ready to be cropped on any device."""
+"""A data set decoded once: all grey pixels in one tensor, ready to be cropped on any device."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dsad_core.errors import DataError
+from dsad_core.frame.normalise import to_unit
 
 #: Bright places that are no target, kept for each image as hard negatives.
 DISTRACTORS = 16
@@ -20,11 +21,14 @@ class PackedSet:
 
     Attributes:
         names: n image names.
-        pixels, masks: uint8, the images row by row one after the other; masks hold 0 and 1.
+        pixels: the images row by row one after the other, 255 is full scale; uint8 where all images are
+            8-bit, else float32, each deeper image brought to that scale as the runtime does it.
+        masks: uint8 0 and 1, laid out as ``pixels``.
         start: int64 (n,), where each image begins.
         size: int64 (n,2), height and width.
         targets: int64 (t,3), image index and centre y, x of each target.
         distractors: int64 (d,3), the same for bright places off target.
+        notes: what was done to single images on the way, such as a mask that was resized.
     """
 
     names: tuple[str, ...]
@@ -34,20 +38,40 @@ class PackedSet:
     size: Tensor
     targets: Tensor
     distractors: Tensor
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def image(self, index: int) -> tuple[Tensor, Tensor]:
-        """Image and mask (H,W) uint8 views, mask in {0,1}."""
+        """Image and mask (H,W): views, 255 is full scale, mask in {0,1}."""
         height, width = self.size[index].tolist()
         part = slice(int(self.start[index]), int(self.start[index]) + height * width)
         return self.pixels[part].view(height, width), self.masks[part].view(height, width)
 
     def subset(self, indices: list[int]) -> "PackedSet":
-        """The images at ``indices`` alone."""
-        samples = ((self.names[i], *(part.cpu().numpy() for part in self.image(i))) for i in indices)
-        return pack(samples).to(self.pixels.device)
+        """The images at ``indices`` alone, each named once."""
+        chosen = torch.tensor(indices, device=self.start.device)
+        place = torch.full_like(self.start, -1)
+        place[chosen] = torch.arange(len(indices), device=place.device)
+
+        def points(known: Tensor) -> Tensor:
+            moved = torch.cat([place[known[:, :1]], known[:, 1:]], 1)
+            moved = moved[moved[:, 0] >= 0]
+            return moved[moved[:, 0].argsort(stable=True)]
+
+        parts = [self.image(i) for i in indices]
+        size = self.size[chosen]
+        return PackedSet(
+            names=tuple(self.names[i] for i in indices),
+            pixels=torch.cat([image.flatten() for image, _ in parts]),
+            masks=torch.cat([mask.flatten() for _, mask in parts]),
+            start=size.prod(1).cumsum(0) - size.prod(1),
+            size=size,
+            targets=points(self.targets),
+            distractors=points(self.distractors),
+            notes=self.notes,
+        )
 
     def to(self, device: str | torch.device) -> "PackedSet":
         """The same data set on another device."""
@@ -56,11 +80,15 @@ class PackedSet:
 
 
 def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
-    """Pack (name, image (H,W) uint8, mask (H,W) uint8 with targets > 0)."""
+    """Pack (name, image (H,W) uint8, uint16 or float32, mask (H,W) uint8 with targets > 0).
+
+    Raises:
+        DataError: there is no sample.
+    """
     names, images, masks, targets, distractors = [], [], [], [], []
     for name, image, mask in samples:
         if image.dtype != np.uint8:
-            raise DataError(f"training image {name} is {image.dtype}: only 8-bit images are supported")
+            image = 255 * to_unit(image)
         index = len(names)
         names.append(name)
         images.append(image)
@@ -79,6 +107,25 @@ def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
         size=torch.tensor([image.shape for image in images]),
         targets=torch.tensor(targets, dtype=torch.int64).reshape(-1, 3),
         distractors=torch.tensor(distractors, dtype=torch.int64).reshape(-1, 3),
+    )
+
+
+def join(first: PackedSet, second: PackedSet) -> PackedSet:
+    """Two data sets as one, the images of ``first`` before those of ``second``."""
+
+    def points(one: Tensor, other: Tensor) -> Tensor:
+        return torch.cat([one, other + torch.tensor([len(first), 0, 0], device=other.device)])
+
+    # torch.cat makes float32 of uint8 beside float32, which is the rule of ``pixels``.
+    return PackedSet(
+        names=first.names + second.names,
+        pixels=torch.cat([first.pixels, second.pixels]),
+        masks=torch.cat([first.masks, second.masks]),
+        start=torch.cat([first.start, second.start + len(first.pixels)]),
+        size=torch.cat([first.size, second.size]),
+        targets=points(first.targets, second.targets),
+        distractors=points(first.distractors, second.distractors),
+        notes=first.notes + second.notes,
     )
 
 

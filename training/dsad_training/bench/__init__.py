@@ -1,0 +1,1 @@
+"""Throughput of training, beside a loop as the published scripts have it."""

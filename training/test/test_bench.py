@@ -1,0 +1,57 @@
+"""``dsad bench train`` and ``dsad kernels`` run on a small data set and say what they found."""
+
+import json
+
+import cv2
+import pytest
+import typer
+from dsad_core.errors import DsadError
+from dsad_training import cli
+from dsad_training.bench import cli as bench_cli
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def dsad():
+    app = typer.Typer()
+    cli.register(app)
+    bench = typer.Typer()
+    bench.callback()(lambda: None)
+    bench_cli.register(bench)
+    app.add_typer(bench, name="bench")
+    return lambda *words: CliRunner().invoke(app, [*map(str, words)])
+
+
+def test_both_loops_are_timed_in_turn(dsad, tiny_data, tmp_path):
+    out = tmp_path / "train.json"
+    shown = dsad("bench", "train", "--data", tiny_data, "--width", 2, "--batch", 4, "--crop", 32, "--blocks", 2,
+                 "--seconds", 0.05, "--threads", 1, "--json", out)
+    assert shown.exit_code == 0, shown.output
+    report = json.loads(out.read_text())
+    for loop in ("plain", "ours"):
+        assert len(report[loop]["blocks"]) == 2
+        assert all(block["images"] % 4 == 0 and block["seconds"] > 0 for block in report[loop]["blocks"])
+    pairs = zip(report["plain"]["blocks"], report["ours"]["blocks"])
+    rates = [(one["images"] / one["seconds"], two["images"] / two["seconds"]) for one, two in pairs]
+    assert report["ratios"] == pytest.approx([ours / plain for plain, ours in rates])
+
+
+@pytest.mark.parametrize("words", [("--network", "dmfnet"), ("--batch", 64)])
+def test_what_cannot_be_compared_is_refused(dsad, tiny_data, words):
+    shown = dsad("bench", "train", "--data", tiny_data, *words)
+    assert isinstance(shown.exception, DsadError)
+
+
+@pytest.mark.parametrize("base", ["zero_sum", "ones", "learnable"])
+def test_kernels_are_drawn(dsad, tmp_path, base):
+    out = tmp_path / "kernels.png"
+    shown = dsad("kernels", "--out", out, "--base", base)
+    assert shown.exit_code == 0, shown.output
+    picture = cv2.imread(str(out))
+    assert min(picture.shape[:2]) > 300 and picture.std() > 10
+
+
+def test_an_unknown_base_is_one_line(dsad, tmp_path):
+    shown = dsad("kernels", "--out", tmp_path / "kernels.png", "--base", "wavy")
+    assert isinstance(shown.exception, DsadError) and "base" in str(shown.exception)
+    assert not (tmp_path / "kernels.png").exists()
