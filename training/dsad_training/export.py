@@ -30,6 +30,7 @@ from dsad_core.engines.manifest import (
 from dsad_core.errors import EngineError
 from dsad_core.evaluate import evaluate
 from dsad_core.files import replace_dir, sha256_file
+from dsad_core.frame.normalise import to_unit
 from dsad_training.checkpoint import load_weights
 from dsad_training.cost import cost, parameters
 from dsad_training.networks.dsa import LearnableDirectionalAttention
@@ -153,7 +154,7 @@ def export(
     mean, std = recipe.data.mean, recipe.data.std
     source = SirstDataset(data, "train")
     images = [
-        (sample.image.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)
+        (to_unit(sample.image) - np.float32(mean)) / np.float32(std)
         for sample in islice(source, PARITY_IMAGES)
     ]
     # A size whose sides are odd multiples, and one larger than any training crop.
