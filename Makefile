@@ -11,6 +11,8 @@ TRAINING_VENV := $(CURDIR)/.venv-training
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 WS := $(CURDIR)/ros2_ws
 OUT ?= out/demo
+# Those whose runtimes are in the training environment alone.
+ENGINE_TESTS := test/test_engines_openvino.py test/test_engines_tensorrt.py test/test_engines_tensorrt_build.py
 # One package for `make build PKG=dsad_detector`; all by default.
 PKG ?=
 
@@ -35,15 +37,17 @@ $(VENV)/.ready: requirements/runtime.txt requirements/ros.txt requirements/test.
 	@$(CLEAN_ENV) $(VENV)/bin/python $(PIP_INSTALL) -r requirements/runtime.txt -r requirements/ros.txt -r requirements/test.txt
 	@touch $@
 
-$(TRAINING_VENV)/.ready: requirements/runtime.txt requirements/training.txt requirements/test.txt
+$(TRAINING_VENV)/.ready: requirements/runtime.txt requirements/engines.txt requirements/training.txt requirements/test.txt
 	@$(PYTHON) requirements/check_system.py
-	@echo 'Setting up .venv-training (torch) ...'
+	@echo 'Setting up .venv-training (torch, OpenVINO, TensorRT-RTX; about 2 GB) ...'
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(TRAINING_VENV)
-	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r requirements/runtime.txt -r requirements/training.txt -r requirements/test.txt
+	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r requirements/runtime.txt -r requirements/engines.txt -r requirements/training.txt -r requirements/test.txt
 	@touch $@
 
+KERNELS := $(wildcard dsad_core/dsad_core/engines/direct/*.?pp)
+
 # Its own step: a new command or entry point needs this, not another download of torch.
-$(TRAINING_VENV)/.installed: $(TRAINING_VENV)/.ready dsad_core/setup.py training/pyproject.toml
+$(TRAINING_VENV)/.installed: $(TRAINING_VENV)/.ready dsad_core/setup.py training/pyproject.toml $(KERNELS)
 	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e training
 	@touch $@
 
@@ -63,6 +67,7 @@ test: build test-training
 
 test-training: $(TRAINING_VENV)/.installed
 	@cd training && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q test
+	@cd dsad_core && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q $(ENGINE_TESTS)
 
 clean:
 	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV)

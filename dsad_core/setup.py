@@ -1,4 +1,37 @@
-from setuptools import find_packages, setup
+import os
+import platform
+from glob import glob
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+_DIRECT = "dsad_core/engines/direct"
+#: The compiled kernels, once for each instruction set; which one runs is decided where they run.
+_BUILDS = ({"_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "_v3": ["-march=x86-64-v3"]}
+           if platform.machine() in ("x86_64", "AMD64") else {"": []})
+
+
+def _kernels(suffix: str, options: list[str]) -> Extension:
+    # A plain library for ctypes, not a module. Optional: without a compiler onnxruntime does its work.
+    return Extension(
+        f"dsad_core.engines.direct._kernels{suffix}",
+        sources=[f"{_DIRECT}/kernels.cpp"],
+        depends=sorted(glob(f"{_DIRECT}/*.hpp")),
+        extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno",
+                            "-fvisibility=hidden", "-Wno-psabi", "-pthread", *options],
+        extra_link_args=["-pthread"],
+        language="c++",
+        optional=True,
+    )
+
+
+class _BuildWhatCompiles(build_ext):
+    def copy_extensions_to_source(self) -> None:
+        # The setuptools of ROS 2 Humble (59) copies even those optional ones that were not built, and fails.
+        self.extensions = [each for each in self.extensions if os.path.exists(os.path.join(
+            self.build_lib, self.get_ext_filename(self.get_ext_fullname(each.name))))]
+        super().copy_extensions_to_source()
+
 
 setup(
     name="dsad_core",
@@ -10,6 +43,8 @@ setup(
         "dsad_core.bags": ["msg/*.msg"],
         "dsad_core.report": ["*.html.j2"],
     },
+    cmdclass={"build_ext": _BuildWhatCompiles},
+    ext_modules=[_kernels(suffix, options) for suffix, options in _BUILDS.items()],
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/dsad_core"]),
         ("share/dsad_core", ["package.xml"]),
@@ -19,6 +54,7 @@ setup(
         "jinja2",
         "matplotlib",
         "numpy",
+        "onnx",
         "onnxruntime",
         "psutil",
         "pydantic>=2",
@@ -27,13 +63,19 @@ setup(
         "rosbags",
         "typer",
     ],
-    extras_require={"test": ["pytest", "hypothesis"]},
+    extras_require={
+        "openvino": ["openvino"],
+        # The first brings libraries and bindings along.
+        "rtx": ["tensorrt-rtx-cu13==1.7.1.116", "cuda-python==13.4.4"],
+        "test": ["pytest", "hypothesis"],
+    },
     entry_points={
         "console_scripts": ["dsad = dsad_core.cli.app:main"],
         "dsad.commands": [
             "analyse = dsad_core.cli.analyse:register",
             "bag = dsad_core.cli.bag:register",
             "bench = dsad_core.cli.bench:register",
+            "compile = dsad_core.cli.compile:register",
             "doctor = dsad_core.cli.doctor:register",
             "evaluate = dsad_core.cli.evaluate:register",
         ],

@@ -38,7 +38,8 @@ def _start(context):
     given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
     graph = build_graph(given, Path(get_package_share_directory("dsad_bringup")))
     actions = [SetEnvironmentVariable(name, value) for name, value in graph.environment.items()]
-    on_exit = {"detector": [Shutdown(reason="the detector stopped")]}
+    reason = "the engine is built" if graph.builder else "the detector stopped"
+    on_exit = {"detector": [Shutdown(reason=reason)]}
     if graph.source:
         on_exit[graph.source.name] = lambda event, _: _after_source(graph, event.returncode)
     # The source last: whoever listens is then on its way already.

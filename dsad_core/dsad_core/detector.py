@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dsad_core.engines.protocol import Engine
-from dsad_core.errors import UsageError
+from dsad_core.errors import EngineError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.targets import Target, extract_targets
@@ -81,15 +81,20 @@ class Detector:
 
         Raises:
             UsageError: an array of another shape or type.
-            EngineError: the engine failed.
+            EngineError: the engine failed, or there is no memory for a frame of this size.
         """
         start = time.monotonic_ns()
-        tensor = self._prepare(frame)
-        prepared = time.monotonic_ns()
-        logits = self.engine.infer(tensor)
-        inferred = time.monotonic_ns()
-        height, width = frame.shape
-        mask, targets = self._components(logits[:height, :width])
+        try:
+            tensor = self._prepare(frame)
+            prepared = time.monotonic_ns()
+            logits = self.engine.infer(tensor)
+            inferred = time.monotonic_ns()
+            height, width = frame.shape
+            mask, targets = self._components(logits[:height, :width])
+        except MemoryError:
+            self._frame_size = (0, 0)  # buffers may be half allocated
+            raise EngineError(f"engine {self.engine.manifest.name}: out of memory on a frame of "
+                              f"{frame.shape[1]}x{frame.shape[0]}") from None
         return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns())
 
     def warm_up(self, height: int, width: int, runs: int = 3) -> None:

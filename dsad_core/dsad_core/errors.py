@@ -27,6 +27,10 @@ class TargetError(DsadError):
     """A target (cpu, cuda, agx, ascend) that this machine cannot run."""
 
 
+class UnsupportedModelError(TargetError):
+    """A model that a backend cannot take, such as for an operator or a precision; another one may."""
+
+
 class BagError(DsadError):
     """A bag that is missing, corrupt, or lacks what was asked of it."""
 

@@ -1,19 +1,18 @@
-"""What each target needs of a machine, and whether this machine has it."""
+"""What targets and backends need of a machine, and whether this machine has it."""
 
 import ctypes
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import onnxruntime
 
-from dsad_core.errors import TargetError
-
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a target needs.
+    """One thing that is needed.
 
     Attributes:
         ok: it is there.
@@ -26,77 +25,40 @@ class Finding:
     hint: str
 
 
-def check_target(target: str) -> list[Finding]:
-    """Everything the target needs, found or not.
-
-    Raises:
-        TargetError: no such target.
-    """
-    try:
-        check = _CHECKS[target]
-    except KeyError:
-        raise TargetError(f"target {target!r} is not one of {', '.join(_CHECKS)}") from None
-    return check()
+def device(target: str) -> list[Finding]:
+    """The hardware and driver of a target; what runs on it is for each backend to say."""
+    if target == "cuda":
+        return [nvidia_driver()]
+    if target == "agx":
+        release = Path("/etc/nv_tegra_release")
+        found = _first_line(release)
+        return [Finding(bool(found), "Jetson board", found or f"no {release}: not a Jetson"), nvidia_driver()]
+    return [ascend_driver()] if target == "ascend" else []
 
 
-def require_target(target: str) -> None:
-    """Do nothing where the target can run; else one line that says everything missing.
-
-    Raises:
-        TargetError: no such target, or something is missing.
-    """
-    missing = [finding for finding in check_target(target) if not finding.ok]
-    if missing:
-        needs = "; ".join(f"{finding.what} ({finding.hint})" for finding in missing)
-        raise TargetError(f"target {target} cannot run on this machine, missing: {needs}")
-
-
-def _cpu() -> list[Finding]:
-    return [_provider("CPUExecutionProvider", "pip install onnxruntime")]
-
-
-def _cuda() -> list[Finding]:
-    return [_nvidia_driver(), _provider("CUDAExecutionProvider", "pip install onnxruntime-gpu")]
-
-
-def _agx() -> list[Finding]:
-    release = Path("/etc/nv_tegra_release")
-    return [
-        Finding(release.is_file(), "Jetson board", _first_line(release) or f"no {release}: not a Jetson"),
-        _nvidia_driver(),
-        _library("TensorRT", "libnvinfer.so.10", "libnvinfer.so.8", hint="apt install nvidia-jetpack"),
-        _provider("TensorrtExecutionProvider", "the onnxruntime-gpu wheel for JetPack"),
-    ]
-
-
-def _ascend() -> list[Finding]:
-    device, toolkit = Path("/dev/davinci_manager"), Path("/usr/local/Ascend")
-    # In a container the device node may be all there is of the driver, without its tool.
-    driver = str(device) if device.exists() else shutil.which("npu-smi")
-    environment = "source /usr/local/Ascend/ascend-toolkit/set_env.sh"
-    return [
-        Finding(driver is not None, "Ascend NPU driver", driver or f"neither {device} nor npu-smi: no NPU"),
-        _library("CANN runtime", "libascendcl.so",
-                 hint=environment if toolkit.is_dir() else f"no {toolkit}: install the CANN toolkit"),
-        _provider("CANNExecutionProvider", "pip install onnxruntime-cann 'numpy<2'"),
-    ]
-
-
-_CHECKS: dict[str, Callable[[], list[Finding]]] = {"cpu": _cpu, "cuda": _cuda, "agx": _agx, "ascend": _ascend}
-
-
-def _provider(name: str, hint: str) -> Finding:
+def onnxruntime_provider(name: str, hint: str) -> Finding:
+    """An execution provider of the onnxruntime that is installed."""
     ok = name in onnxruntime.get_available_providers()
     return Finding(ok, f"onnxruntime {name}", f"onnxruntime {onnxruntime.__version__}" if ok else hint)
 
 
-def _nvidia_driver() -> Finding:
-    version = _first_line(Path("/proc/driver/nvidia/version"))
-    finding = _library("NVIDIA driver", "libcuda.so.1", hint="no libcuda.so.1: no NVIDIA GPU or no driver")
-    return Finding(True, finding.what, version) if finding.ok and version else finding
+def nvidia_driver() -> Finding:
+    """The driver of an NVIDIA GPU, desktop or Jetson."""
+    found = _first_line(Path("/proc/driver/nvidia/version"))
+    finding = shared_library("NVIDIA driver", "libcuda.so.1", hint="no libcuda.so.1: no NVIDIA GPU or no driver")
+    return Finding(True, finding.what, found) if finding.ok and found else finding
 
 
-def _library(what: str, *names: str, hint: str) -> Finding:
+def ascend_driver() -> Finding:
+    """The driver of an Ascend NPU."""
+    node = Path("/dev/davinci_manager")
+    # In a container the device node may be all there is of the driver, without its tool.
+    driver = str(node) if node.exists() else shutil.which("npu-smi")
+    return Finding(driver is not None, "Ascend NPU driver", driver or f"neither {node} nor npu-smi: no NPU")
+
+
+def shared_library(what: str, *names: str, hint: str) -> Finding:
+    """A library that the loader finds under one of its names."""
     for name in names:
         try:
             ctypes.CDLL(name)
@@ -104,6 +66,16 @@ def _library(what: str, *names: str, hint: str) -> Finding:
             continue
         return Finding(True, what, name)
     return Finding(False, what, hint)
+
+
+def python_module(name: str, hint: str) -> Finding:
+    """A Python module that can be imported; it is not imported here."""
+    if find_spec(name) is None:
+        return Finding(False, name, hint)
+    try:
+        return Finding(True, name, version(name))
+    except PackageNotFoundError:
+        return Finding(True, name, "installed")
 
 
 def _first_line(path: Path) -> str:

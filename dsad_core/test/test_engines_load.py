@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import yaml
 
+from dsad_core.engines.backends import check_target
 from dsad_core.engines.cache import cache_folder
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest, read_manifest, save_manifest
 from dsad_core.engines.onnx_runtime import OnnxRuntimeEngine
 from dsad_core.engines.target_file import TARGETS, load_target
-from dsad_core.errors import EngineError, TargetError, UsageError
+from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
 
 
 def replace_model(folder, content: bytes):
@@ -34,18 +35,23 @@ def tensor(height=32, width=48, channels=1):
     return np.random.default_rng(0).random((1, channels, height, width), np.float32)
 
 
-def test_an_identity_network_answers_its_input(engine_dir):
+CPU_BACKENDS = check_target("cpu").usable
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_an_identity_network_answers_its_input(engine_dir, backend):
     replace_model(engine_dir, identity())
-    engine = load_engine(engine_dir, threads=1)
+    engine = load_engine(engine_dir, threads=1, backend=backend)
     for size in ((32, 48), (16, 16), (32, 48)):
         frame = tensor(*size)
         np.testing.assert_array_equal(engine.infer(frame), frame[0, 0])
     assert engine.manifest == load_manifest(engine_dir)
-    assert engine.target == "cpu" and "CPUExecutionProvider, 1 thread" in engine.description
+    assert engine.target == "cpu" and engine.description.endswith(", 1 thread")
+    engine.close()
 
 
 def test_threads_change_the_time_but_not_the_answer(engine_dir):
-    one, two = (load_engine(engine_dir, threads=count) for count in (1, 2))
+    one, two = (load_engine(engine_dir, threads=count, backend="onnxruntime") for count in (1, 2))
     frame = tensor(64, 64)
     np.testing.assert_allclose(one.infer(frame), two.infer(frame), atol=1e-5)
     assert two.description.endswith("2 threads")
@@ -75,13 +81,13 @@ def test_tensors_that_do_not_fit_are_refused(engine, bad, words):
 def test_files_that_are_no_engine_are_refused_in_one_line(engine_dir, content, words):
     replace_model(engine_dir, content())
     with pytest.raises(EngineError, match=words) as caught:
-        load_engine(engine_dir)
+        load_engine(engine_dir, backend="onnxruntime")
     assert "\n" not in str(caught.value) and MODEL_FILE in str(caught.value)
 
 
 def test_a_network_of_fixed_size_fails_on_another_with_one_line(engine_dir):
     replace_model(engine_dir, identity(shape=(1, 1, 64, 64)))
-    engine = load_engine(engine_dir)
+    engine = load_engine(engine_dir, backend="onnxruntime")
     assert engine.infer(tensor(64, 64)).shape == (64, 64)
     with pytest.raises(EngineError, match="failed on 48x32") as caught:
         engine.infer(tensor())
@@ -109,7 +115,7 @@ def test_every_target_has_a_file_that_parses(target):
     assert load_target(target).target == target
 
 
-@pytest.mark.parametrize("content, words", [("target: cpu\n", "provider"), ("a: [", "cannot be read"),
+@pytest.mark.parametrize("content, words", [("target: cpu\n", "backends"), ("a: [", "cannot be read"),
                                             ("", "cpu.yaml")])
 def test_a_broken_target_file_is_named(tmp_path, monkeypatch, content, words):
     (tmp_path / "targets").mkdir()
@@ -122,27 +128,30 @@ def test_a_broken_target_file_is_named(tmp_path, monkeypatch, content, words):
 
 def test_the_threads_of_the_target_file_are_used(tmp_path, monkeypatch, engine_dir):
     content = yaml.safe_load(load_target("cpu").model_dump_json())
-    content["session"]["intra_op_threads"] = 3
+    content["threads"] = 3
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets/cpu.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.setenv("DSAD_ENGINES", str(tmp_path))
-    assert load_engine(engine_dir).description.endswith("3 threads")
+    assert load_engine(engine_dir, backend="onnxruntime").description.endswith("3 threads")
 
 
 def test_a_provider_that_is_not_there_is_never_replaced_in_silence(engine_dir):
-    options = load_target("cpu").model_copy(update={"provider": "TensorrtExecutionProvider"})
+    options = load_target("cpu")
+    settings = options.onnxruntime.model_copy(update={"provider": "TensorrtExecutionProvider"})
     with pytest.raises(TargetError, match="needs TensorrtExecutionProvider"):
-        OnnxRuntimeEngine(engine_dir, options)
+        OnnxRuntimeEngine(engine_dir, load_manifest(engine_dir),
+                          options.model_copy(update={"onnxruntime": settings}), threads=1)
 
 
 def test_the_cache_differs_with_model_options_and_device(tmp_path, monkeypatch):
     monkeypatch.setenv("DSAD_CACHE", str(tmp_path))
     agx = load_target("agx")
+    other = agx.onnxruntime.model_copy(update={"provider_options": {}})
     folders = {cache_folder("a" * 64, agx), cache_folder("b" * 64, agx),
-               cache_folder("a" * 64, agx.model_copy(update={"provider_options": {}}))}
+               cache_folder("a" * 64, agx.model_copy(update={"onnxruntime": other}))}
     monkeypatch.setattr("dsad_core.engines.cache.accelerator_name", lambda: "another board")
     folders.add(cache_folder("a" * 64, agx))
-    assert len(folders) == 4 and all(folder.is_dir() and folder.parent == tmp_path for folder in folders)
+    assert len(folders) == 4 and all(folder.is_dir() and tmp_path in folder.parents for folder in folders)
 
 
 @pytest.fixture
@@ -155,7 +164,7 @@ def test_a_checkpoint_without_the_training_stage_says_what_it_needs(run_folder, 
     monkeypatch.setattr("dsad_core.engines.load.entry_points", lambda **_: EntryPoints())
     with pytest.raises(EngineError, match="environment of the training stage") as caught:
         load_engine(run_folder)
-    assert str(run_folder) in str(caught.value) and "dsad export" in str(caught.value)
+    assert str(run_folder) in str(caught.value) and "dsad compile" in str(caught.value)
 
 
 def test_a_checkpoint_goes_to_the_loader_that_is_installed(run_folder, tmp_path, monkeypatch):
@@ -170,3 +179,35 @@ def test_a_checkpoint_goes_to_the_loader_that_is_installed(run_folder, tmp_path,
     assert load_engine(run_folder, "cuda", 3) == (run_folder, "cuda", 3)
     with pytest.raises(TargetError, match="'tpu'"):
         load_engine(run_folder, "tpu")
+
+
+def with_manifest(folder, **changes):
+    save_manifest(folder, read_manifest(folder).model_copy(update=changes))
+
+
+def test_a_backend_that_cannot_take_the_model_is_passed_over_by_name(engine_dir):
+    """The baseline has operators that the compiled kernels lack."""
+    engine = load_engine(engine_dir)
+    assert "passed over direct: " in engine.description
+    with pytest.raises(UnsupportedModelError, match="no backend takes it; direct: ") as caught:
+        load_engine(engine_dir, backend="direct")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_precision_that_a_backend_lacks_is_refused(engine_dir):
+    with_manifest(engine_dir, precision="bf16")
+    with pytest.raises(UnsupportedModelError, match="onnxruntime has no bfloat16 mode"):
+        load_engine(engine_dir, backend="onnxruntime")
+
+
+def test_unknown_backends_are_named(engine_dir):
+    with pytest.raises(UsageError, match="backend 'magic' is not one of"):
+        load_engine(engine_dir, backend="magic")
+
+
+def test_an_engine_of_fixed_size_takes_no_other(engine_dir):
+    with_manifest(engine_dir, size=(64, 80))
+    engine = load_engine(engine_dir)
+    assert engine.infer(tensor(64, 80)).shape == (64, 80)
+    with pytest.raises(EngineError, match="compiled for frames of 80x64 alone, not 48x32"):
+        engine.infer(tensor())

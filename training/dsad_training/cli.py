@@ -1,4 +1,4 @@
-"""``dsad train``, ``dsad export``, ``dsad profile`` and ``dsad kernels``."""
+"""``dsad train``, ``dsad profile`` and ``dsad kernels``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,6 @@ Data = Annotated[Path, typer.Option(help="Data set folder: images/, masks/ and a
 def register(app: typer.Typer) -> None:
     """Add the training stage's commands to the ``dsad`` program."""
     app.command("train")(train)
-    app.command("export")(export)
     app.command("profile")(profile)
     app.command("kernels")(kernels)
 
@@ -39,23 +38,6 @@ def train(
         raise UsageError("give either a recipe to start, or --resume to go on with the run in --out")
     chosen = load_recipe(recipe, set or []) if recipe else None
     run(chosen, data, out, minutes=minutes, overrides=set or [], device=device)
-
-
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A run's folder or its weights.safetensors.")],
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Folder that holds the engines.")] = Path("edge_engines"),
-    name: Annotated[
-        str | None, typer.Option(help="Engine name; default <network>-num<width>-<data set>.")
-    ] = None,
-    test: Annotated[
-        bool, typer.Option(help="Score the engine on the test split and say so in its manifest.")
-    ] = True,
-) -> None:
-    """Turn trained weights into an engine: ONNX, checked against the network, and its manifest."""
-    from dsad_training.export import export as run
-
-    typer.echo(f"wrote {run(checkpoint, data, out, name, test=test)}")
 
 
 def profile(

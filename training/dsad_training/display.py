@@ -20,6 +20,21 @@ from dsad_core.metrics.accumulator import DetectionResult
 LOG_FILE = "log.jsonl"
 
 
+class NoDisplay:
+    """What the other ranks of a training show and leave: nothing."""
+
+    def __enter__(self) -> "NoDisplay":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def _nothing(self, *what: object) -> None:
+        pass
+
+    advance = losses = validation = say = _nothing
+
+
 class Display:
     """Reports a run to people (a progress bar on a terminal, lines elsewhere) and to files in ``folder``."""
 
@@ -31,11 +46,11 @@ class Display:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}"),
+            TextColumn("{task.fields[last]}  {task.fields[validated]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self.task = self.progress.add_task("training", total=steps, completed=step, last="")
+        self.task = self.progress.add_task("training", total=steps, completed=step, last="", validated="")
         self.steps = steps
         self.board = SummaryWriter(folder / "tensorboard", purge_step=step)
 
@@ -67,6 +82,7 @@ class Display:
             if value is not None:
                 self.board.add_scalar(f"validation/{name}", value, step)
         text = "  ".join(f"{k} {'-' if v is None else format(v, '.4g')}" for k, v in shown.items())
+        self.progress.update(self.task, validated=text)
         self.say(f"step {step}/{self.steps}  validation on {result.frames} images  {text}")
 
     def say(self, text: str) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from dsad_training.checkpoint import CheckpointError, save_state
+from dsad_training.checkpoint import CheckpointError, save_state, save_weights
 from dsad_training.distillers.build import Distillation
+from dsad_training.distributed import Ranks
 from dsad_training.networks.build import build_network
+from dsad_training.networks.layout import convolve_in_channels_last
 from dsad_training.recipe import Recipe
 
 #: The learning rate is set before every step.
@@ -23,14 +25,16 @@ class TrainingState:
     """The weights in training, their running average, the optimiser, the random numbers, the counters.
 
     Attributes:
+        ranks: the processes that train together; all hold the same state but for the random numbers.
         network, ema: the network, and the one that holds its averaged weights and statistics.
         distillation: teacher and distiller, whose adapters the optimiser trains too; or None.
-        generator: source of every random number of the data.
+        generator: source of every random number of this rank's data.
         step, images: how much was trained; seconds: wall clock it took, over all calls.
         changes: what was changed in the recipe while the run was on its way, and at which step.
     """
 
     recipe: Recipe
+    ranks: Ranks
     network: nn.Module
     ema: nn.Module
     distillation: Distillation | None
@@ -42,8 +46,8 @@ class TrainingState:
     changes: list[str] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, recipe: Recipe, device: torch.device) -> "TrainingState":
-        """The state before the first step; the same for the same recipe."""
+    def fresh(cls, recipe: Recipe, device: torch.device, ranks: Ranks = Ranks()) -> "TrainingState":
+        """The state before the first step; the same for the same recipe and number of ranks."""
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.network).to(device)
         if recipe.channels_last:
@@ -54,36 +58,71 @@ class TrainingState:
         trained = [*network.parameters()]
         if distillation:
             trained += [p for p in distillation.distiller.parameters() if p.requires_grad]
+        if recipe.channels_last and device.type == "cpu":
+            convolve_in_channels_last(network)
+        if recipe.compile:
+            network.compile()  # in place: its parameters keep their names
+        # All ranks start from the same weights and draw different numbers from here on.
+        if not ranks.first:
+            torch.manual_seed(ranks.seed(recipe.seed))
         return cls(
             recipe=recipe,
+            ranks=ranks,
             network=network,
             ema=ema,
             distillation=distillation,
             optimiser=OPTIMISERS[recipe.optimiser](trained, weight_decay=recipe.weight_decay),
-            generator=torch.Generator(device).manual_seed(recipe.seed),
+            generator=torch.Generator(device).manual_seed(ranks.seed(recipe.seed)),
         )
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """All that the optimiser moves."""
+        return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take over what :meth:`save` wrote.
 
         Raises:
-            CheckpointError: it does not belong to this recipe's network.
+            CheckpointError: it does not belong to this recipe's network or to another number of ranks.
         """
         try:
+            # One row for each rank; states older than ranks hold the row itself.
+            random = {name: torch.atleast_2d(saved[name]) for name in self._random()}
+            if (ranks := len(random["generator"])) != self.ranks.size:
+                raise CheckpointError(f"the run was trained by {ranks} process{'es' * (ranks > 1)}; it can "
+                                      f"go on with as many, not with {self.ranks.size}")
+            mine = {name: rows[self.ranks.rank].clone() for name, rows in random.items()}
             self.network.load_state_dict(saved["network"])
             self.ema.load_state_dict(saved["ema"])
             if self.distillation:
                 self.distillation.distiller.load_state_dict(saved["distiller"])
             self.optimiser.load_state_dict(saved["optimiser"])
-            self.generator.set_state(saved["generator"])
-            torch.set_rng_state(saved["torch_rng"])
+            self.generator.set_state(mine["generator"])
+            torch.set_rng_state(mine["torch_rng"])
+            if "cuda_rng" in mine:
+                torch.cuda.set_rng_state(mine["cuda_rng"], self.generator.device)
             self.step, self.images, self.seconds = saved["step"], saved["images"], saved["seconds"]
             self.changes = list(saved["changes"])
         except (KeyError, ValueError, RuntimeError):
             raise CheckpointError("the saved state does not fit the recipe; start the run anew") from None
 
     def save(self, folder: Path, facts: dict[str, Any]) -> None:
-        """Write the state; ``facts`` say what it was trained on."""
+        """Write the state and the averaged weights; every rank calls it at the same step, rank 0 writes.
+
+        Args:
+            facts: what it was trained on.
+        """
+        random = {name: self.ranks.gather(stream) for name, stream in self._random().items()}
+        if not self.ranks.first:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        progress = {
+            "step": self.step,
+            "images": self.images,
+            "seconds": self.seconds,
+            "changes": self.changes,
+        }
         save_state(
             folder,
             {
@@ -93,14 +132,19 @@ class TrainingState:
                 "ema": self.ema.state_dict(),
                 "distiller": self.distillation.distiller.state_dict() if self.distillation else {},
                 "optimiser": self.optimiser.state_dict(),
-                "generator": self.generator.get_state(),
-                "torch_rng": torch.get_rng_state(),
-                "step": self.step,
-                "images": self.images,
-                "seconds": self.seconds,
-                "changes": self.changes,
+                **random,
+                **progress,
             },
         )
+        shown = {**facts, **progress, "seconds": round(self.seconds)}
+        save_weights(folder, self.ema.state_dict(), self.recipe, shown)
+
+    def _random(self) -> dict[str, Tensor]:
+        """States of this rank's random numbers: of the data, of torch's own, and of its CUDA device's own."""
+        streams = {"generator": self.generator.get_state(), "torch_rng": torch.get_rng_state()}
+        if self.generator.device.type == "cuda":
+            streams["cuda_rng"] = torch.cuda.get_rng_state(self.generator.device)
+        return streams
 
     @torch.no_grad()
     def average(self) -> None:

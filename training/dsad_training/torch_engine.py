@@ -12,8 +12,8 @@ from dsad_core.engines.manifest import Manifest, Normalisation, Provenance
 from dsad_core.errors import EngineError, TargetError
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import load_weights, weights_path
+from dsad_training.compile.graph import OPSET
 from dsad_training.cost import cost, parameters
-from dsad_training.export import OPSET
 from dsad_training.recipe import Recipe
 
 TARGETS = ("cpu", "cuda")
@@ -22,7 +22,7 @@ TARGETS = ("cpu", "cuda")
 class TorchEngine:
     """The trained network itself, see ``dsad_core.engines.protocol.Engine``.
 
-    Its manifest is the one an export would write, but for ``sha256``, which is the weights file's.
+    Its manifest is the one that its engine would have, but for ``sha256``, which is the weights file's.
 
     Args:
         path: a run's folder or its weights file.
@@ -31,7 +31,7 @@ class TorchEngine:
 
     Raises:
         CheckpointError: the weights are missing, damaged or foreign.
-        TargetError: torch cannot run the target here, or boards need an exported engine.
+        TargetError: torch cannot run the target here, or boards need a compiled engine.
     """
 
     def __init__(self, path: str | Path, target: str = "cpu", threads: int | None = None):
@@ -66,7 +66,7 @@ class TorchEngine:
 def _device(target: str) -> torch.device:
     if target not in TARGETS:
         raise TargetError(f"a checkpoint does not run on target {target!r}, only on {' and '.join(TARGETS)}; "
-                          "`dsad export` makes an engine of it")
+                          "`dsad compile` makes an engine of it")
     if target == "cuda" and not torch.cuda.is_available():
         raise TargetError(f"target cuda: torch {torch.__version__} finds no CUDA device here")
     return torch.device(target)
@@ -83,7 +83,7 @@ def _manifest(weights: Path, network: nn.Module, recipe: Recipe, facts: dict[str
     part = recipe.network
     folder = re.sub(r"[^a-z0-9._-]+", "-", weights.resolve().parent.name.lower()).strip("._-") or "run"
     return Manifest(
-        # The step keeps it apart from the engine that the finished run was exported to.
+        # The step keeps it apart from the engine that the finished run was compiled to.
         name=f"{folder}.step{facts.get('step', 0)}",
         network=part.name,
         width=part.width,

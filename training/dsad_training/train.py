@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dsad_core.errors import UsageError
-from dsad_training.checkpoint import STATE_FILE, load_state, save_weights
+from dsad_training.checkpoint import STATE_FILE, load_state
 from dsad_training.data.batches import Batches
 from dsad_training.data.sources import load_training_data
-from dsad_training.display import Display
+from dsad_training.display import Display, NoDisplay
+from dsad_training.distributed import Ranks, joined_ranks, usable_device
 from dsad_training.evaluate import evaluate
 from dsad_training.losses import task_loss
 from dsad_training.recipe import Phase, Recipe, build_recipe
@@ -46,43 +47,50 @@ def train(
         Whether the last step was reached. SIGINT and SIGTERM stop the run cleanly after the step at hand.
 
     Raises:
-        UsageError: ``out`` already holds a run, the run to resume was trained on another split, or the device
-            is not there.
+        UsageError: ``out`` already holds a run, the run to resume was trained on another split, the device is
+            not there, or a batch cannot be divided over the processes.
         CheckpointError, DataError: the state or the data set cannot be read.
     """
     out, place = Path(out), usable_device(device)
+    with joined_ranks(device) as ranks:
+        return _train(recipe, Path(data), out, minutes, overrides, place, ranks)
+
+
+def _train(
+    recipe: Recipe | None,
+    data: Path,
+    out: Path,
+    minutes: float | None,
+    overrides: list[str],
+    place: torch.device,
+    ranks: Ranks,
+) -> bool:
     saved = None
     if recipe is None:
         saved = load_state(out)
         recipe = build_recipe(json.loads(saved["recipe"]), overrides, origin=str(out))
     elif (out / STATE_FILE).exists():
         raise UsageError(f"{out} already holds a run: resume it, or choose another folder")
-    images = load_training_data(data, recipe.data, recipe.seed, place)
+    check_shares(recipe, ranks)
+    with ranks.first_before_the_others():
+        images = load_training_data(data, recipe.data, recipe.seed, place)
 
-    state = TrainingState.fresh(recipe, place)
+    state = TrainingState.fresh(recipe, place, ranks)
     if saved:
         if saved["facts"]["split_hash"] != images.facts["split_hash"]:
             raise UsageError(f"{out} was trained on another split than that of {data}; resume it on its own")
         state.restore(saved)
         state.changes += [f"from step {state.step}: {change}" for change in overrides]
-    out.mkdir(parents=True, exist_ok=True)
     facts = dict(images.facts)
     if state.distillation:
         facts["teacher_sha256"] = state.distillation.teacher_sha256
-
-    def save() -> None:
-        state.save(out, facts)
-        progress = {
-            "step": state.step,
-            "images": state.images,
-            "seconds": round(state.seconds),
-            "changes": state.changes,
-        }
-        save_weights(out, state.ema.state_dict(), recipe, {**facts, **progress})
+    # Crops keep their size for a whole phase, so cuDNN's search for the fastest kernels is paid back.
+    torch.backends.cudnn.benchmark = True
 
     started = last_save = clock = time.monotonic()
     sums, count = defaultdict(float), 0
-    with stop_requests() as stop, Display(out, state.step, recipe.steps) as display:
+    shown = Display(out, state.step, recipe.steps) if ranks.first else NoDisplay()
+    with stop_requests() as stop, shown as display:
         for note in images.notes:
             display.say(note)
         while state.step < recipe.steps:
@@ -101,30 +109,35 @@ def train(
             display.advance(state.step)
             end_of_phase = within + 1 == phase.steps
             if state.step % LOG_EVERY == 0 or end_of_phase:
-                means = {name: total / count for name, total in sums.items()}
+                means = {name: float(total) / count for name, total in sums.items()}
                 display.losses(state.step, state.seconds, number, means, rate)
                 sums, count = defaultdict(float), 0
             due = recipe.validate_every and state.step % recipe.validate_every == 0
-            if images.held_out and not phase.all_images and (due or end_of_phase):
+            if ranks.first and images.held_out and not phase.all_images and (due or end_of_phase):
                 result = evaluate(state.ema, images.held_out, recipe.data.mean, recipe.data.std)
                 display.validation(state.step, state.seconds, result)
             out_of_time = minutes is not None and now - started >= 60 * minutes
-            if stop or out_of_time or end_of_phase or now - last_save > SAVE_EVERY:
-                save()
+            stopping, saving = ranks.any(bool(stop) or out_of_time, now - last_save > SAVE_EVERY)
+            if stopping or saving or end_of_phase:
+                state.save(out, facts)
                 last_save = now
-            if (stop or out_of_time) and state.step < recipe.steps:
+            if stopping and state.step < recipe.steps:
                 display.say(f"stopped at step {state.step} of {recipe.steps}; resume with: "
                             f"dsad train --resume --data {data} --out {out}")
                 return False
     return True
 
 
-def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: float) -> dict[str, float]:
-    """Draw a batch, move the weights and their average one step, and count it; returns the parts of the loss."""
-    recipe = state.recipe
+def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: float) -> dict[str, Tensor]:
+    """Draw a batch, move the weights and their average one step, and count it.
+
+    Returns:
+        The parts of the loss on this rank's share of the batch; reading them waits for the device.
+    """
+    recipe, ranks = state.recipe, state.ranks
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    image, truth = batches.draw(phase.batch, phase.crop)
+    image, truth = batches.draw(phase.batch // ranks.size, phase.crop)
     image = (image - recipe.data.mean) / recipe.data.std
     if recipe.channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
@@ -137,22 +150,23 @@ def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: fl
             losses[recipe.distillation.method] = state.distillation.loss(outputs, image)
     state.optimiser.zero_grad()
     sum(losses.values()).backward()
+    ranks.average_gradients(state.trained)
+    ranks.average_statistics(state.network)
     if recipe.clip:
         nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
     state.optimiser.step()
     state.step += 1
     state.images += phase.batch
     state.average()
-    return {name: loss.item() for name, loss in losses.items()}
+    return {name: loss.detach() for name, loss in losses.items()}
 
 
-def usable_device(name: str) -> torch.device:
-    """The device of that name, if this machine has it."""
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"device {name!r} is not one of cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda: this machine has no usable NVIDIA GPU, or torch is a CPU build")
-    return torch.device(name)
+def check_shares(recipe: Recipe, ranks: Ranks) -> None:
+    """Every rank trains on the same share of each batch, of two images or more."""
+    for number, phase in enumerate(recipe.phases):
+        if phase.batch % ranks.size or phase.batch < 2 * ranks.size:
+            raise UsageError(f"phases.{number}.batch: {phase.batch} images do not give each of {ranks.size} "
+                             f"processes the same share of 2 or more; choose a multiple of {ranks.size}")
 
 
 def learning_rate(phase: Phase, within: int) -> float:

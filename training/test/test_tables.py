@@ -19,9 +19,9 @@ from dsad_core.errors import DsadError, UsageError
 from dsad_core.evaluate import evaluate
 from dsad_core.files import sha256_file
 from dsad_core.report.build import write_json
+from dsad_training.compile import compile_checkpoint
 from dsad_training.cost import cost, parameters
 from dsad_training.distillers.build import DISTILLERS
-from dsad_training.export import export
 from dsad_training.networks.build import build_network
 from dsad_training.recipe import build_recipe, network_part
 from dsad_training.tables.cli import register
@@ -243,9 +243,9 @@ def test_a_real_run_counts_by_the_record_of_its_evaluation(tiny_recipe, tiny_dat
     run, engines = tmp_path / "run", tmp_path / "engines"
     train(recipe, tiny_data, run)
     rows, (note,) = ours(1, tmp_path)
-    assert not rows and f"dsad export {run}" in note and "table1/dna-num4" in note
+    assert not rows and f"dsad compile {run}" in note and "table1/dna-num4" in note
 
-    folder = export(run, tiny_data, engines, test=False)
+    folder = compile_checkpoint(run, "cpu", tiny_data, engines, test=False)
     (training,) = find_trained([], [tmp_path]).trainings
     assert training.kind == "engine" and not training.results
 
@@ -330,14 +330,54 @@ def test_json_holds_the_same(run, engine):
     assert row["ours"]["NUAA-SIRST"] == []
 
 
-def test_table_7_has_nothing_of_ours(run):
+def test_table_7_is_the_papers_until_ours_is_measured(run):
     result = run("table", 7)
-    assert result.output.count("not run") == 6 and "17.24" in result.output
-    assert len(json.loads(run("table", 7, "--json").output)["rows"]) == 6
+    assert result.output.count("not run") == 1 and "17.24" in result.output
+    content = json.loads(run("table", 7, "--json").output)
+    assert len(content["rows"]) == 6 and content["ours"] == []
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """What ``dsad bench engine --networks --out`` writes, of three pairs one of which the paper has."""
+    entry = {"teacher": "dnanet-num16", "student": "dnanet-num4", "network": "dnanet", "widths": [16, 4],
+             "width": 256, "height": 256, "threads": 2, "contender": "direct", "milliseconds": [90.5, 30.25],
+             "speedup": 3.01}
+    others = [entry | {"width": 640, "height": 512}, entry | {"widths": [8, 4]}]
+    path = tmp_path / "bench.json"
+    machine = {"cpu": "A CPU", "accelerator": ""}
+    path.write_text(json.dumps({"machine": machine, "speedups": [entry, *others]}))
+    return path
+
+
+def test_table_7_sets_ours_beside_the_papers(run, bench):
+    shown = run("table", 7, "--bench", bench).output
+    (line,) = (line for line in shown.splitlines() if "direct, 2 threads" in line)
+    assert line.split()[-6:] == ["DNA-num16", "DNA-num4", "90.50", "30.25", "60.25", "3.01x"]
+    assert "ours, A CPU" in shown and "not run" not in shown and "17.24" in shown
+    (ours,) = json.loads(run("table", 7, "--bench", bench, "--json").output)["ours"]
+    assert ours["pair"] == ["DNA-num16", "DNA-num4"] and ours["speedup"] == 3.01
+
+
+@pytest.mark.parametrize("content, named", [
+    (None, "cannot be read"), ("{", "not what dsad bench engine"), ("[]", "not what dsad bench engine"),
+    ('{"speedups": [], "machine": {"cpu": "A CPU", "accelerator": ""}}', "no teacher with its student"),
+])
+def test_a_foreign_bench_file_is_named_in_one_line(run, tmp_path, content, named):
+    path = tmp_path / "other.json"
+    if content is not None:
+        path.write_text(content)
+    error = run("table", 7, "--bench", path).exception
+    assert isinstance(error, DsadError) and named in str(error) and str(path) in str(error)
 
 
 @pytest.mark.parametrize(
-    "arguments, named", [(("table", 8), "table 8"), (("table", 1, "--runs", "nowhere"), "nowhere")]
+    "arguments, named",
+    [
+        (("table", 8), "table 8"),
+        (("table", 1, "--runs", "nowhere"), "nowhere"),
+        (("table", 1, "--bench", "bench.json"), "not with table 1"),
+    ],
 )
 def test_bad_arguments_are_named_in_one_line(run, arguments, named):
     error = run(*arguments).exception

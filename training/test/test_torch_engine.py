@@ -1,8 +1,9 @@
-"""A checkpoint in the place of an engine gives the answers of the engine exported from it."""
+"""A checkpoint in the place of an engine gives the answers of the engine compiled from it."""
 
 import importlib.metadata
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -14,7 +15,8 @@ from dsad_core.engines.manifest import MODEL_FILE, save_manifest
 from dsad_core.errors import EngineError, TargetError
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import CheckpointError, save_weights
-from dsad_training.export import deployable, to_onnx
+from dsad_training.compile.deployable import deployable
+from dsad_training.compile.graph import to_onnx
 from dsad_training.networks.build import build_network
 from dsad_training.recipe import build_recipe
 from dsad_training.torch_engine import TorchEngine
@@ -49,16 +51,17 @@ def checkpoint(run_folder):
     engine.close()
 
 
-def exported(checkpoint, folder):
+def compiled(checkpoint, folder):
     """The engine of the same weights; its manifest is the checkpoint's but for the hash."""
     folder.mkdir()
-    to_onnx(deployable(checkpoint._network), folder / MODEL_FILE)
+    network = checkpoint._network
+    onnx.save(to_onnx(deployable(network), network.size_multiple), folder / MODEL_FILE)
     save_manifest(folder, checkpoint.manifest.model_copy(update={"sha256": sha256_file(folder / MODEL_FILE)}))
     return load_engine(folder, threads=1)
 
 
-def test_masks_are_those_of_the_exported_engine(checkpoint, tmp_path):
-    twin = exported(checkpoint, tmp_path / "engine")
+def test_masks_are_those_of_the_compiled_engine(checkpoint, tmp_path):
+    twin = compiled(checkpoint, tmp_path / "engine")
     random = np.random.default_rng(0)
     for size in ((64, 64), (70, 50), (33, 100)):
         frame = random.integers(0, 256, size, np.uint8)
@@ -82,7 +85,7 @@ def test_the_manifest_says_what_was_trained(checkpoint, run_folder):
 
 
 def test_a_checkpoint_is_analysed_as_an_engine_is(checkpoint, tiny_data, tmp_path):
-    twin = exported(checkpoint, tmp_path / "engine")
+    twin = compiled(checkpoint, tmp_path / "engine")
     source = SirstDataset(tiny_data, "test")
     study = analyse({"checkpoint": checkpoint, "engine": twin}, source, progress=False)
     ours, theirs = (one.own.result for one in study.engines)
@@ -98,7 +101,7 @@ def test_tensors_that_do_not_fit_are_refused(checkpoint, tensor):
 
 
 def test_targets_that_torch_cannot_run_are_refused(run_folder, monkeypatch):
-    with pytest.raises(TargetError, match="'agx'.*dsad export"):
+    with pytest.raises(TargetError, match="'agx'.*dsad compile"):
         load_engine(run_folder, "agx")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TargetError, match="finds no CUDA device"):

@@ -68,6 +68,26 @@ def test_the_other_networks_train_too(network, tiny_recipe, tiny_data, tmp_path)
     assert load_weights(tmp_path)[2]["step"] == 1
 
 
+def test_a_compiled_run_leaves_the_same_files(tiny_recipe, tiny_data, tmp_path):
+    for name in ("plain", "compiled"):
+        # Compiled as far as torch goes without generating code, which takes minutes.
+        with torch.compiler.set_stance("force_eager"):
+            recipe = build_recipe({**tiny_recipe, "compile": name == "compiled"})
+            train(recipe, tiny_data, tmp_path / name, minutes=0)
+    plain, compiled = (load_state(tmp_path / name) for name in ("plain", "compiled"))
+    for part in ("network", "ema"):
+        assert plain[part].keys() == compiled[part].keys()
+        assert all(torch.equal(plain[part][name], compiled[part][name]) for name in plain[part])
+    assert train(None, tiny_data, tmp_path / "compiled", overrides=["compile=false"])
+
+
+def test_a_state_from_before_ranks_resumes(recipe, tiny_data, tmp_path):
+    train(recipe, tiny_data, tmp_path, minutes=0)
+    old = load_state(tmp_path)
+    save_state(tmp_path, {**old, "generator": old["generator"][0], "torch_rng": old["torch_rng"][0]})
+    assert train(None, tiny_data, tmp_path)
+
+
 def test_a_change_on_the_way_is_recorded(recipe, tiny_data, tmp_path):
     train(recipe, tiny_data, tmp_path, minutes=0)
     assert train(None, tiny_data, tmp_path, overrides=["phases.1.steps=1"])

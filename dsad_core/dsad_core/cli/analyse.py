@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from dsad_core.analysis import Study, analyse as analyse_engines, write_study
+from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
 from dsad_core.data.open import open_source
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.protocol import Engine
+from dsad_core.engines.target_file import Backend
 from dsad_core.errors import UsageError
 
 
@@ -26,7 +28,8 @@ def analyse(
     source: Annotated[Path, typer.Argument(help="Data set folder with masks.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures and numbers.")],
     split: Annotated[str, typer.Option(help="Split of a data set: test, train or all.")] = "test",
-    target: Annotated[str, typer.Option(help="cpu, cuda, agx or ascend.")] = "cpu",
+    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     threshold: Annotated[float | None, typer.Option(
         help="Probability marked in the curves and used in the pictures. Default: each manifest's.")] = None,
     matching: Annotated[str, typer.Option(help="nearest or dnanet.")] = "nearest",
@@ -43,7 +46,7 @@ def analyse(
     with contextlib.ExitStack() as stack:
         loaded = {}
         for name in engines:
-            loaded[name] = load_engine(name, target, threads)
+            loaded[name] = load_engine(name, target, threads, backend)
             stack.callback(loaded[name].close)
         study = analyse_engines(_labelled(loaded), samples, matching, threshold, limit, names)
         with Console(stderr=True).status("Drawing"):

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from dsad_core.engines.backends import check_target
 from dsad_core.engines.locate import default_engine, engine_roots, list_engines
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.target_file import TARGETS
 from dsad_core.errors import EngineError
-from dsad_core.hardware import check_target
+from dsad_core.hardware import Finding
 from dsad_core.machine import machine_facts
 
 
@@ -39,9 +40,21 @@ def doctor(
 
 
 def _targets() -> list[dict]:
-    return [{"target": target, "runs": all(finding.ok for finding in findings),
-             "findings": [vars(finding) for finding in findings]}
-            for target in TARGETS for findings in [check_target(target)]]
+    return [_target(target) for target in TARGETS]
+
+
+def _target(target: str) -> dict:
+    check = check_target(target)
+    return {
+        "target": target,
+        "runs": check.usable[0] if check.usable else None,
+        "device": _findings(check.device),
+        "backends": {name: _findings(findings) for name, findings in check.backends.items()},
+    }
+
+
+def _findings(findings: list[Finding]) -> list[dict]:
+    return [vars(finding) for finding in findings]
 
 
 def _engines() -> list[dict]:
@@ -72,15 +85,18 @@ def _machine_table(machine: dict) -> Table:
 
 
 def _target_table(targets: list[dict]) -> Table:
-    table = Table("target", "runs here", "needs", Column("found, or how to get it", overflow="fold"),
+    table = Table("target", "runs here", "backend", "needs", Column("found, or how to get it", overflow="fold"),
                   title="Targets", title_justify="left")
     for entry in targets:
-        for row, finding in enumerate(entry["findings"]):
-            verdict = "[green]yes[/]" if entry["runs"] else "[red]no[/]"
+        verdict = f"[green]{entry['runs']}[/]" if entry["runs"] else "[red]no[/]"
+        rows = [("all", finding) for finding in entry["device"]]
+        rows += [(name, finding) for name, findings in entry["backends"].items() for finding in findings]
+        for number, (backend, finding) in enumerate(rows):
             mark = "[green]✓[/]" if finding["ok"] else "[red]✗[/]"
-            table.add_row(entry["target"] if row == 0 else "", verdict if row == 0 else "",
+            first = number == 0
+            table.add_row(entry["target"] if first else "", verdict if first else "", backend,
                           f"{mark} {finding['what']}", escape(finding["hint"]),
-                          end_section=row == len(entry["findings"]) - 1)
+                          end_section=number == len(rows) - 1)
     return table
 
 

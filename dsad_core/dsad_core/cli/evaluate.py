@@ -7,9 +7,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
 from dsad_core.data.open import open_source
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
+from dsad_core.engines.target_file import Backend
 from dsad_core.errors import UsageError
 from dsad_core.evaluate import evaluate as evaluate_detector
 from dsad_core.metrics.counts import MATCHINGS
@@ -27,7 +29,8 @@ def evaluate(
     engine: Annotated[str, typer.Argument(help="Name or folder of an engine.")],
     source: Annotated[Path, typer.Argument(help="Data set folder, annotated sequence, or bag.")],
     split: Annotated[str, typer.Option(help="Split of a data set: test, train or all.")] = "test",
-    target: Annotated[str, typer.Option(help="cpu, cuda, agx or ascend.")] = "cpu",
+    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Probability above which a pixel is target. Default: the manifest's.")
     ] = None,
@@ -48,7 +51,7 @@ def evaluate(
     if matching is not None and matching not in MATCHINGS:
         raise UsageError(f"matching {matching!r} is unknown; choose one of {', '.join(MATCHINGS)}")
     samples = open_source(source, split)
-    loaded = load_engine(engine, target, threads)
+    loaded = load_engine(engine, target, threads, backend)
     try:
         run = evaluate_detector(
             Detector(loaded, threshold),

@@ -1,26 +1,266 @@
-"""Where files that are built on a device, such as TensorRT plans, are kept."""
+"""Files that are built on a device, such as TensorRT plans: kept, found again, known to be out of date.
 
+A plan lies beside a record in YAML of all it was built from. Its name ends in a fingerprint of the same
+facts, so what was built for another runtime or device is never read. One process builds at a time, others
+wait and take what it built; the lock is the kernel's, so a builder that is killed frees it.
+"""
+
+import contextlib
+import fcntl
 import hashlib
 import json
+import logging
 import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 import onnxruntime
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dsad_core.engines.manifest import Hash
 from dsad_core.engines.target_file import TargetFile
+from dsad_core.errors import EngineError
+from dsad_core.files import sha256_file, write_atomic
 from dsad_core.machine import accelerator_name
+
+#: Plans kept of one engine, precision and size: of the runtimes, devices and models seen last.
+KEPT = 4
+RECORD_SUFFIX = ".yaml"
+#: How a part that differs is told: what the plan was built from, and what is here.
+_DIFFERENCES = {
+    "runtime": "built by {0}, this is {1}",
+    "device": "built for {0}, this is {1}",
+    "driver": "built under driver {0}, this is {1}",
+    "model": "built from model {0:.12}..., this is {1:.12}...",
+}
+_log = logging.getLogger(__name__)
+
+
+def cache_root() -> Path:
+    """``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``; it need not exist."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("DSAD_CACHE") or Path(home) / "dsad")
 
 
 def cache_folder(sha256: str, options: TargetFile) -> Path:
-    """A folder of its own for each model, runtime version, device and provider options; created.
+    """Where onnxruntime's providers keep what they build; created.
 
-    Under ``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``. A change of any of them
-    gives another folder, so nothing stale is ever read. The runtime keys the files inside by shape.
+    A folder of its own for each model, runtime version, device and provider options. A change of any of
+    them gives another folder, so nothing stale is ever read. The runtime keys the files inside by shape.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = Path(os.environ.get("DSAD_CACHE") or Path(home) / "dsad")
-    key = [sha256, onnxruntime.__version__, accelerator_name(), options.model_dump()]
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    folder = root / f"{options.target}-{digest[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    facts = [sha256, onnxruntime.__version__, accelerator_name(), options.onnxruntime.model_dump()]
+    folder = cache_root() / "onnxruntime" / f"{options.target}-{_digest(facts)}"
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def shared_file(kind: str, *facts: str) -> Path:
+    """A file that all plans of one runtime and device share, such as TensorRT's timing cache."""
+    return cache_root() / kind / f"{_digest(facts)}.cache"
+
+
+def keep_shared(path: Path, content: bytes) -> None:
+    """Replace a shared file. It only saves time: where it cannot be written, that is logged."""
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        _log.warning("%s: cannot be kept (%s)", path, error.strerror)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a plan depends on.
+
+    Attributes:
+        engine: the engine's name.
+        backend: tensorrt or acl.
+        model: SHA-256 of the ONNX file.
+        runtime: name and version, e.g. "TensorRT 10.3.0".
+        device: name, and what else decides whether a plan runs on it, e.g. the compute capability.
+        driver: version of its driver; '' where it is not known.
+        precision: what the plan computes in.
+        size: (height, width).
+        options: the builder's own.
+        suffix: of the plan's file.
+    """
+
+    engine: str
+    backend: str
+    model: str
+    runtime: str
+    device: str
+    driver: str
+    precision: str
+    size: tuple[int, int]
+    options: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ".plan"
+
+    def parts(self) -> dict[str, str]:
+        """All of it by name, as the record holds it."""
+        named = ("backend", "model", "runtime", "device", "driver", "precision")
+        height, width = self.size
+        options = {f"option {key}": value for key, value in sorted(self.options.items())}
+        return {**{name: getattr(self, name) for name in named}, "size": f"{width}x{height}", **options}
+
+    @property
+    def label(self) -> str:
+        """For people: "dnanet-num4 640x512 fp16"."""
+        return f"{self.engine} {self.size[1]}x{self.size[0]} {self.precision}"
+
+    @property
+    def family(self) -> Path:
+        """What the paths of all plans of this engine, backend, precision and size begin with."""
+        height, width = self.size
+        return cache_root() / "plans" / self.engine / f"{self.backend}-{self.precision}-{width}x{height}"
+
+    @property
+    def path(self) -> Path:
+        """Where the plan lies, built or not."""
+        return self.family.with_name(f"{self.family.name}-{_digest(self.parts())}{self.suffix}")
+
+
+class Record(BaseModel):
+    """What lies beside a plan."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parts: dict[str, str]
+    sha256: Hash
+    built: str
+    seconds: float
+
+
+def stale(recipe: Recipe) -> str | None:
+    """Why the plan would have to be built, naming what differs from what is there; None if it is good."""
+    path = recipe.path
+    try:
+        record = _read_record(path.with_suffix(RECORD_SUFFIX))
+        if record is None:
+            return _nearest_difference(recipe)
+        if record.parts != recipe.parts():
+            return f"{path}: its record was changed, {_difference(record.parts, recipe.parts())}"
+        found = sha256_file(path)
+    except FileNotFoundError:
+        return f"{path}: the plan is missing beside its record"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        return f"{path.with_suffix(RECORD_SUFFIX)}: cannot be read ({type(error).__name__})"
+    if found != record.sha256:
+        return (f"{path}: SHA-256 is {found[:12]}... but its record says {record.sha256[:12]}...: "
+                "the plan was changed or damaged")
+    return None
+
+
+def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> Path:
+    """The plan's path; where it is stale, ``build`` is called for its bytes first.
+
+    Args:
+        renew: build even where nothing is stale, for a plan that the runtime refused.
+
+    Raises:
+        EngineError: the cache cannot be written.
+    """
+    path = recipe.path
+    if not renew and stale(recipe) is None:
+        return path
+    with _builder_lock(recipe):
+        # Another process may have built it while this one waited.
+        reason = "the runtime refused the plan" if renew else stale(recipe)
+        if reason is not None:
+            _remove_leftovers(recipe)
+            _log.warning("building %s by %s: %s", recipe.label, recipe.runtime, reason)
+            _build(recipe, build)
+            _remove_old(recipe)
+    return path
+
+
+def _build(recipe: Recipe, build: Callable[[], bytes]) -> None:
+    start = time.monotonic()
+    plan = build()
+    record = Record(parts=recipe.parts(), sha256=hashlib.sha256(plan).hexdigest(),
+                    built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    seconds=round(time.monotonic() - start, 1))
+    with _explained(recipe.path):
+        # The record last: a plan without one, or with an older one, counts as not built.
+        write_atomic(recipe.path, plan)
+        write_atomic(recipe.path.with_suffix(RECORD_SUFFIX),
+                     yaml.safe_dump(record.model_dump(), sort_keys=False, width=110))
+
+
+@contextlib.contextmanager
+def _builder_lock(recipe: Recipe) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with _explained(recipe.path):
+            recipe.path.parent.mkdir(parents=True, exist_ok=True)
+            # The lock file stays: removing it would let two processes lock two files of one name.
+            lock = stack.enter_context(open(f"{recipe.family}.lock", "a", encoding="utf-8"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _log.warning("%s is being built by another process, waiting for it", recipe.label)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read_record(path: Path) -> Record | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return Record.model_validate(yaml.safe_load(text))
+
+
+def _nearest_difference(recipe: Recipe) -> str:
+    """What differs from the newest plan of this engine, precision and size."""
+    for path in _records(recipe):
+        with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+            if (record := _read_record(path)) is not None:
+                return _difference(record.parts, recipe.parts())
+    return "not built yet"
+
+
+def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    told = []
+    for part in (*new, *(part for part in old if part not in new)):
+        before, now = old.get(part) or "none", new.get(part) or "none"
+        if before != now:
+            told.append(_DIFFERENCES.get(part, f"built with {part} {{0}}, this is {{1}}").format(before, now))
+    return "; ".join(told)
+
+
+def _records(recipe: Recipe) -> list[Path]:
+    """Records of the family, newest first."""
+    found = []
+    for path in recipe.family.parent.glob(f"{recipe.family.name}-*{RECORD_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _remove_old(recipe: Recipe) -> None:
+    for record in _records(recipe)[KEPT:]:
+        record.unlink(missing_ok=True)
+        record.with_suffix(recipe.suffix).unlink(missing_ok=True)
+
+
+def _remove_leftovers(recipe: Recipe) -> None:
+    """What a builder that was killed left half-written; nobody else writes while the lock is held."""
+    for path in recipe.family.parent.glob(f".{recipe.family.name}-*"):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be kept ({error.strerror or error}); set DSAD_CACHE to a writable "
+                          "folder with room") from error
+
+
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

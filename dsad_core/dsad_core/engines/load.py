@@ -3,16 +3,21 @@
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from dsad_core.engines.backends import backend_module, describe_missing, require_target
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
-from dsad_core.engines.onnx_runtime import OnnxRuntimeEngine
+from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.target_file import load_target
-from dsad_core.errors import EngineError, UsageError
-from dsad_core.hardware import require_target
+from dsad_core.engines.target_file import Backend, load_target
+from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
+from dsad_core.machine import usable_cores
 
 
-def load_engine(name_or_path: str | Path, target: str = "cpu", threads: int | None = None) -> Engine:
+def load_engine(name_or_path: str | Path, target: str = "cpu", threads: int | None = None,
+                backend: Backend | None = None) -> Engine:
     """Find an engine, verify it and get it ready to run.
+
+    Of the target's backends the first runs that this machine has and that can take the model; the engine's
+    description names it, and those before it with the reason why they were passed over.
 
     A checkpoint runs, too, where the package that trained it is installed: that package offers by the
     entry point group ``dsad.engines``, under the name of the weights' suffix (``safetensors``), a function
@@ -21,28 +26,49 @@ def load_engine(name_or_path: str | Path, target: str = "cpu", threads: int | No
     Args:
         name_or_path: see ``locate.find_engine``; or weights, see ``locate.find_checkpoint``.
         target: cpu, cuda, agx or ascend.
-        threads: CPU threads; None for what the target file says.
+        threads: CPU threads; None for what the target file says, or every physical core.
+        backend: this one and no other; None for the target file's order.
 
     Raises:
         TargetError: this machine cannot run the target; one line says all that is missing.
+        UnsupportedModelError: no backend that is here can take the model.
         EngineError: there is no such engine, it does not agree with its manifest, or it is a checkpoint
             and nothing that is installed loads it.
-        UsageError: threads below 1.
+        UsageError: threads below 1, or no such backend.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads} must be at least 1")
     options = load_target(target)
     checkpoint = find_checkpoint(name_or_path)
     if checkpoint is not None:
+        if backend is not None:
+            raise UsageError(f"backend {backend} with {checkpoint}: a checkpoint is run by who trained it; "
+                             "`dsad compile` makes an engine of it")
         return _load_checkpoint(checkpoint, target, threads)
     folder = find_engine(name_or_path)
-    require_target(target)
-    return OnnxRuntimeEngine(folder, options, threads)
+    check = require_target(target, backend)
+    manifest = load_manifest(folder)
+    threads = threads or options.threads or usable_cores()
+    passed_over = []
+    for name, findings in check.backends.items():
+        reason = describe_missing(findings)
+        if not reason:
+            try:
+                engine = backend_module(name).open_engine(folder, manifest, options, threads)
+            except UnsupportedModelError as error:
+                reason = str(error)
+            else:
+                if passed_over:
+                    engine.description += f" (passed over {'; '.join(passed_over)})"
+                return engine
+        passed_over.append(f"{name}: {reason}")
+    raise UnsupportedModelError(f"engine {manifest.name} on target {target}: no backend takes it; "
+                                + "; ".join(passed_over))
 
 
 def _load_checkpoint(path: Path, target: str, threads: int | None) -> Engine:
     loaders = list(entry_points(group="dsad.engines", name=CHECKPOINT_SUFFIX.removeprefix(".")))
     if not loaders:
         raise EngineError(f"{path}: a training checkpoint, which the runtime alone cannot run; use the "
-                          "environment of the training stage, or `dsad export` it to an engine there")
+                          "environment of the training stage, or `dsad compile` it to an engine there")
     return loaders[0].load()(path, target, threads)

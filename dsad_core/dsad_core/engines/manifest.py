@@ -19,6 +19,7 @@ OUTPUT_NAME = "logits"
 
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -57,6 +58,19 @@ class TestResult(_Strict):
     seed: int | None = None
 
 
+class Parity(_Strict):
+    """How far an engine is from the network it was compiled from, on images of the training split."""
+
+    data: str = Field(description="data set and split")
+    images: int = Field(ge=1)
+    mask_pixels: int = Field(ge=0, description="mask pixels that differ, over all images")
+    largest_logit_difference: float = Field(ge=0.0)
+    iou_change: float = Field(description="engine minus network, as are the next two")
+    pd_change: float
+    fa_change: float = Field(description="a plain ratio, not in 1e-5")
+    backend: str = Field(description="what ran the engine")
+
+
 class Provenance(BaseModel):
     """Where the weights come from. Further keys (images_seen, teacher, ...) are kept as they are."""
 
@@ -81,8 +95,11 @@ class Manifest(_Strict):
     threshold: Probability = Field(description="a pixel is target where its probability is above it")
     opset: int = Field(ge=11)
     sha256: Hash = Field(description="of model.onnx")
+    precision: Precision = Field("fp32", description="what the engine computes in; bf16: the model is float32")
+    size: tuple[int, int] | None = Field(None, description="(height, width) of a graph of fixed size")
     parameters: int = Field(ge=0, description="trainable numbers of the network, as trained")
     cost_gmac: float = Field(ge=0.0, description="multiply-accumulates at 256x256, 1e9")
+    parity: Parity | None = Field(None, description="measured before the engine was written")
     test_results: list[TestResult] = Field(default_factory=list)
     provenance: Provenance
 

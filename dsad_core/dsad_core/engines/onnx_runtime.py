@@ -1,4 +1,4 @@
-"""Engines run by onnxruntime, on any of its execution providers."""
+"""Backend ``onnxruntime``: any of its execution providers."""
 
 from pathlib import Path
 
@@ -6,10 +6,11 @@ import numpy as np
 import onnxruntime
 
 from dsad_core.engines.cache import cache_folder
-from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, load_manifest
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import EngineError, TargetError
-from dsad_core.machine import usable_cores
+from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
+from dsad_core.engines.target_file import TargetFile, effective_precision
+from dsad_core.engines.tensor import check_tensor
+from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
+from dsad_core.hardware import Finding, onnxruntime_provider
 
 _OPTIMIZATION = {
     "disabled": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -17,37 +18,55 @@ _OPTIMIZATION = {
     "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+_CPU = "CPUExecutionProvider"
+_HINTS = {
+    "CUDAExecutionProvider": "pip install onnxruntime-gpu",
+    "TensorrtExecutionProvider": "the onnxruntime-gpu wheel for JetPack",
+    "CANNExecutionProvider": "pip install onnxruntime-cann 'numpy<2'",
+}
+
+
+def requirements(options: TargetFile) -> list[Finding]:
+    """The target's execution provider."""
+    provider = options.onnxruntime.provider
+    return [onnxruntime_provider(provider, _HINTS.get(provider, "pip install onnxruntime"))]
+
+
+def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> "OnnxRuntimeEngine":
+    """See ``backends``."""
+    return OnnxRuntimeEngine(folder, manifest, options, threads)
 
 
 class OnnxRuntimeEngine:
     """An engine folder loaded into an onnxruntime session; see ``protocol.Engine``.
 
     Args:
-        folder: holds ``model.onnx`` and ``manifest.yaml``.
+        folder: holds the verified ``model.onnx``.
         options: provider and session options.
-        threads: threads inside one operator; None for the target file's number, or if that is
-            null for every physical core this process may use.
+        threads: threads inside one operator on the CPU.
 
     Raises:
-        EngineError: the folder's files are missing, disagree, or are not what an engine must be.
+        EngineError: the model is not what an engine must be.
         TargetError: the provider is not in this onnxruntime, or did not really take the network.
+        UnsupportedModelError: the engine is to compute in bfloat16.
     """
 
-    def __init__(self, folder: str | Path, options: TargetFile, threads: int | None = None):
-        folder = Path(folder)
-        self.manifest = load_manifest(folder)
+    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
+        if effective_precision(manifest, options) == "bf16":
+            raise UnsupportedModelError("onnxruntime has no bfloat16 mode")
+        self.manifest = manifest
         self.target = options.target
-        threads = threads or options.session.intra_op_threads or usable_cores()
-        self._session = _open_session(folder / MODEL_FILE, options, threads, self.manifest.sha256)
+        self._session = _open_session(folder / MODEL_FILE, options, threads, manifest.sha256)
         self._check_interface(folder / MODEL_FILE)
         self._binding = self._session.io_binding()
         self._logits = np.empty((1, 1, 0, 0), np.float32)
-        self.description = f"onnxruntime {onnxruntime.__version__} {options.provider}"
-        if options.target == "cpu":
+        provider = options.onnxruntime.provider
+        self.description = f"onnxruntime {onnxruntime.__version__} {provider}"
+        if provider == _CPU:
             self.description += f", {threads} thread{'s' if threads > 1 else ''}"
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
-        self._check_tensor(tensor)
+        check_tensor(self.manifest, tensor)
         height, width = tensor.shape[2:]
         if self._logits.shape[2:] != (height, width):
             self._logits = np.empty((1, 1, height, width), np.float32)
@@ -66,18 +85,6 @@ class OnnxRuntimeEngine:
         self._binding = None
         self._session = None
 
-    def _check_tensor(self, tensor: np.ndarray) -> None:
-        name, channels = self.manifest.name, self.manifest.input_channels
-        multiple = self.manifest.size_multiple
-        if (tensor.ndim != 4 or tensor.shape[:2] != (1, channels) or tensor.dtype != np.float32
-                or not tensor.flags.c_contiguous):
-            raise EngineError(f"engine {name} takes C-contiguous float32 (1, {channels}, H, W), "
-                              f"not {tensor.dtype} {tensor.shape}")
-        height, width = tensor.shape[2:]
-        if height % multiple or width % multiple or not tensor.size:
-            raise EngineError(f"engine {name} takes sides that are multiples of {multiple}, "
-                              f"not {width}x{height}")
-
     def _check_interface(self, model: Path) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if [node.name for node in inputs] != [INPUT_NAME] or [node.name for node in outputs] != [OUTPUT_NAME]:
@@ -94,30 +101,34 @@ class OnnxRuntimeEngine:
 
 def _open_session(model: Path, options: TargetFile, threads: int,
                   sha256: str) -> onnxruntime.InferenceSession:
-    if options.provider not in onnxruntime.get_available_providers():
-        raise TargetError(f"target {options.target} needs {options.provider}, this onnxruntime "
+    settings = options.onnxruntime
+    if settings.provider not in onnxruntime.get_available_providers():
+        raise TargetError(f"target {options.target} needs {settings.provider}, this onnxruntime "
                           f"{onnxruntime.__version__} has only "
                           f"{', '.join(onnxruntime.get_available_providers())}")
     session_options = onnxruntime.SessionOptions()
-    session_options.graph_optimization_level = _OPTIMIZATION[options.session.graph_optimization]
+    session_options.graph_optimization_level = _OPTIMIZATION[settings.graph_optimization]
     session_options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     session_options.intra_op_num_threads = threads
     session_options.inter_op_num_threads = 1
     session_options.add_session_config_entry("session.intra_op.allow_spinning",
-                                             str(int(options.session.allow_spinning)))
+                                             str(int(settings.allow_spinning)))
+    if settings.provider != _CPU:
+        # A node that the provider does not take is an error, never a quiet detour over the CPU.
+        session_options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     session_options.log_severity_level = 3  # errors; warnings of the optimiser are not the operator's
-    provider_options = dict(options.provider_options)
+    provider_options = dict(settings.provider_options)
     for key, value in provider_options.items():
         if "{cache}" in value:
             provider_options[key] = value.replace("{cache}", str(cache_folder(sha256, options)))
     try:
         session = onnxruntime.InferenceSession(str(model), session_options,
-                                               providers=[(options.provider, provider_options)])
+                                               providers=[(settings.provider, provider_options)])
     except Exception as error:  # onnxruntime's own errors share no other base
         raise EngineError(f"{model}: onnxruntime cannot load it: {_one_line(error)}") from error
     # onnxruntime goes on with the CPU in silence where a provider fails to start.
-    if session.get_providers()[0] != options.provider:
-        raise TargetError(f"target {options.target}: {options.provider} did not start, onnxruntime fell "
+    if session.get_providers()[0] != settings.provider:
+        raise TargetError(f"target {options.target}: {settings.provider} did not start, onnxruntime fell "
                           f"back to {session.get_providers()[0]}; `dsad doctor` says what is missing")
     return session
 

@@ -6,32 +6,43 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dsad_core.engines.locate import target_file
-from dsad_core.engines.manifest import validation_message
+from dsad_core.engines.manifest import Manifest, Precision, validation_message
 from dsad_core.errors import EngineError, TargetError
 
 TARGETS = ("cpu", "cuda", "agx", "ascend")
 
+Backend = Literal["direct", "openvino", "onnxruntime", "tensorrt", "acl"]
 
-class SessionOptions(BaseModel):
-    """The onnxruntime session options that were worth measuring."""
+
+class OnnxRuntimeOptions(BaseModel):
+    """The execution provider, and the session options that were worth measuring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    provider: str = Field(description="the execution provider that must run the whole graph")
+    provider_options: dict[str, str] = Field(
+        default_factory=dict, description="'{cache}' stands for the cache folder of this engine and machine")
     graph_optimization: Literal["disabled", "basic", "extended", "all"]
-    intra_op_threads: int | None = Field(ge=1, description="null: the physical cores this process may use")
     allow_spinning: bool = Field(description="threads that wait by spinning starve the node's executor")
 
 
 class TargetFile(BaseModel):
-    """Provider and session options of a target."""
+    """What runs on a target, and how.
+
+    Attributes:
+        backends: in order of preference; the first whose needs the machine meets and that can take the
+            model runs.
+        precision: what a backend that can choose computes a float32 model in.
+        threads: CPU threads; None for every physical core the process may use.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: Literal["cpu", "cuda", "agx", "ascend"]
-    provider: str = Field(description="the onnxruntime execution provider that must run the whole graph")
-    provider_options: dict[str, str] = Field(
-        default_factory=dict, description="'{cache}' stands for the cache folder of this engine and machine")
-    session: SessionOptions
+    backends: tuple[Backend, ...] = Field(min_length=1)
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    threads: int | None = Field(None, ge=1)
+    onnxruntime: OnnxRuntimeOptions
 
 
 def load_target(target: str) -> TargetFile:
@@ -50,3 +61,8 @@ def load_target(target: str) -> TargetFile:
         raise EngineError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
     except ValidationError as error:
         raise EngineError(f"{path}: {validation_message(error)}") from error
+
+
+def effective_precision(manifest: Manifest, options: TargetFile) -> Precision:
+    """What the engine computes in: its own precision, or for a float32 model what the target asks for."""
+    return options.precision if manifest.precision == "fp32" else manifest.precision

@@ -15,6 +15,7 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
+            "build_engine = dsad_detector.build_engine:main",
             "detector = dsad_detector.node:main",
         ],
     },

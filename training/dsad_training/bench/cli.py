@@ -1,12 +1,16 @@
 """``dsad bench train``."""
 
 import json
+import statistics
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dsad_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsad_training.recipe import Recipe
 
 Data = Annotated[Path, typer.Option(help="Data set folder: images/, masks/ and a split such as 50_50/.")]
 
@@ -20,8 +24,12 @@ def train(
     data: Data,
     network: Annotated[str, typer.Option(help="dnanet or amfunet.")] = "dnanet",
     width: Annotated[int, typer.Option(help="Channels of the first level.")] = 4,
-    batch: Annotated[int, typer.Option(min=2, help="Images of a step.")] = 32,
-    crop: Annotated[int, typer.Option(help="Side of the crops, px, a multiple of 16.")] = 64,
+    crop: Annotated[
+        list[int], typer.Option(help="Side of the crops, px, a multiple of 16; may be repeated.")
+    ] = [64, 256],
+    batch: Annotated[
+        list[int], typer.Option(min=2, help="Images of a step, one for each --crop.")
+    ] = [32, 16],
     blocks: Annotated[int, typer.Option(min=1, help="Timed blocks of each loop.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.0, help="Shortest time of a block.")] = 5.0,
     threads: Annotated[
@@ -34,6 +42,7 @@ def train(
 
     Both train the same network at the same batch and crop, in turn, block by block. Ours does what the recipe
     of the shipped engine asks for: all augmentation, bf16, channels_last, cross-entropy, averaged weights.
+    The published scripts train on crops of 256 px, 16 a step.
     """
     import torch
     from rich.console import Console
@@ -43,10 +52,52 @@ def train(
     from dsad_core.files import write_atomic
     from dsad_core.machine import machine_facts, usable_cores
     from dsad_training.bench.measure import compare
-    from dsad_training.recipe import build_recipe
 
     if network == "dmfnet":
         raise UsageError("--network dmfnet takes two views of the image, which the plain loop does not make")
+    if len(crop) != len(batch):
+        raise UsageError(f"{len(crop)} --crop beside {len(batch)} --batch: give one --batch for each --crop")
+    recipes = [_recipe(network, width, side, images) for side, images in zip(crop, batch)]
+    threads = threads or usable_cores()
+    before = torch.get_num_threads()
+    facts = machine_facts() | {"torch": torch.__version__}
+    torch.set_num_threads(threads)
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("timing", total=2 * blocks * len(recipes))
+            found = [
+                compare(recipe, data, blocks, seconds, workers, lambda: progress.advance(task))
+                for recipe in recipes
+            ]
+    finally:
+        torch.set_num_threads(before)
+    report = {"data": data.resolve().name, "network": network, "width": width, "threads": threads,
+              "workers": workers, "machine": facts, "sizes": [comparison.to_dict() for comparison in found]}
+    if json_path is not None:
+        write_atomic(json_path, json.dumps(report, indent=2) + "\n")
+
+    table = Table(title=f"{network} num{width}, {report['data']}: images/s, median of {blocks} blocks",
+                  title_justify="left")
+    for heading in ("crop", "batch", "plain", "ours", "ours / plain", "slowest to fastest pair"):
+        table.add_column(heading, justify="right")
+    for comparison in found:
+        plain, ours = (statistics.median(block.rate for block in blocks)
+                       for blocks in (comparison.plain, comparison.ours))
+        table.add_row(str(comparison.crop), str(comparison.batch), f"{plain:.1f}", f"{ours:.1f}",
+                      f"{comparison.ratio:.2f}",
+                      f"{min(comparison.ratios):.2f} to {max(comparison.ratios):.2f}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"decoding and packing the split once took {found[0].pack_seconds:.1f} s, not counted")
+    console.print(f"torch {facts['torch']}, {threads} threads, {workers} loader processes; {facts['cpu']}, "
+                  f"{facts['cores']} cores, load {facts['load_average']} at the start; {facts['system']}",
+                  soft_wrap=True)
+
+
+def _recipe(network: str, width: int, crop: int, batch: int) -> "Recipe":
+    """What the shipped engine's recipe asks for, at one crop and batch."""
+    from dsad_training.recipe import build_recipe
+
     content = {
         "network": {"name": network, "width": width},
         "data": {"mean": 0.42, "std": 0.22},
@@ -54,36 +105,4 @@ def train(
         "bf16": True,
         "phases": [{"steps": 1, "batch": batch, "crop": crop, "lr": 1e-3}],
     }
-    recipe = build_recipe(content, origin="bench train")
-    threads = threads or usable_cores()
-    before = torch.get_num_threads()
-    facts = machine_facts() | {"torch": torch.__version__}
-    torch.set_num_threads(threads)
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("timing", total=2 * blocks)
-            found = compare(recipe, data, blocks, seconds, workers, lambda: progress.advance(task))
-    finally:
-        torch.set_num_threads(before)
-    report = {"data": data.resolve().name, "network": network, "width": width, "threads": threads,
-              "workers": workers, "machine": facts, **found.to_dict()}
-    if json_path is not None:
-        write_atomic(json_path, json.dumps(report, indent=2) + "\n")
-
-    table = Table(title=f"{network} num{width}, batch {batch}, crop {crop}, {report['data']}: images/s",
-                  title_justify="left")
-    table.add_column("loop")
-    for heading in ("median", "slowest block", "fastest block", "images"):
-        table.add_column(heading, justify="right")
-    for name, done in (("plain", found.plain), ("ours", found.ours)):
-        rates = [block.rate for block in done]
-        table.add_row(name, f"{report[name]['images_per_second']:.1f}", f"{min(rates):.1f}",
-                      f"{max(rates):.1f}", str(sum(block.images for block in done)))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"ours / plain: {found.ratio:.2f} (median of {blocks} pairs, {min(found.ratios):.2f} to "
-                  f"{max(found.ratios):.2f}); decoding and packing the split once took "
-                  f"{found.pack_seconds:.1f} s, not counted", soft_wrap=True)
-    console.print(f"torch {facts['torch']}, {threads} threads, {workers} loader processes; {facts['cpu']}, "
-                  f"{facts['cores']} cores, load {facts['load_average']} at the start; {facts['system']}",
-                  soft_wrap=True)
+    return build_recipe(content, origin="bench train")

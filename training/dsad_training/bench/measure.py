@@ -92,7 +92,7 @@ def compare(
     phase = recipe.phases[0]
     source = SirstDataset(data, "train")
     if len(source) < phase.batch:
-        raise UsageError(f"--batch {phase.batch}: the training split of {data} has {len(source)} images")
+        raise UsageError(f"a batch of {phase.batch}: the training split of {data} has {len(source)} images")
     start = time.perf_counter()
     packed = pack((sample.name, sample.image, sample.mask) for sample in source)
     comparison = Comparison(phase.batch, phase.crop, time.perf_counter() - start)

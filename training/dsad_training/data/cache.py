@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -16,6 +15,7 @@ import safetensors.torch
 from rich.console import Console
 from torch import Tensor
 
+from dsad_core.engines.cache import cache_root
 from dsad_core.files import write_atomic
 from dsad_training.data.packed import PackedSet
 
@@ -58,9 +58,8 @@ def cached(name: str, identity: Any, content: Any, build: Callable[[], PackedSet
 
 
 def packed_folder() -> Path:
-    """``packed/`` under ``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DSAD_CACHE") or Path(home) / "dsad") / "packed"
+    """``packed/`` under the suite's cache folder."""
+    return cache_root() / "packed"
 
 
 def _read(path: Path, fingerprint: str) -> PackedSet | None:

@@ -26,15 +26,19 @@ def table(
         typer.Option(help="Folder with runs and engines beside those installed; may be repeated. "
                           f"Default: {RUNS}, where it exists."),
     ] = None,
+    bench: Annotated[
+        Path | None, typer.Option(help="Table 7: bench.json of dsad bench engine, set beside the paper's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a table of the paper with what was trained and tested here under each row."""
     from rich.console import Console
 
     from dsad_core.engines.locate import list_engines
+    from dsad_training.tables.latency import latency_dict, latency_table
     from dsad_training.tables.ours import find_trained
     from dsad_training.tables.paper import LATENCY_TABLE, load_paper
-    from dsad_training.tables.show import footnotes, latency_table, rich_table
+    from dsad_training.tables.show import footnotes, rich_table
     from dsad_training.tables.table import join
 
     for folder in runs or []:
@@ -44,10 +48,12 @@ def table(
     paper = load_paper()
     if number == LATENCY_TABLE:
         if as_json:
-            print(json.dumps(_latency_dict(), indent=2))
+            print(json.dumps(latency_dict(bench), indent=2))
         else:
-            console.print(latency_table())
+            console.print(latency_table(bench))
         return
+    if bench is not None:
+        raise UsageError(f"--bench goes with table {LATENCY_TABLE}, not with table {number}")
     paper.table(number)
     folders = runs if runs is not None else [folder for folder in (RUNS,) if folder.is_dir()]
     joined = join(number, find_trained(list_engines(), folders))
@@ -99,21 +105,3 @@ def recipe(
     else:
         write_atomic(out, text)
         typer.echo(f"wrote {out}")
-
-
-def _latency_dict() -> dict:
-    from dsad_training.tables.paper import LATENCY_TABLE, load_paper
-
-    latency = load_paper().latency
-    rows = [
-        {
-            "platform": platform,
-            "teacher": teacher,
-            "student": student,
-            "paper": {name: float(value) for name, value in entry.model_dump().items()},
-            "ours": [],
-        }
-        for platform, entries in latency.platforms.items()
-        for (teacher, student), entry in zip(latency.pairs, entries)
-    ]
-    return {"table": LATENCY_TABLE, "caption": latency.caption, "units": "ms", "rows": rows}

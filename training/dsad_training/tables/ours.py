@@ -77,7 +77,7 @@ class Training:
         return json.dumps([content, self.images_seen, self.changes], sort_keys=True)
 
     def same_as(self, other: "Training") -> bool:
-        """Whether an engine was exported from a run."""
+        """Whether an engine was compiled from a run."""
         key = (self.protocol, self.seed, self.split_hash)
         return key == (other.protocol, other.seed, other.split_hash)
 
@@ -94,7 +94,8 @@ def find_trained(engines: Iterable[Path], folders: Iterable[Path]) -> Trained:
     """Look at engine folders, and for engines, runs and evaluation records at any depth of ``folders``.
 
     An evaluation record belongs to the model whose SHA-256 it names, wherever it lies. A training counts
-    once: as its engine where it was exported. Engines that no recipe made (the baseline) are passed over.
+    once: as its engine where it was compiled. Engines that no recipe made (the baseline) are passed over, and
+    those of reduced precision or fixed size, which are other forms of a network that is tested in full.
     """
     folders, unreadable = list(folders), []
     manifests = [path.parent for folder in folders for path in sorted(folder.rglob(MANIFEST_FILE))]
@@ -105,14 +106,14 @@ def find_trained(engines: Iterable[Path], folders: Iterable[Path]) -> Trained:
                 found.setdefault(training.sha256, training)
         except DsadError as error:
             unreadable.append(f"left out {folder}: {error}")
-    exported = list(found.values())
+    compiled = list(found.values())
     for path in (path for folder in folders for path in sorted(folder.rglob(WEIGHTS_FILE))):
         try:
             training = _read_run(path)
         except (DsadError, safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
             unreadable.append(f"left out {path}: not a run's weights ({error})")
         else:
-            if not any(training.same_as(engine) for engine in exported):
+            if not any(training.same_as(engine) for engine in compiled):
                 found.setdefault(training.sha256, training)
     for sha256, result in _records(folders):
         if sha256 in found and not any(_same_test(result, known) for known in found[sha256].results):
@@ -123,7 +124,7 @@ def find_trained(engines: Iterable[Path], folders: Iterable[Path]) -> Trained:
 def _read_engine(folder: Path) -> Training | None:
     manifest = read_manifest(folder)
     made = manifest.provenance.model_extra or {}
-    if "recipe_content" not in made:
+    if "recipe_content" not in made or manifest.precision != "fp32" or manifest.size is not None:
         return None
     return Training(
         variant=Variant.of_recipe(made["recipe_content"]),

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dsad_training.tables.paper import LATENCY_TABLE, Network, Scores, load_paper
+from dsad_training.tables.paper import Network, Scores, load_paper
 from dsad_training.tables.table import Figure, JoinedRow, JoinedTable, Outcome
 
 NOT_RUN = "not run"
@@ -16,7 +16,7 @@ def rich_table(joined: JoinedTable) -> Table:
     """Each row of the paper, and under it a line for each outcome of ours, or "not run"."""
     paper = load_paper()
     source = paper.table(joined.number)
-    table = _narrow_table(f"Table {joined.number}: {source.caption}")
+    table = narrow_table(f"Table {joined.number}: {source.caption}")
     table.add_column("method", no_wrap=True)
     headings = ["params\n1e6", "cost\n1e9"]
     for key in source.data_sets:
@@ -58,22 +58,7 @@ def outcomes(joined: JoinedTable) -> Iterator[Outcome]:
             yield from (outcome for outcome in line if outcome is not None)
 
 
-def latency_table() -> Table:
-    """Table 7. Nothing of ours can stand beside it: no such board was measured."""
-    latency = load_paper().latency
-    table = _narrow_table(f"Table {LATENCY_TABLE}: {latency.caption}, ms for one 256x256 image")
-    for heading in ("platform", "teacher", "student"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("teacher", "student", "saved", "speedup", "ours"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for platform, entries in latency.platforms.items():
-        for (teacher, student), entry in zip(latency.pairs, entries):
-            figures = (str(value) for value in (entry.teacher, entry.student, entry.decline))
-            table.add_row(platform, teacher, student, *figures, f"{entry.speedup}x", NOT_RUN)
-    return table
-
-
-def _narrow_table(title: str) -> Table:
+def narrow_table(title: str) -> Table:
     """A table whose columns are one blank apart, so that it fits 80 columns."""
     return Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0, pad_edge=False

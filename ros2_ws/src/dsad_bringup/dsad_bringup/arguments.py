@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.target_file import TARGETS
 from dsad_core.errors import UsageError
 
@@ -72,7 +73,9 @@ class Argument:
 
 ARGUMENTS: tuple[Argument, ...] = (
     Argument("target", "cpu", "What the engine runs on.", choices=TARGETS),
+    Argument("backend", "", f"{', '.join(BACKENDS)}; the target's first that can run if empty."),
     Argument("engine", "", "Engine by name or folder; the suite's default engine if empty."),
+    Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),
     Argument("threshold", "", "Detection threshold, 0..1; the engine's own if empty.", float),
     Argument(
         "source",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dsad_core.bags.read import BagReader
+from dsad_core.engines.backends import require_target
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.errors import BagError, UsageError
-from dsad_core.hardware import require_target
 from dsad_source.routes import plan_routes
 
 from dsad_bringup.arguments import parse_arguments
@@ -73,6 +73,7 @@ class Graph:
         namespace: of every node and topic.
         log_level: of every node.
         source: the node that publishes frames; None where the user's own driver does.
+        builder: the node that builds the engine, alone, where nothing else is to run.
         source_ends: whether that one comes to an end by itself, which then ends the run.
         autostart: whether the detector configures and activates itself.
         output: folder for the report and logs, or None.
@@ -84,6 +85,7 @@ class Graph:
     namespace: str
     log_level: str
     source: NodeSpec | None = None
+    builder: NodeSpec | None = None
     source_ends: bool = False
     autostart: bool = True
     output: Path | None = None
@@ -109,10 +111,19 @@ def build_graph(given: Mapping[str, str], share: Path) -> Graph:
     values = parse_arguments(given)
     values["namespace"] = _namespace(values["namespace"])
     params_file = _existing("params_file", values["params_file"]) or share / "config" / "params.yaml"
-    require_target(values["target"])
+    require_target(values["target"], values["backend"])
     engine = find_engine(values["engine"] or "")
     load_manifest(engine)
 
+    shared = {
+        "environment": dds_profile(share),
+        "params_file": params_file,
+        "namespace": values["namespace"],
+        "log_level": values["log_level"],
+    }
+    if values["build_only"]:
+        builder = _engine_builder(values, engine)
+        return Graph(nodes=(builder,), builder=builder, **shared)
     output = _absolute(values["output"])
     counters = [_metrics(values, output)]
     if values["record"]:
@@ -124,10 +135,7 @@ def build_graph(given: Mapping[str, str], share: Path) -> Graph:
     source = _source(values, [node.name for node in listeners])
     return Graph(
         nodes=(source, *listeners) if source else tuple(listeners),
-        environment=dds_profile(share),
-        params_file=params_file,
-        namespace=values["namespace"],
-        log_level=values["log_level"],
+        **shared,
         source=source,
         source_ends=source is not None and _ends(values),
         autostart=values["autostart"],
@@ -187,14 +195,21 @@ def _detector(values: Mapping[str, Any], engine: Path, listeners: list[str]) -> 
     threshold = values["threshold"]
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise UsageError(f"threshold:={threshold:g}: must lie between 0 and 1, both excluded")
-    parameters = {
-        "engine": str(engine),
-        "target": values["target"],
+    parameters = _engine(values, engine) | {
         "autostart": values["autostart"],
         "wait_for": listeners,
         "use_sim_time": values["use_sim_time"],
     }
     return _node(values, "dsad_detector", "detector", "detector", parameters | _given(values, "threshold"))
+
+
+def _engine_builder(values: Mapping[str, Any], engine: Path) -> NodeSpec:
+    # The detector's name, for its parameters of the file.
+    return _node(values, "dsad_detector", "build_engine", "detector", _engine(values, engine))
+
+
+def _engine(values: Mapping[str, Any], engine: Path) -> dict[str, Any]:
+    return {"engine": str(engine), "target": values["target"]} | _given(values, "backend")
 
 
 def _metrics(values: Mapping[str, Any], output: Path | None) -> NodeSpec:

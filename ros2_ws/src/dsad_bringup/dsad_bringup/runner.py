@@ -82,6 +82,8 @@ class Runner:
             self._tick()
             for process in self._processes:
                 is_source = process.spec is self._graph.source
+                if process.spec is self._graph.builder and process.status == 0:
+                    return
                 if process.status is None or (is_source and source_over):
                     continue
                 if not (is_source and process.status == 0 and self._graph.source_ends):

@@ -119,6 +119,12 @@ def test_fast_dds_gets_the_profile_unless_the_user_has_one(monkeypatch):
     assert graph().environment == {}
 
 
+def test_to_build_the_engine_takes_its_builder_alone():
+    built = graph(build_only="true", backend="onnxruntime", source="synthetic")
+    assert built.nodes == (built.builder,) and built.builder.full_name == "/irst/detector"
+    assert built.builder.executable == "build_engine" and built.builder.parameters["backend"] == "onnxruntime"
+
+
 @pytest.mark.parametrize(
     ("given", "error", "complaint"),
     [
@@ -133,6 +139,7 @@ def test_fast_dds_gets_the_profile_unless_the_user_has_one(monkeypatch):
         ({"params_file": "/no/such.yaml"}, UsageError, "/no/such.yaml"),
         ({"record": "/tmp"}, UsageError, "exists"),
         ({"engine": "no-such-engine"}, EngineError, "no-such-engine"),
+        ({"backend": "magic"}, UsageError, "'magic'"),
         ({"target": "ascend"}, TargetError, "Ascend NPU driver"),
     ],
 )

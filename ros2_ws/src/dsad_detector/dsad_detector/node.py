@@ -12,7 +12,6 @@ from dsad_common.parameters import declare
 from dsad_common.qos import newest, reliable
 from dsad_common.run import main as run_main
 from dsad_core.detector import Detector
-from dsad_core.engines.load import load_engine
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import FrameTiming, TargetArray
 from rclpy.subscription import Subscription
@@ -24,6 +23,7 @@ from dsad_detector.counters import Counters
 from dsad_detector.diagnosis import Health
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.lifecycle import SturdyLifecycleNode, transition
+from dsad_detector.loading import load_detector
 from dsad_detector.loss import LossCounter
 from dsad_detector.problems import Problems
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
@@ -80,22 +80,8 @@ class DetectorNode(SturdyLifecycleNode):
         self._fault = ""
         self._diagnostics.hardware_id = settings.target
         self._diagnostics.publish()  # a device may take minutes to build its engine
-        started = time.monotonic()
-        engine = load_engine(settings.engine, settings.target, settings.threads)
-        try:
-            detector = Detector(engine, settings.threshold, settings.value_range, settings.min_area)
-            loaded = time.monotonic()
-            detector.warm_up(*settings.warm_up_size)
-        except BaseException:
-            engine.close()
-            raise
-        self._detector = detector
+        self._detector = load_detector(settings, self.get_logger().info)
         _spare_the_garbage_collector()
-        height, width = settings.warm_up_size
-        self.get_logger().info(
-            f"engine {engine.manifest.name} ({engine.manifest.sha256[:12]}) on {engine.target}: "
-            f"{engine.description}; loaded in {loaded - started:.2f} s, warmed up at {width}x{height} in "
-            f"{time.monotonic() - loaded:.2f} s")
 
     @transition
     def on_activate(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsad_common.parameters import Parameter
+from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.target_file import TARGETS
 from dsad_core.errors import UsageError
 from dsad_core.frame.codec import MAX_SIDE
@@ -16,6 +17,8 @@ from dsad_core.frame.normalise import check_value_range
 PARAMETERS = (
     Parameter("engine", "", "Name or folder of the engine; empty for the default one. Taken at configure."),
     Parameter("target", "cpu", "What runs the engine. Taken at configure.", choices=TARGETS),
+    Parameter("backend", "", "Runtime of the engine, one of the target's; empty for the first of them that can "
+              "run. Taken at configure.", choices=("", *BACKENDS)),
     Parameter("threads", 0, "CPU threads of the engine; 0 for the target file's number. Taken at configure.",
               minimum=0, maximum=256),
     Parameter("threshold", 0.0, "Probability above which a pixel is target; 0 for the manifest's. "
@@ -41,7 +44,7 @@ PARAMETERS = (
 
 
 #: Parameters that a configured node ignores until it is configured again.
-TAKEN_AT_CONFIGURE = frozenset({"engine", "target", "threads", "value_range_low", "value_range_high",
+TAKEN_AT_CONFIGURE = frozenset({"engine", "target", "backend", "threads", "value_range_low", "value_range_high",
                                 "min_area", "warm_up_size"})
 
 
@@ -50,13 +53,14 @@ class Settings:
     """What *configure* builds from, checked.
 
     Attributes:
-        threads, threshold, value_range: None for the target file's, the manifest's, and an
+        backend, threads, threshold, value_range: None for the target file's, the manifest's, and an
             estimate for each frame.
         warm_up_size: (height, width).
     """
 
     engine: str
     target: str
+    backend: str | None
     threads: int | None
     threshold: float | None
     value_range: tuple[float, float] | None
@@ -73,6 +77,7 @@ class Settings:
         return cls(
             engine=values["engine"],
             target=values["target"],
+            backend=values["backend"] or None,
             threads=values["threads"] or None,
             threshold=_threshold(values["threshold"]),
             value_range=_value_range(values["value_range_low"], values["value_range_high"]),

@@ -157,7 +157,7 @@ def test_diagnostics_tell_engine_target_and_input(detector, engines):
     assert client.fact("engine") == "local-contrast"
     assert client.fact("engine_sha256") == read_manifest(engines / "local-contrast").sha256
     assert client.fact("target") == client.status.hardware_id == "cpu"
-    assert "CPUExecutionProvider" in client.fact("runtime")
+    assert " thread" in client.fact("runtime")
     assert client.fact("state") == "active"
     assert client.fact("publishers").endswith("/client")
 

@@ -15,7 +15,7 @@ def test_given_values_are_taken():
     settings = Settings.from_parameters(DEFAULTS | {
         "engine": "some", "threads": 2, "threshold": 0.25, "value_range_low": -5.0, "value_range_high": 0.0,
         "warm_up_size": " 96X128 "})
-    assert settings == Settings("some", "cpu", 2, 0.25, (-5.0, 0.0), 1, (96, 128))
+    assert settings == Settings("some", "cpu", None, 2, 0.25, (-5.0, 0.0), 1, (96, 128))
 
 
 @pytest.mark.parametrize("values, words", [

@@ -1,0 +1,1 @@
+"""Ways of running the same network, timed in turn: see ``dsad bench engine``."""

@@ -1,0 +1,84 @@
+"""Backend ``acl``: an .om built by ATC and run through pyACL, on an Ascend NPU. *Not run on hardware.*
+
+Written against CANN's documentation of ATC and of pyACL; what tests there are run on a stand-in for both.
+"""
+
+import logging
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from dsad_core.engines import cache
+from dsad_core.engines.acl.atc import atc_command, build_om, make_recipe, soc_version
+from dsad_core.engines.manifest import MODEL_FILE, Manifest
+from dsad_core.engines.protocol import Engine
+from dsad_core.engines.target_file import TargetFile
+from dsad_core.errors import TargetError
+from dsad_core.hardware import Finding, python_module
+
+ENVIRONMENT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh"
+_log = logging.getLogger(__name__)
+
+
+def requirements(options: TargetFile) -> list[Finding]:
+    """pyACL and ATC, both of the CANN toolkit."""
+    atc = shutil.which("atc")
+    return [python_module("acl", ENVIRONMENT), Finding(atc is not None, "ATC", atc or ENVIRONMENT)]
+
+
+def command_line(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str:
+    """What ``build`` runs, for a shell; where no NPU is found, for the SoC of an Atlas 200I DK A2.
+
+    Raises:
+        UnsupportedModelError, UsageError: see ``atc.make_recipe``.
+    """
+    recipe = make_recipe(manifest, options, size, soc_version() or "Ascend310B4")
+    return shlex.join(atc_command(recipe, manifest, folder / MODEL_FILE, Path(manifest.name)))
+
+
+def build(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int],
+          tell: Callable[[str], None] = _log.warning, renew: bool = False) -> Path:
+    """The .om for frames of ``size`` (height, width), out of the cache or built by ATC, in minutes.
+
+    Args:
+        tell: called with the command before it is run.
+        renew: build it even where it is there.
+
+    Raises:
+        TargetError: no NPU, or no ATC to build with.
+        UnsupportedModelError: a precision or an operator that ATC does not take.
+        EngineError: ATC failed.
+    """
+    recipe = make_recipe(manifest, options, size, _soc())
+
+    def run() -> bytes:
+        if shutil.which("atc") is None:
+            raise TargetError(f"no atc here ({ENVIRONMENT}); the command would be: "
+                              + command_line(folder, manifest, options, size))
+        return build_om(recipe, manifest, folder / MODEL_FILE, tell)
+
+    return cache.obtain(recipe, run, renew)
+
+
+def stale(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str | None:
+    """Why the .om for ``size`` (height, width) would have to be built; None where it is there and good.
+
+    Raises:
+        TargetError, UnsupportedModelError: as ``build``.
+    """
+    return cache.stale(make_recipe(manifest, options, size, _soc()))
+
+
+def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> Engine:
+    """See ``backends``."""
+    from dsad_core.engines.acl.engine import AclEngine
+
+    return AclEngine(folder, manifest, options, _soc())
+
+
+def _soc() -> str:
+    soc = soc_version()
+    if soc is None:
+        raise TargetError("no Ascend NPU answers, neither through pyACL nor through `npu-smi info`")
+    return soc

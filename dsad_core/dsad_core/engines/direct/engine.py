@@ -1,0 +1,66 @@
+"""Engines run by our own kernels on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dsad_core.engines.direct.fuse import fuse
+from dsad_core.engines.direct.reader import read_graph
+from dsad_core.engines.direct.library import load_kernels
+from dsad_core.engines.direct.plan import Plan
+from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
+from dsad_core.engines.target_file import TargetFile, effective_precision
+from dsad_core.engines.tensor import check_tensor
+from dsad_core.errors import EngineError, UnsupportedModelError
+
+
+class DirectEngine:
+    """An engine folder run by the compiled kernels; see ``protocol.Engine``.
+
+    Raises:
+        TargetError: the kernels are not there.
+        UnsupportedModelError: the model needs what they lack.
+        EngineError: the model is damaged.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
+        precision = effective_precision(manifest, options)
+        if precision != "fp32":
+            raise UnsupportedModelError(f"direct kernels compute in fp32, not {precision}")
+        self.manifest = manifest
+        self.target = options.target
+        self._kernels = load_kernels()
+        self._graph = fuse(read_graph(folder / MODEL_FILE))
+        channels = self._graph.maps[INPUT_NAME].channels
+        if channels != manifest.input_channels:
+            raise EngineError(f"{folder / MODEL_FILE}: {INPUT_NAME} has {channels} channels, the manifest "
+                              f"needs {manifest.input_channels}")
+        # The least size shows whether the maps fit together.
+        self._plan_for(*(manifest.size or (4 * manifest.size_multiple,) * 2))
+        self._pool = self._kernels.open_pool(threads)
+        self.description = (f"direct kernels ({self._kernels.name}), "
+                            f"{threads} thread{'s' if threads > 1 else ''}")
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:
+        check_tensor(self.manifest, tensor)
+        if self._pool is None:
+            raise EngineError(f"engine {self.manifest.name} is closed")
+        height, width = tensor.shape[2:]
+        if self._logits.shape != (height, width):
+            self._plan_for(height, width)
+        self._kernels.run(self._pool, self._plan.ops, tensor, self._logits)
+        return self._logits
+
+    def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            self._kernels.close_pool(pool)
+            self._plan = self._graph = None
+
+    def _plan_for(self, height: int, width: int) -> None:
+        self._plan, self._logits = None, np.empty((0, 0), np.float32)  # frees the last size's first
+        try:
+            self._plan = Plan(self._graph, height, width, self._kernels.lanes)
+            self._logits = np.empty((height, width), np.float32)
+        except MemoryError as error:
+            raise EngineError(f"engine {self.manifest.name} on {width}x{height}: {error}") from error

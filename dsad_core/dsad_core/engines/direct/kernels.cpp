@@ -1,0 +1,132 @@
+// A program of operators, run by a small pool of threads. Built once for each instruction set that
+// is worth it (setup.py); plain C interface, used by library.py.
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "operators.hpp"
+
+namespace {
+
+constexpr int VERSION = 1;  // of this interface; library.py refuses another
+constexpr int SPINS = 1000;  // some 20 us: longer than an operator's tail, too short to starve others
+
+void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Every thread takes the next item of the current operator; whoever ends its last item opens the next
+// operator. Nobody waits for a thread that the system has not scheduled, unless it holds an item.
+class Pool {
+public:
+    void start(int threads) {
+        for (int i = 1; i < threads; i++) workers_.emplace_back([this] { serve(); });
+    }
+
+    ~Pool() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            stop_ = true;
+        }
+        wake_.notify_all();
+        for (auto& worker : workers_) worker.join();
+    }
+
+    void run(const Op* ops, int count, const Frame& frame) {
+        if (!count) return;
+        ops_ = ops, count_ = count, current_ = 0, frame_ = frame;
+        finished_.store(false, std::memory_order_relaxed);
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            open();
+        }
+        if (!workers_.empty()) wake_.notify_all();
+        for (int idle = 0; !finished_.load(std::memory_order_acquire);) {
+            if (step()) idle = 0;
+            else if (++idle < SPINS) relax();
+            else std::this_thread::yield();
+        }
+    }
+
+private:
+    // Ticket: number of the operator since the start (32 bits), its items (16), items taken (16).
+    static uint64_t items(uint64_t ticket) { return ticket >> 16 & 0xffff; }
+    static bool has_item(uint64_t ticket) { return (ticket & 0xffff) < items(ticket); }
+
+    void open() {
+        const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+        const uint64_t count = current_ < count_ ? ops_[current_].items : 0;
+        done_.store(0, std::memory_order_relaxed);
+        ticket_.store(number << 32 | count << 16, std::memory_order_release);
+    }
+
+    bool step() {
+        uint64_t ticket = ticket_.load(std::memory_order_acquire);
+        if (!has_item(ticket)) return false;
+        if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) return true;
+        const Op& op = ops_[current_];
+        run_item(op, frame_, int(ticket & 0xffff));
+        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == items(ticket)) {
+            if (op.kind == CONV && op.mode & CONV_GATE) gate_channels(op);
+            current_++;
+            const bool last = current_ == count_;
+            open();
+            if (last) finished_.store(true, std::memory_order_release);
+        }
+        return true;
+    }
+
+    void serve() {
+        for (int idle = 0; !stop_.load(std::memory_order_relaxed);) {
+            if (step()) idle = 0;
+            else if (++idle < SPINS) relax();
+            else if (!finished_.load(std::memory_order_acquire)) std::this_thread::yield();
+            else {
+                std::unique_lock<std::mutex> lock(mutex_);
+                wake_.wait(lock, [this] { return stop_ || !finished_; });
+                idle = 0;
+            }
+        }
+    }
+
+    std::vector<std::thread> workers_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::atomic<bool> stop_{false}, finished_{true};
+    alignas(64) std::atomic<uint64_t> ticket_{0};
+    alignas(64) std::atomic<uint64_t> done_{0};
+    const Op* ops_ = nullptr;
+    int count_ = 0, current_ = 0;
+    Frame frame_{};
+};
+
+}  // namespace
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+EXPORT int direct_version() { return VERSION; }
+EXPORT int direct_op_bytes() { return sizeof(Op); }
+EXPORT int direct_lanes() { return LANES; }
+
+EXPORT void* direct_open(int threads) {
+    try {
+        auto pool = std::make_unique<Pool>();
+        pool->start(threads);
+        return pool.release();
+    } catch (...) {  // no memory, no more threads
+        return nullptr;
+    }
+}
+
+EXPORT void direct_run(void* pool, const Op* ops, int count, const float* image, float* logits) {
+    static_cast<Pool*>(pool)->run(ops, count, Frame{image, logits});
+}
+
+EXPORT void direct_close(void* pool) { delete static_cast<Pool*>(pool); }

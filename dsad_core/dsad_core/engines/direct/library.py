@@ -1,0 +1,114 @@
+"""The compiled kernels: find the build for this CPU, load it, call it."""
+
+import ctypes
+import platform
+from ctypes import POINTER, Structure, c_int32, c_void_p
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import numpy as np
+
+from dsad_core.errors import TargetError
+
+#: Of the interface in kernels.cpp.
+VERSION = 1
+#: Best first: the build's suffix, what it is called, and the flags of /proc/cpuinfo that it needs.
+_X86_BUILDS = (
+    ("_v4", "x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),
+    ("_v3", "x86-64-v3", {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"}),
+)
+_REINSTALL = "reinstall dsad_core where g++ is present"
+
+
+class Op(Structure):
+    """Mirror of ``Op`` in operators.hpp."""
+
+    _fields_ = [(name, c_int32) for name in (
+        "kind", "items", "band", "inputs", "outputs", "height", "width", "stride", "in_height", "in_width",
+        "in_stride", "taps", "block", "mode", "side_inputs", "side_taps", "hidden")]
+    _fields_ += [(name, c_void_p) for name in (
+        "in_", "out", "weights", "bias", "offsets", "side", "side_weights", "gated", "gate",
+        "partial", "gate_weights", "rows", "columns", "row_shares", "column_shares")]
+
+
+class Kernels:
+    """A loaded library.
+
+    Attributes:
+        name: the instruction set it was built for.
+        lanes: floats in one of its vectors.
+
+    Raises:
+        TargetError: it cannot be loaded, or is of another version than this module.
+    """
+
+    def __init__(self, path: Path, name: str):
+        self.name = name
+        try:
+            library = ctypes.CDLL(str(path))
+            interface = library.direct_version(), library.direct_op_bytes()
+        except (OSError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise _missing(f"{path.name} cannot be loaded ({reason}); {_REINSTALL}") from error
+        if interface != (VERSION, ctypes.sizeof(Op)):
+            raise _missing(f"{path.name} is of another version of dsad_core; {_REINSTALL}")
+        self.lanes = library.direct_lanes()
+        library.direct_open.restype = c_void_p
+        library.direct_close.argtypes = [c_void_p]
+        library.direct_run.argtypes = [c_void_p, POINTER(Op), ctypes.c_int, c_void_p, c_void_p]
+        library.direct_run.restype = library.direct_close.restype = None
+        self._library = library
+
+    def open_pool(self, threads: int) -> int:
+        """Start the threads; the handle goes to ``run`` and ``close_pool``."""
+        pool = self._library.direct_open(threads)
+        if not pool:
+            raise TargetError(f"{threads} threads cannot be started")
+        return pool
+
+    def run(self, pool: int, ops: ctypes.Array, image: np.ndarray, logits: np.ndarray) -> None:
+        """Run the operators of a ``Plan`` on one frame."""
+        self._library.direct_run(pool, ops, len(ops), image.ctypes.data, logits.ctypes.data)
+
+    def close_pool(self, pool: int) -> None:
+        """End the threads and wait for them."""
+        self._library.direct_close(pool)
+
+
+@lru_cache(maxsize=1)
+def load_kernels() -> Kernels:
+    """The best build that this CPU can run.
+
+    Raises:
+        TargetError: none was built, it is of another version, or the CPU is too old for any.
+    """
+    suffix, name = _build()
+    for ending in EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
+        if path.is_file():
+            return Kernels(path, name)
+    raise _missing(f"not built; {_REINSTALL}")
+
+
+def _build() -> tuple[str, str]:
+    machine = platform.machine()
+    if machine not in ("x86_64", "AMD64"):
+        return "", machine
+    flags = _cpu_flags()
+    for suffix, name, needed in _X86_BUILDS:
+        if needed <= flags:
+            return suffix, name
+    raise _missing("they need a CPU with AVX2 and FMA")
+
+
+def _missing(reason: str) -> TargetError:
+    return TargetError(f"compiled kernels: {reason}")
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())

@@ -1,0 +1,128 @@
+// All other operators, and the choice among all of them; each works on a band of rows of its output.
+#pragma once
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "convolution.hpp"
+
+// Bilinear, columns first; a source row serves all output rows that need it.
+inline void resize(const Op& op, int top, int bottom) {
+    constexpr int CHUNK = 256;
+    alignas(64) float lines[2][CHUNK];
+    for (int x0 = 0; x0 < op.width; x0 += CHUNK) {
+        const int count = op.width - x0 < CHUNK ? op.width - x0 : CHUNK;
+        for (int i = 0; i < op.inputs; i++) {
+            int held[2] = {-1, -1};
+            auto line = [&](int row) -> const float* {  // source row `row` at the output's columns
+                float* to = lines[row & 1];
+                if (held[row & 1] == row) return to;
+                held[row & 1] = row;
+                for (int x = 0; x < count; x += LANES) {
+                    const int32_t start = op.columns[x0 + x];
+                    const Ints index = load(op.columns + x0 + x) - start;
+                    const float* from = op.in[i] + long(row) * op.in_stride + start;
+                    const Vec a = __builtin_shuffle(load(from), load(from + LANES), index);
+                    const Vec b = __builtin_shuffle(load(from + 1), load(from + LANES + 1), index);
+                    store(to + x, a + load(op.column_shares + x0 + x) * (b - a));
+                }
+                return to;
+            };
+            for (int y = top; y < bottom; y++) {
+                const int row = op.rows[y];
+                const float *above = line(row), *below = line(row + 1 < op.in_height ? row + 1 : row);
+                const Vec share = all(op.row_shares[y]);
+                float* out = op.out[i] + long(y) * op.stride + x0;
+                for (int x = 0; x < count; x += LANES) {
+                    const Vec a = load(above + x);
+                    const Vec value = a + share * (load(below + x) - a);
+                    store(out + x, count - x < LANES ? first_lanes(value, count - x, Vec{}) : value);
+                }
+            }
+        }
+    }
+}
+
+// Maximum of windows of taps x taps, side by side; a window that the border cuts is smaller.
+inline void pool(const Op& op, int top, int bottom) {
+    const int size = op.taps;
+    const bool pairs = size == 2 && op.width * 2 <= op.in_width && op.height * 2 <= op.in_height;
+    const Ints even = lane_numbers() * 2;
+    for (int i = 0; i < op.inputs; i++)
+        for (int y = top; y < bottom; y++) {
+            const float* in = op.in[i] + long(y) * size * op.in_stride;
+            float* out = op.out[i] + long(y) * op.stride;
+            for (int x = 0; pairs && x < op.width; x += LANES) {
+                const float* from = in + 2 * x;
+                const Vec a = maximum(load(from), load(from + op.in_stride));
+                const Vec b = maximum(load(from + LANES), load(from + LANES + op.in_stride));
+                const Vec value = maximum(__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, even + 1));
+                store(out + x, first_lanes(value, op.width - x, Vec{}));
+            }
+            for (int x = 0; !pairs && x < op.width; x++) {
+                float most = -std::numeric_limits<float>::infinity();
+                for (int v = 0; v < size && y * size + v < op.in_height; v++)
+                    for (int u = 0; u < size && x * size + u < op.in_width; u++)
+                        most = std::fmax(most, in[long(v) * op.in_stride + x * size + u]);
+                out[x] = most;
+            }
+        }
+}
+
+inline void pointwise(const Op& op, int top, int bottom) {
+    const int function = op.mode & POINT_FUNCTION;
+    const bool left_scalar = op.mode & LEFT_SCALAR, right_scalar = op.mode & RIGHT_SCALAR;
+    for (int i = 0; i < op.outputs; i++)
+        for (int y = top; y < bottom; y++)
+            for (int x = 0; x < op.width; x += LANES) {
+                const long at = long(y) * op.stride + x;
+                const Vec a = left_scalar ? all(*op.in[i]) : load(op.in[i] + at);
+                Vec value;
+                if (function == POINT_RELU) value = relu(a);
+                else if (function == POINT_SIGMOID) value = sigmoid(a);
+                else {
+                    const Vec b = right_scalar ? all(*op.side[i]) : load(op.side[i] + at);
+                    value = function == POINT_ADD ? a + b : a * b;
+                }
+                store(op.out[i] + at, first_lanes(value, op.width - x, Vec{}));
+            }
+}
+
+// One plane's mean or maximum; item = plane.
+inline void global_pool(const Op& op, int plane) {
+    double sum = 0;
+    float most = -std::numeric_limits<float>::infinity();
+    for (int y = 0; y < op.in_height; y++)
+        for (int x = 0; x < op.in_width; x++) {
+            const float value = op.in[plane][long(y) * op.in_stride + x];
+            sum += value;
+            most = std::fmax(most, value);
+        }
+    *op.out[plane] = op.mode == GLOBAL_MEAN ? float(sum / (double(op.in_height) * op.in_width)) : most;
+}
+
+inline void copy_rows(const Op& op, const Frame& frame, int top, int bottom) {
+    const long area = long(op.height) * op.width;
+    for (int i = 0; i < op.outputs; i++)
+        for (int y = top; y < bottom; y++) {
+            const long dense = i * area + long(y) * op.width, padded = long(y) * op.stride;
+            const size_t bytes = op.width * sizeof(float);
+            if (op.kind == LOAD) std::memcpy(op.out[i] + padded, frame.image + dense, bytes);
+            else std::memcpy(frame.logits + dense, op.in[i] + padded, bytes);
+        }
+}
+
+inline void run_item(const Op& op, const Frame& frame, int item) {
+    const int top = item * op.band;
+    const int bottom = top + op.band < op.height ? top + op.band : op.height;
+    switch (op.kind) {
+        case LOAD: case STORE: return copy_rows(op, frame, top, bottom);
+        case CONV: return op.block == 1 ? conv<1>(op, item, top, bottom) : conv<4>(op, item, top, bottom);
+        case CHANNELS: return channels(op, top, bottom);
+        case ATTEND: return attend(op, top, bottom);
+        case RESIZE: return resize(op, top, bottom);
+        case POOL: return pool(op, top, bottom);
+        case POINTWISE: return pointwise(op, top, bottom);
+        case GLOBAL: return global_pool(op, item);
+    }
+}

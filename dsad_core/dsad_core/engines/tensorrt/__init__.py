@@ -1,0 +1,64 @@
+"""Backend ``tensorrt``: plans by TensorRT (JetPack, desktop) or TensorRT-RTX, run through CUDA graphs."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from dsad_core.engines import cache
+from dsad_core.engines.manifest import Manifest
+from dsad_core.engines.protocol import Engine
+from dsad_core.engines.target_file import TargetFile
+from dsad_core.engines.tensorrt.api import find_api, require_api
+from dsad_core.engines.tensorrt.cuda import find_device, find_module
+from dsad_core.engines.tensorrt.plan import build_plan, make_recipe
+from dsad_core.hardware import Finding
+
+_log = logging.getLogger(__name__)
+
+
+def requirements(options: TargetFile) -> list[Finding]:
+    """TensorRT, and CUDA's runtime for Python."""
+    api, reason = find_api()
+    module = find_module()
+    remedy = "on a Jetson apt install nvidia-jetpack, else pip install tensorrt, or dsad_core[rtx]"
+    return [
+        Finding(api is not None, "TensorRT", api.name if api else f"{reason}; {remedy}"),
+        Finding(module is not None, "cuda-python",
+                module.__name__ if module else "pip install cuda-python, of the driver's CUDA release"),
+    ]
+
+
+def build(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int],
+          tell: Callable[[str], None] = _log.info, renew: bool = False) -> Path:
+    """The plan for frames of ``size`` (height, width), out of the cache or built.
+
+    TensorRT-RTX builds without a GPU, too: a plan for any that it supports.
+
+    Args:
+        tell: called with a line at each phase of a build.
+        renew: build it even where it is there.
+
+    Raises:
+        TargetError: no TensorRT here, or no GPU where it needs one to build.
+        UnsupportedModelError: a precision or an operator that it lacks.
+        EngineError: the model is not what an engine must be, or the build failed.
+    """
+    api, device = require_api(), find_device()
+    recipe = make_recipe(api, device, manifest, options, size)
+    return cache.obtain(recipe, lambda: build_plan(api, device, folder, manifest, recipe, tell), renew)
+
+
+def stale(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str | None:
+    """Why the plan for ``size`` (height, width) would have to be built; None where it is there and good.
+
+    Raises:
+        TargetError, UnsupportedModelError: as ``build``.
+    """
+    return cache.stale(make_recipe(require_api(), find_device(), manifest, options, size))
+
+
+def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> Engine:
+    """See ``backends``."""
+    from dsad_core.engines.tensorrt.engine import TensorRtEngine
+
+    return TensorRtEngine(folder, manifest, options)

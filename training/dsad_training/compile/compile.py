@@ -1,0 +1,117 @@
+"""From a checkpoint to an engine folder that passed the parity gate."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from dsad_core.data.dataset import SirstDataset
+from dsad_core.engines.manifest import MODEL_FILE, Precision, TestResult, save_manifest
+from dsad_core.engines.protocol import Engine
+from dsad_core.errors import UsageError
+from dsad_core.files import replace_dir, write_atomic
+from dsad_training.checkpoint import load_weights
+from dsad_training.compile.deployable import deployable
+from dsad_training.compile.graph import to_onnx
+from dsad_training.compile.manifest import engine_manifest, engine_name, normalisation
+from dsad_training.compile.parity import ParityLimits, check, describe, measure, open_runner
+from dsad_training.compile.precision import to_fp16, to_int8
+from dsad_training.compile.scenes import Scene, Scenes, spread
+from dsad_training.compile.score import score, takes
+
+#: fp32 either is the network or is not, which few images tell; a loss takes many to be measured.
+EXACT_IMAGES, LOSS_IMAGES = 32, 256
+CALIBRATION_IMAGES = 128
+
+
+def compile_checkpoint(
+    checkpoint: Path,
+    target: str,
+    data: Path,
+    out: Path,
+    name: str | None = None,
+    precision: Precision = "fp32",
+    size: tuple[int, int] | None = None,
+    limits: Mapping[str, float] | None = None,
+    test: bool = True,
+) -> Path:
+    """Write ``out/<name>/`` with ``model.onnx`` and ``manifest.yaml`` and return it.
+
+    The engine is run by the runtime on images of the data set's training split first and must answer as the
+    network does, in fp32 exactly, else within the limits; otherwise nothing is written and what was there
+    stays. Calibration for int8 sees other images of the same split. No choice is made on the test split.
+
+    Args:
+        checkpoint: a run's folder or its weights file.
+        target: cpu, cuda, agx or ascend; what runs the engine in the gate, where this machine can.
+        data: data set folder.
+        name: None for what the engine is, see ``manifest.engine_name``.
+        precision: fp32, fp16, int8, or bf16, whose model is float32 and whose arithmetic is the runtime's.
+        size: (height, width) of a graph for this size alone; None for one that takes every size.
+        limits: some of the fields of ``ParityLimits``, in place of their defaults.
+        test: score the engine on the test split and say so in its manifest.
+
+    Raises:
+        EngineError: the engine does not answer as the network does.
+        CheckpointError, DataError: the checkpoint or the data set cannot be read.
+        UsageError: the network cannot take the size.
+    """
+    console = Console(stderr=True, highlight=False)
+    network, recipe, facts = load_weights(checkpoint)
+    multiple = network.size_multiple
+    if size and (min(size) < multiple or size[0] % multiple or size[1] % multiple):
+        raise UsageError(
+            f"size {size[1]}x{size[0]}: {recipe.network.name} takes sides that are multiples of {multiple}"
+        )
+    name = name or engine_name(recipe, facts, precision, size)
+    source = SirstDataset(data, "train")
+    judging, calibrating = (
+        Scenes(source, indices, normalisation(recipe), multiple, size)
+        for indices in _shares(len(source), precision)
+    )
+    with replace_dir(Path(out) / name) as folder:
+        with console.status(f"compiling {name}"):
+            model = to_onnx(deployable(network), multiple, size)
+        if precision == "fp16":
+            model = to_fp16(model)
+        elif precision == "int8":
+            model = to_int8(model, _progress(calibrating, "calibrating", console), target)
+        write_atomic(folder / MODEL_FILE, model.SerializeToString(deterministic=True))
+        epochs = recipe.pixels(facts["step"]) / sum(sample.image.size for sample in source)
+        manifest = engine_manifest(
+            name, folder / MODEL_FILE, network, recipe, facts, precision, size, round(epochs, 1)
+        )
+        save_manifest(folder, manifest)
+        with open_runner(folder, target) as runner:
+            scenes = itertools.chain(_progress(judging, "parity", console), judging.odd())
+            parity = measure(network, runner, scenes, f"{source.name} train")
+            console.print(f"parity on {describe(parity)}", markup=False, soft_wrap=True)
+            check(name, parity, runner.precision, ParityLimits(**(limits or {})))
+            results = _test(runner.engine, data, recipe.seed, console) if test else []
+        save_manifest(folder, manifest.model_copy(update={"parity": parity, "test_results": results}))
+    return Path(out) / name
+
+
+def _shares(total: int, precision: Precision) -> tuple[list[int], list[int]]:
+    """Images to judge by, and others of the same split to calibrate on."""
+    if precision == "fp32":
+        return spread(range(total), EXACT_IMAGES), []
+    if precision != "int8":
+        return spread(range(total), LOSS_IMAGES), []
+    odd, even = range(1, total, 2), range(0, total, 2)
+    return spread(odd or even, LOSS_IMAGES), spread(even, CALIBRATION_IMAGES)
+
+
+def _test(engine: Engine, data: Path, seed: int, console: Console) -> list[TestResult]:
+    source = SirstDataset(data, "test")
+    if takes(engine, source):
+        return [score(engine, source, seed)]
+    height, width = engine.manifest.size
+    console.print(f"not tested: {source.name} test has frames of other sizes than {width}x{height}")
+    return []
+
+
+def _progress(scenes: Scenes, what: str, console: Console) -> Iterable[Scene]:
+    return track(scenes, what, console=console, transient=True)

@@ -1,0 +1,98 @@
+"""What the manifest of a compiled engine says, and what the engine is called."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dsad_core.engines.manifest import Manifest, Normalisation, Precision, Provenance
+from dsad_core.files import sha256_file
+from dsad_training.compile.graph import OPSET
+from dsad_training.cost import cost, parameters
+from dsad_training.recipe import Recipe
+
+
+def engine_name(
+    recipe: Recipe, facts: dict[str, Any], precision: Precision, size: tuple[int, int] | None
+) -> str:
+    """What it is: ``dnanet-num4-nudt``, and whatever sets it apart from the plain engine of that network.
+
+    That is the spatial attention DSA, the distiller, the precision and the (height, width) of a graph of
+    fixed size, as in ``dnanet-num4-nudt-dsa-dsad-int8-640x512``.
+    """
+    part = recipe.network
+    words = [part.name, f"num{part.width}", facts["data"].partition("-")[0].lower()]
+    if part.spatial == "dsa":
+        words.append("dsa")
+    if recipe.distillation:
+        words.append(recipe.distillation.method)
+    if precision != "fp32":
+        words.append(precision)
+    if size:
+        words.append(f"{size[1]}x{size[0]}")
+    return re.sub(r"[^a-z0-9._-]+", "-", "-".join(words)).strip("._-")
+
+
+def engine_manifest(
+    name: str,
+    model: Path,
+    network: nn.Module,
+    recipe: Recipe,
+    facts: dict[str, Any],
+    precision: Precision,
+    size: tuple[int, int] | None,
+    epochs: float,
+) -> Manifest:
+    """The manifest of ``model``, still without parity and test results.
+
+    Args:
+        network, recipe, facts: as ``checkpoint.load_weights`` gives them.
+        epochs: how often the training saw each pixel of the training split.
+    """
+    part = recipe.network
+    return Manifest(
+        name=name,
+        network=part.name,
+        width=part.width,
+        distiller=recipe.distillation.method if recipe.distillation else None,
+        training_data=f"{facts['data']} train",
+        normalisation=normalisation(recipe),
+        input_channels=1,
+        size_multiple=network.size_multiple,
+        threshold=0.5,
+        opset=OPSET,
+        sha256=sha256_file(model),
+        parameters=parameters(network),
+        cost_gmac=round(cost(network) / 1e9, 4),
+        precision=precision,
+        size=size,
+        provenance=Provenance(
+            commit=commit(),
+            recipe=recipe.name,
+            recipe_content=recipe.model_dump(exclude={"name"}, exclude_defaults=True),
+            seed=recipe.seed,
+            split_hash=facts["split_hash"],
+            steps=facts["step"],
+            images_seen=facts["images"],
+            epochs=epochs,
+            train_images=facts["train_images"],
+            recipe_changes=facts["changes"],
+            **({"teacher_sha256": facts["teacher_sha256"]} if recipe.distillation else {}),
+            torch=torch.__version__,
+        ),
+    )
+
+
+def normalisation(recipe: Recipe) -> Normalisation:
+    """Of the one grey channel that an engine reads."""
+    return Normalisation(mean=(recipe.data.mean,), std=(recipe.data.std,))
+
+
+def commit() -> str:
+    """Commit of the checkout that this file lies in, or nothing outside of one."""
+    here = Path(__file__).parent
+    result = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True)
+    return result.stdout.strip() if result.returncode == 0 else ""

@@ -1,0 +1,41 @@
+"""What torch makes of a network, for ``dsad bench engine`` (entry point group ``dsad.contenders``).
+
+torch is imported when a contender is opened, so that it counts in the memory of its own contenders alone.
+"""
+
+from functools import partial
+
+from dsad_core.bench.contender import Contender, PlainOnnxRuntime
+from dsad_core.bench.subject import Subject
+from dsad_core.engines.protocol import Engine
+from dsad_core.errors import EngineError
+
+#: Beside the engine that is made of weights for a benchmark: the network as torch's exporter leaves it.
+EXPORT_FILE = "torch.onnx"
+_NO_WEIGHTS = "needs the weights, not their engine"
+
+
+def contenders(target: str) -> list[Contender]:
+    """torch's ways of running a network, and its exporter's file in plain onnxruntime."""
+    return [
+        Contender("torch export, plain", False, _open_export),
+        Contender("torch eager", False, partial(_open, "contiguous_format", False)),
+        Contender("torch channels_last", False, partial(_open, "channels_last", False)),
+        Contender("torch.compile", False, partial(_open, "contiguous_format", True)),
+    ]
+
+
+def _open_export(subject: Subject, target: str, threads: int, size: tuple[int, int]) -> Engine:
+    if subject.checkpoint is None:
+        raise EngineError(_NO_WEIGHTS)
+    return PlainOnnxRuntime(subject.engine / EXPORT_FILE, subject.manifest, target, threads)
+
+
+def _open(
+    layout: str, compiled: bool, subject: Subject, target: str, threads: int, size: tuple[int, int]
+) -> Engine:
+    if subject.checkpoint is None:
+        raise EngineError(_NO_WEIGHTS)
+    from dsad_training.torch_contender import TorchContender
+
+    return TorchContender(subject, target, threads, size, layout, compiled)
