@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dsad_core.bench import measure
 from dsad_core.bench.contender import Contender
 from dsad_core.bench.measure import FRAMES, Block, Entrant, ratios, scenes
 from dsad_core.bench.report import results, speedups
@@ -50,7 +51,8 @@ def block(*engines, subject=SUBJECT):
     return Block("cpu", (32, 40), 1, [Entrant(subject, way, subject.manifest) for way in ways])
 
 
-def test_each_turn_times_the_second_of_two_calls_and_begins_with_another():
+def test_each_turn_times_a_call_once_settled_and_begins_with_another(monkeypatch):
+    monkeypatch.setattr(measure, "SETTLE_NS", 1)  # the second call begins later than that
     log = []
     engines = [Slow(log, "a"), Slow(log, "b")]
     told = []

@@ -1,162 +1,21 @@
-"""The compiled kernels against onnxruntime: operators, patterns, the shipped network, what is refused."""
-
-import os
-import shutil
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+"""The compiled kernels against onnxruntime: operators, patterns, what is refused."""
 
 import numpy as np
-import onnxruntime
 import pytest
+from direct_models import CPU, SHIPPED, Model, assert_same, fused, needs_kernels, open_model, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 from dsad_core.engines import direct
 from dsad_core.engines.direct import library
-from dsad_core.engines.direct.fuse import fuse
-from dsad_core.engines.direct.reader import read_graph
-from dsad_core.engines.locate import find_engine
-from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, load_manifest
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE
 from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
-from dsad_core.scenes.generator import SceneGenerator
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_target("cpu"))),
-    reason="neither compiled kernels nor a g++ to build them")
+pytestmark = needs_kernels
 
-SHIPPED = find_engine("dnanet-num4-nudt")
-CPU = load_target("cpu")
 CHANNELS = st.sampled_from([1, 3, 4, 5, 17])
 SIDE = st.integers(1, 40)
 FEW = settings(max_examples=25, deadline=None)
-
-
-class Model:
-    """An ONNX graph in the making; every operator's method returns its output's name."""
-
-    def __init__(self, channels=3, seed=0):
-        self.rng = np.random.default_rng(seed)
-        self.channels = {INPUT_NAME: channels}
-        self.nodes, self.weights = [], []
-
-    def constant(self, array):
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(array), name))
-        return name
-
-    def random(self, *shape):
-        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 1
-        return self.constant((self.rng.normal(size=shape) / np.sqrt(fan_in)).astype(np.float32))
-
-    def op(self, kind, *inputs, channels=None, output=None, **attributes):
-        output = output or f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        self.channels[output] = channels or self.channels.get(inputs[0], 1)
-        return output
-
-    def conv(self, name, channels, size=3, dilation=1, bias=True, weights=None, output=None):
-        weights = weights or self.random(channels, self.channels[name], size, size)
-        pad = dilation * (size // 2)
-        inputs = [name, weights, self.random(channels)] if bias else [name, weights]
-        return self.op("Conv", *inputs, channels=channels, output=output, kernel_shape=[size] * 2,
-                       pads=[pad] * 4, dilations=[dilation] * 2)
-
-    def concat(self, *names):
-        return self.op("Concat", *names, channels=sum(self.channels[name] for name in names), axis=1)
-
-    def resize(self, name, scale, mode="align_corners"):
-        scales = self.constant(np.array([1, 1, scale, scale], np.float32))
-        return self.op("Resize", name, "", scales, mode="linear", coordinate_transformation_mode=mode)
-
-    def attention_block(self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False):
-        """The residual block of DNANet and AMFU-Net; stacked as the compiler writes it."""
-        body = self.conv(self.op("Relu", self.conv(name, channels)), channels)
-        layers = [(self.random(hidden, channels, 1, 1), self.random(channels, hidden, 1, 1))] * 2
-        if not alike:
-            layers[1] = (self.random(hidden, channels, 1, 1), layers[0][1])
-        pools = [self.op(kind, body) for kind in ("GlobalAveragePool", "GlobalMaxPool")]
-        if stacked:
-            pools = [self.op("Concat", *pools, axis=2)]
-        branches = []
-        for pool, (first, second) in zip(pools, layers):
-            inner = self.op("Relu", self.conv(pool, hidden, 1, bias=False, weights=first))
-            branches.append(self.conv(inner, channels, 1, bias=False, weights=second))
-        both = (self.op("ReduceSum", branches[0], self.constant(np.array([2])), keepdims=1) if stacked else
-                self.op("Add", *branches))
-        gated = self.op("Mul", self.op("Sigmoid", both), body)
-        pair = [self.op(kind, gated, channels=1, **({"axes": [1]})) for kind in ("ReduceMean", "ReduceMax")]
-        attention = self.op("Sigmoid", self.conv(self.concat(*pair), 1, size, bias=False))
-        attended = self.op("Mul", attention, gated, channels=channels)
-        shortcut = self.conv(name, channels, 1) if project else name
-        return self.op("Relu", self.op("Add", attended, shortcut))
-
-    def proto(self, last=None, output_channels=1):
-        if last is not None:
-            self.conv(last, output_channels, 1, output=OUTPUT_NAME)
-        ends = {INPUT_NAME: self.channels[INPUT_NAME], OUTPUT_NAME: output_channels}
-        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, "height", "width"])
-                  for name, channels in ends.items()]
-        graph = helper.make_graph(self.nodes, "test", values[:1], values[1:], self.weights)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-    def image(self, height, width):
-        return self.rng.normal(size=(1, self.channels[INPUT_NAME], height, width)).astype(np.float32)
-
-
-def open_model(folder, proto, threads=1, multiple=1, **changes):
-    """The engine of a model that no manifest was written for."""
-    Path(folder, MODEL_FILE).write_bytes(proto if isinstance(proto, bytes) else proto.SerializeToString())
-    channels = 1 if isinstance(proto, bytes) else proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    manifest = load_manifest(SHIPPED).model_copy(
-        update={"input_channels": channels, "size_multiple": multiple, **changes})
-    return direct.open_engine(Path(folder), manifest, CPU, threads)
-
-
-def reference(model):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    source = model if isinstance(model, bytes) else model.SerializeToString()
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    return lambda image: session.run(None, {INPUT_NAME: image})[0][0, 0]
-
-
-def assert_same(model, last, *sizes, multiple=1):
-    """onnxruntime and the kernels agree on images of these sizes, one after the other."""
-    proto = model.proto(last)
-    expected = reference(proto)
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_model(folder, proto, multiple=multiple)
-        try:
-            for size in sizes:
-                image = model.image(*size)
-                want = expected(image)
-                np.testing.assert_allclose(engine.infer(image), want, rtol=1e-4,
-                                           atol=2e-5 * max(1, np.abs(want).max()))
-        finally:
-            engine.close()
-
-
-def fused(proto):
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, MODEL_FILE).write_bytes(proto.SerializeToString())
-        return [node.op for node in fuse(read_graph(Path(folder, MODEL_FILE))).nodes]
-
-
-@pytest.fixture(scope="module")
-def scene():
-    """A function (height, width) -> a generated frame as the shipped network takes it."""
-    normalisation = load_manifest(SHIPPED).normalisation
-
-    def draw(height, width, seed=0):
-        frame = next(iter(SceneGenerator(256, 320, 1, seed=seed))).image[:height, :width]
-        unit = frame.astype(np.float32) / 255
-        return ((unit - normalisation.mean[0]) / normalisation.std[0])[None, None].astype(np.float32)
-
-    return draw
 
 
 def test_the_kernels_are_built_where_there_is_a_compiler():
@@ -277,78 +136,6 @@ def compositions(draw):
 def test_any_composition(composition, height, width):
     model, last = composition
     assert_same(model, last, (2 * height, 2 * width), (2, 2), (2 * height, 2 * width))
-
-
-@pytest.fixture(scope="module")
-def shipped():
-    engine = direct.open_engine(SHIPPED, load_manifest(SHIPPED), CPU, 2)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def shipped_reference():
-    return reference((SHIPPED / MODEL_FILE).read_bytes())
-
-
-def test_the_shipped_network_at_many_sizes_back_and_forth(shipped, shipped_reference, scene):
-    for index, size in enumerate([(64, 48), (256, 256), (16, 16), (96, 320), (64, 48), (256, 256)]):
-        image = scene(*size, seed=index)
-        want, got = shipped_reference(image), shipped.infer(image)
-        assert got.shape == size and got.dtype == np.float32
-        assert np.abs(got - want).max() < 1e-3
-        np.testing.assert_array_equal(got > 0, want > 0)
-
-
-def test_the_shipped_network_is_all_fused():
-    ops = [node.op for node in fuse(read_graph(SHIPPED / MODEL_FILE)).nodes]
-    assert ops.count("Attend") == 26 and not {"Relu", "Sigmoid", "Add", "Mul", "GlobalMean"} & set(ops)
-
-
-def test_every_number_of_threads_gives_the_same_bits(shipped, scene):
-    image = scene(96, 160)
-    want = shipped.infer(image).copy()
-    for threads in (1, 3):
-        engine = direct.open_engine(SHIPPED, load_manifest(SHIPPED), CPU, threads)
-        for _ in range(5):
-            np.testing.assert_array_equal(engine.infer(image), want)
-        assert engine.description.endswith(f", {threads} thread{'s' if threads > 1 else ''}")
-        engine.close()
-
-
-def test_a_frame_of_nan_leaves_nothing_behind(shipped, scene):
-    image = scene(64, 48)
-    want = shipped.infer(image).copy()
-    shipped.infer(np.full_like(image, np.nan))
-    np.testing.assert_array_equal(shipped.infer(image), want)
-
-
-def test_close_ends_the_threads_and_infer_then_says_so(scene):
-    before = len(os.listdir("/proc/self/task"))
-    engine = direct.open_engine(SHIPPED, load_manifest(SHIPPED), CPU, 4)
-    assert len(os.listdir("/proc/self/task")) == before + 3
-    engine.infer(scene(16, 16))
-    engine.close()
-    engine.close()
-    assert len(os.listdir("/proc/self/task")) == before
-    with pytest.raises(EngineError, match="closed"):
-        engine.infer(scene(16, 16))
-
-
-def test_two_engines_at_once_from_other_threads(scene):
-    images = [scene(48, 64, seed=seed) for seed in range(2)]
-    engines = [direct.open_engine(SHIPPED, load_manifest(SHIPPED), CPU, 2) for _ in images]
-    want = [engine.infer(image).copy() for engine, image in zip(engines, images)]
-
-    def repeat(index):
-        return [engines[index].infer(images[index]).copy() for _ in range(40)]
-
-    with ThreadPoolExecutor(2) as pool:
-        for index, results in enumerate(pool.map(repeat, range(2))):
-            for result in results:
-                np.testing.assert_array_equal(result, want[index])
-    for engine in engines:
-        engine.close()
 
 
 @pytest.mark.parametrize("kind, attributes", [
@@ -478,17 +265,3 @@ def test_a_cpu_too_old_is_a_finding(monkeypatch):
     monkeypatch.setattr(library, "_cpu_flags", lambda: {"sse4_2", "avx"})
     monkeypatch.setattr(library.platform, "machine", lambda: "x86_64")
     assert direct.requirements(CPU)[0].hint == "they need a CPU with AVX2 and FMA"
-
-
-@pytest.mark.skipif(library.platform.machine() != "x86_64", reason="one instruction set on this machine")
-def test_the_build_for_older_cpus_agrees(monkeypatch, scene, shipped_reference):
-    library.load_kernels.cache_clear()
-    monkeypatch.setattr(library, "_X86_BUILDS", library._X86_BUILDS[1:])
-    engine = direct.open_engine(SHIPPED, load_manifest(SHIPPED), CPU, 1)
-    library.load_kernels.cache_clear()
-    assert "x86-64-v3" in engine.description
-    image = scene(48, 80)
-    want, got = shipped_reference(image), engine.infer(image)
-    assert np.abs(got - want).max() < 1e-3
-    np.testing.assert_array_equal(got > 0, want > 0)
-    engine.close()

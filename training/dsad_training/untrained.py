@@ -93,7 +93,8 @@ def _export(network: nn.Module, path: Path, multiple: int) -> None:
 
 
 def _checkpoint(name: str, width: int, folder: Path, seed: int) -> Path:
-    content = {"name": "untrained", "network": {"name": name, "width": width}, "seed": seed,
+    spatial = "none" if name == "dmfnet" else "cbam"
+    content = {"name": "untrained", "network": {"name": name, "width": width, "spatial": spatial}, "seed": seed,
                "phases": [{"steps": 1, "batch": 2, "crop": 16, "lr": 1e-3}]}
     recipe = build_recipe(content, origin="untrained network")
     # The caller's random numbers go on as if nothing had happened.

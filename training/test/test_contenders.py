@@ -42,7 +42,7 @@ def test_the_packages_offer_is_installed():
 
 def test_an_untrained_network_is_told_as_such_and_answers_with_both_signs(subject):
     assert subject.note == "untrained weights: latency only"
-    assert subject.manifest.name == "dmfnet-num4" and subject.manifest.width == 4
+    assert subject.manifest.name == "dmfnet-num4" and subject.manifest.parameters == 701_723  # the paper's
     engine = contender("onnxruntime").open(subject, "cpu", 1, SIZE)
     logits = engine.infer(next(scenes(subject.manifest, 128, 128)))
     assert 0.02 < (logits > 0).mean() < 0.98

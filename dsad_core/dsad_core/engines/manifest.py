@@ -172,7 +172,7 @@ def _verify_hash(model: Path, manifest: Manifest) -> None:
     if found != manifest.sha256:
         raise EngineError(f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
                           f"{manifest.sha256[:12]}...; the model was changed or damaged: "
-                          "export it again or restore it")
+                          "compile it again or restore it")
 
 
 def _one_line(text: object) -> str:

@@ -22,12 +22,13 @@ void relax() {
 #endif
 }
 
-// Every thread takes the next item of the current operator; whoever ends its last item opens the next
-// operator. Nobody waits for a thread that the system has not scheduled, unless it holds an item.
+// Every thread takes items of the current operator, from the front or from the back, so that it meets the
+// rows it wrote before in its own cache; whoever ends the last item opens the next operator. Nobody waits
+// for a thread that the system has not scheduled, unless it holds an item.
 class Pool {
 public:
     void start(int threads) {
-        for (int i = 1; i < threads; i++) workers_.emplace_back([this] { serve(); });
+        for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i % 2); });
     }
 
     ~Pool() {
@@ -49,16 +50,16 @@ public:
         }
         if (!workers_.empty()) wake_.notify_all();
         for (int idle = 0; !finished_.load(std::memory_order_acquire);) {
-            if (step()) idle = 0;
+            if (step(false)) idle = 0;
             else if (++idle < SPINS) relax();
             else std::this_thread::yield();
         }
     }
 
 private:
-    // Ticket: number of the operator since the start (32 bits), its items (16), items taken (16).
-    static uint64_t items(uint64_t ticket) { return ticket >> 16 & 0xffff; }
-    static bool has_item(uint64_t ticket) { return (ticket & 0xffff) < items(ticket); }
+    // Ticket: number of the operator since the start (32 bits), end and begin of the items left (16 each).
+    static uint64_t end(uint64_t ticket) { return ticket >> 16 & 0xffff; }
+    static uint64_t begin(uint64_t ticket) { return ticket & 0xffff; }
 
     void open() {
         const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
@@ -67,13 +68,14 @@ private:
         ticket_.store(number << 32 | count << 16, std::memory_order_release);
     }
 
-    bool step() {
+    bool step(bool from_back) {
         uint64_t ticket = ticket_.load(std::memory_order_acquire);
-        if (!has_item(ticket)) return false;
-        if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) return true;
+        if (begin(ticket) == end(ticket)) return false;
+        const uint64_t left = from_back ? ticket - (1 << 16) : ticket + 1;
+        if (!ticket_.compare_exchange_weak(ticket, left, std::memory_order_acq_rel)) return true;
         const Op& op = ops_[current_];
-        run_item(op, frame_, int(ticket & 0xffff));
-        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == items(ticket)) {
+        run_item(op, frame_, int(from_back ? end(left) : begin(ticket)));
+        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == uint64_t(op.items)) {
             if (op.kind == CONV && op.mode & CONV_GATE) gate_channels(op);
             current_++;
             const bool last = current_ == count_;
@@ -83,9 +85,9 @@ private:
         return true;
     }
 
-    void serve() {
+    void serve(bool from_back) {
         for (int idle = 0; !stop_.load(std::memory_order_relaxed);) {
-            if (step()) idle = 0;
+            if (step(from_back)) idle = 0;
             else if (++idle < SPINS) relax();
             else if (!finished_.load(std::memory_order_acquire)) std::this_thread::yield();
             else {
