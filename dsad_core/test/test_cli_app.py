@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import typer
+
+from dsad_core.cli.offers import add_offers
+
 
 def dsad(*arguments):
     return subprocess.run(
@@ -30,3 +34,17 @@ def test_an_unknown_command_is_no_traceback():
     assert shown.returncode == 2
     assert "fly" in shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+def test_a_package_whose_needs_are_elsewhere_is_left_out_with_a_line(tmp_path, monkeypatch, capsys):
+    facts = tmp_path / "robot-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Name: robot\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[dsad.test]\nfly = robot_cli:register\nlook = dsad_core.cli.doctor:register\n")
+    (tmp_path / "robot_cli.py").write_text("import no_such_ros\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    application = typer.Typer()
+    add_offers("dsad.test", application)
+    assert [command.name for command in application.registered_commands] == ["doctor"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "robot_cli" in line and "no_such_ros" in line

@@ -7,12 +7,12 @@ neither.
 """
 
 import sys
-from importlib.metadata import entry_points
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from dsad_core.cli.offers import add_offers
 from dsad_core.errors import DsadError
 
 app = typer.Typer(
@@ -31,10 +31,7 @@ def _root() -> None:
 
 def build_app() -> typer.Typer:
     """The application with every installed command."""
-    # Two copies of a distribution on the path (an overlay over a wheel) name a command twice.
-    unique = {entry.name: entry for entry in reversed(list(entry_points(group="dsad.commands")))}
-    for name in sorted(unique):
-        unique[name].load()(app)
+    add_offers("dsad.commands", app)
     return app
 
 

@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections import defaultdict
-from importlib.metadata import entry_points
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from dsad_core.bench.report import results, runtime_versions, speedups, subject_
 from dsad_core.bench.subject import Subject, find_subjects
 from dsad_core.bench.table import footnotes, result_tables, speedup_table
 from dsad_core.cli.bench_detector import detector
+from dsad_core.cli.offers import add_offers
 from dsad_core.cli.options import TARGET_HELP, parse_size
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
@@ -35,8 +35,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(name="bench", help="Measure engines and pipelines.", no_args_is_help=True)
     bench.command("engine")(engine)
     bench.command("detector")(detector)
-    for entry in {entry.name: entry for entry in entry_points(group="dsad.bench")}.values():
-        entry.load()(bench)
+    add_offers("dsad.bench", bench)
     app.add_typer(bench)
 
 
