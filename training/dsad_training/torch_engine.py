@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from dsad_core.engines.manifest import Manifest, Normalisation, Provenance
+from dsad_core.engines.manifest import Manifest, Provenance
 from dsad_core.errors import EngineError, TargetError
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import load_weights, weights_path
-from dsad_training.compile.graph import OPSET
-from dsad_training.cost import cost, parameters
+from dsad_training.compile.manifest import network_fields
 from dsad_training.recipe import Recipe
 
 TARGETS = ("cpu", "cuda")
@@ -80,22 +79,12 @@ def _device_name(device: torch.device) -> str:
 
 
 def _manifest(weights: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any]) -> Manifest:
-    part = recipe.network
     folder = re.sub(r"[^a-z0-9._-]+", "-", weights.resolve().parent.name.lower()).strip("._-") or "run"
     return Manifest(
         # The step keeps it apart from the engine that the finished run was compiled to.
         name=f"{folder}.step{facts.get('step', 0)}",
-        network=part.name,
-        width=part.width,
-        distiller=recipe.distillation.method if recipe.distillation else None,
+        **network_fields(network, recipe),
         training_data=f"{facts['data']} train" if "data" in facts else None,
-        normalisation=Normalisation(mean=(recipe.data.mean,), std=(recipe.data.std,)),
-        input_channels=1,
-        size_multiple=network.size_multiple,
-        threshold=0.5,
-        opset=OPSET,
         sha256=sha256_file(weights),
-        parameters=parameters(network),
-        cost_gmac=round(cost(network) / 1e9, 4),
         provenance=Provenance(commit="", recipe=recipe.name, seed=recipe.seed, **facts),
     )

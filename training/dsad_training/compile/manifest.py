@@ -52,21 +52,11 @@ def engine_manifest(
         network, recipe, facts: as ``checkpoint.load_weights`` gives them.
         epochs: how often the training saw each pixel of the training split.
     """
-    part = recipe.network
     return Manifest(
         name=name,
-        network=part.name,
-        width=part.width,
-        distiller=recipe.distillation.method if recipe.distillation else None,
+        **network_fields(network, recipe),
         training_data=f"{facts['data']} train",
-        normalisation=normalisation(recipe),
-        input_channels=1,
-        size_multiple=network.size_multiple,
-        threshold=0.5,
-        opset=OPSET,
         sha256=sha256_file(model),
-        parameters=parameters(network),
-        cost_gmac=round(cost(network) / 1e9, 4),
         precision=precision,
         size=size,
         provenance=Provenance(
@@ -84,6 +74,23 @@ def engine_manifest(
             torch=torch.__version__,
         ),
     )
+
+
+def network_fields(network: nn.Module, recipe: Recipe) -> dict[str, Any]:
+    """What a manifest says of the network itself, compiled or not."""
+    part = recipe.network
+    return {
+        "network": part.name,
+        "width": part.width,
+        "distiller": recipe.distillation.method if recipe.distillation else None,
+        "normalisation": normalisation(recipe),
+        "input_channels": 1,
+        "size_multiple": network.size_multiple,
+        "threshold": 0.5,
+        "opset": OPSET,
+        "parameters": parameters(network),
+        "cost_gmac": round(cost(network) / 1e9, 4),
+    }
 
 
 def normalisation(recipe: Recipe) -> Normalisation:
