@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, get_args
 
 import numpy as np
 import typer
@@ -16,7 +16,7 @@ from dsad_core.detector import Detector
 from dsad_core.engines.backends import backend_module, require_target
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
-from dsad_core.engines.manifest import Manifest, load_manifest
+from dsad_core.engines.manifest import Manifest, Precision, load_manifest
 from dsad_core.engines.target_file import Backend, TargetFile, load_target
 from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
 from dsad_core.frame.geometry import padded_size
@@ -25,7 +25,7 @@ from dsad_core.frame.geometry import padded_size
 DEFAULT_SIZE = (512, 640)
 UP_TO_DATE = "up to date"
 NOTHING_TO_BUILD = "agrees with its manifest; nothing is built on this device"
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = get_args(Precision)
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +66,9 @@ def compile_engine(
     sizes = [parse_size(text) for text in size]
     checkpoint = find_checkpoint(source)
     if checkpoint is None:
-        given = {"--precision": precision != "fp32", "--data": data is not None, "--name": name is not None}
+        given = {"--precision": precision != "fp32", "--data": data is not None, "--name": name is not None,
+                 "--no-test": not test, "--max-iou-drop": max_iou_drop is not None,
+                 "--max-pd-drop": max_pd_drop is not None, "--max-fa-rise": max_fa_rise is not None}
         if foreign := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"{source} is an engine: {', '.join(foreign)} go with weights, which it has not")
         prepare(find_engine(source), target, sizes, backend, check)
