@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from dsad_core.errors import DsadError
+from dsad_core.errors import DsadError, UsageError
 from dsad_core.files import write_atomic
 from dsad_training.networks.build import build_network
 from dsad_training.recipe import Recipe, build_recipe
@@ -53,6 +53,29 @@ def save_weights(folder: Path, weights: dict[str, Tensor], recipe: Recipe, facts
     metadata = {"recipe": recipe.model_dump_json(), "facts": json.dumps(facts)}
     dense = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
     write_atomic(folder / WEIGHTS_FILE, safetensors.torch.save(dense, metadata))
+
+
+def keep_weights(path: str | Path, folder: Path) -> Path:
+    """Write a run's weights in half the bytes, to be kept and distilled from; everything reads them as they are.
+
+    Matrices become float16; biases and the statistics of BatchNorm, few and of any magnitude, stay as they are.
+
+    Returns:
+        The file in ``folder``.
+
+    Raises:
+        CheckpointError: there are no weights, or not of this project, or one is beyond float16.
+        UsageError: ``folder`` already holds weights.
+    """
+    network, recipe, facts = load_weights(path)
+    if (folder / WEIGHTS_FILE).exists():
+        raise UsageError(f"{folder} already holds weights; choose another folder")
+    kept = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in network.state_dict().items()}
+    for name, tensor in kept.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{weights_path(path)}: {name} is not finite in float16; keep the run itself")
+    save_weights(folder, kept, recipe, facts)
+    return folder / WEIGHTS_FILE
 
 
 def weights_path(path: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""``dsad train``, ``dsad profile`` and ``dsad kernels``."""
+"""``dsad train``, ``dsad curves``, ``dsad keep``, ``dsad profile`` and ``dsad kernels``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,16 @@ import typer
 
 from dsad_core.errors import UsageError
 
-Data = Annotated[Path, typer.Option(help="Data set folder: images/, masks/ and a split such as 50_50/.")]
+Data = Annotated[list[Path], typer.Option(
+    help="Data set folder: images/, masks/ and a split such as 50_50/. Repeated: their training splits together."
+)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the training stage's commands to the ``dsad`` program."""
     app.command("train")(train)
+    app.command("curves")(curves)
+    app.command("keep")(keep)
     app.command("profile")(profile)
     app.command("kernels")(kernels)
 
@@ -38,6 +42,30 @@ def train(
         raise UsageError("give either a recipe to start, or --resume to go on with the run in --out")
     chosen = load_recipe(recipe, set or []) if recipe else None
     run(chosen, data, out, minutes=minutes, overrides=set or [], device=device)
+
+
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("curves.png"),
+) -> None:
+    """Draw how runs have learned so far: training loss and validation IoU."""
+    from dsad_core.analysis.canvas import png
+    from dsad_core.files import write_atomic
+    from dsad_training.curves import curve_figure, read_curve
+
+    write_atomic(out, png(curve_figure([read_curve(run) for run in runs])))
+    typer.echo(f"wrote {out}")
+
+
+def keep(
+    run: Annotated[Path, typer.Argument(help="A run's folder or its weights file.")],
+    out: Annotated[Path, typer.Option(help="Folder to write them to.")],
+) -> None:
+    """Write a trained network's weights in half precision, to be kept and distilled from."""
+    from dsad_training.checkpoint import keep_weights
+
+    path = keep_weights(run, out)
+    typer.echo(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def profile(

@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,16 +30,17 @@ LOG_EVERY = 50
 
 def train(
     recipe: Recipe | None,
-    data: str | Path,
+    data: Sequence[str | Path],
     out: str | Path,
     minutes: float | None = None,
     overrides: list[str] = (),
     device: str = "cpu",
 ) -> bool:
-    """Run a recipe on a data set's training split; state, weights and log go to ``out``.
+    """Run a recipe on the training splits of ``data``; state, weights and log go to ``out``.
 
     Args:
         recipe: what to train, or None to go on with the run in ``out`` by the recipe it was started with.
+        data: folder of each data set.
         minutes: wall-clock budget of this call; when it is spent the run stops cleanly and can be resumed.
         overrides: ``key=value`` changes to a resumed run's recipe, such as ``phases.1.steps=500``.
 
@@ -47,18 +48,18 @@ def train(
         Whether the last step was reached. SIGINT and SIGTERM stop the run cleanly after the step at hand.
 
     Raises:
-        UsageError: ``out`` already holds a run, the run to resume was trained on another split, the device is
+        UsageError: ``out`` already holds a run, the run to resume was trained on other data, the device is
             not there, or a batch cannot be divided over the processes.
         CheckpointError, DataError: the state or the data set cannot be read.
     """
     out, place = Path(out), usable_device(device)
     with joined_ranks(device) as ranks:
-        return _train(recipe, Path(data), out, minutes, overrides, place, ranks)
+        return _train(recipe, data, out, minutes, overrides, place, ranks)
 
 
 def _train(
     recipe: Recipe | None,
-    data: Path,
+    data: Sequence[str | Path],
     out: Path,
     minutes: float | None,
     overrides: list[str],
@@ -78,7 +79,8 @@ def _train(
     state = TrainingState.fresh(recipe, place, ranks)
     if saved:
         if saved["facts"]["split_hash"] != images.facts["split_hash"]:
-            raise UsageError(f"{out} was trained on another split than that of {data}; resume it on its own")
+            was, given = (f"{f['data']} ({f['split_hash']})" for f in (saved["facts"], images.facts))
+            raise UsageError(f"{out} was trained on {was}, not on {given}: resume it on its own data")
         state.restore(saved)
         state.changes += [f"from step {state.step}: {change}" for change in overrides]
     facts = dict(images.facts)
@@ -122,8 +124,9 @@ def _train(
                 state.save(out, facts)
                 last_save = now
             if stopping and state.step < recipe.steps:
+                folders = " ".join(f"--data {folder}" for folder in data)
                 display.say(f"stopped at step {state.step} of {recipe.steps}; resume with: "
-                            f"dsad train --resume --data {data} --out {out}")
+                            f"dsad train --resume {folders} --out {out}")
                 return False
     return True
 

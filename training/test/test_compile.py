@@ -57,8 +57,8 @@ def run_folder(tmp_path_factory):
 def compiled(run_folder, tiny_data, tmp_path):
     """Compile the run into ``tmp_path/engines``."""
 
-    def compiled(data=tiny_data, target="cpu", **options):
-        return compile_checkpoint(run_folder, target, data, tmp_path / "engines", **options)
+    def compiled(*data, target="cpu", **options):
+        return compile_checkpoint(run_folder, target, data or [tiny_data], tmp_path / "engines", **options)
 
     return compiled
 
@@ -90,6 +90,20 @@ def test_an_engine_says_what_it_is_and_what_it_scored(compiled, capsys):
     assert result.counts["pixels"] == 2 * (64 * 80 + 70 * 50)
     error = " ".join(capsys.readouterr().err.split())
     assert "parity on 10 images" in error and "IoU +0.0000" in error
+
+
+def test_an_engine_of_several_data_sets_answers_for_each(compiled, tiny_data, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_data, other)
+    manifest = load_manifest(compiled(tiny_data, other))
+    alone = load_manifest(compiled(name="alone"))
+    assert manifest.parity.images == 2 * alone.parity.images
+    assert manifest.parity.data == f"{tiny_data.name} + other train"
+    first, second = manifest.test_results
+    assert [first] == alone.test_results and second == first.model_copy(update={"data_set": "other"})
+    # The same pixels of training are half as many epochs of twice the images.
+    epochs = [each.provenance.model_extra["epochs"] for each in (alone, manifest)]
+    assert epochs[1] == pytest.approx(epochs[0] / 2, abs=0.1)
 
 
 def test_compiling_again_gives_the_same_file(compiled):
@@ -212,6 +226,8 @@ def test_a_name_tells_one_engine_from_another():
     dsa = make_recipe(network={"name": "dnanet", "width": 4, "spatial": "dsa"})
     facts = {"data": "NUDT-SIRST"}
     assert engine_name(dsa, facts, "fp32", None) == "dnanet-num4-nudt-dsa"
+    both = {"data": "NUDT-SIRST + NUAA-SIRST"}
+    assert engine_name(dsa, both, "fp32", None) == "dnanet-num4-nudt-nuaa-dsa"
     student = make_recipe(distillation={"method": "dsad", "teacher": "runs/teacher"})
     assert engine_name(student, facts, "int8", (512, 640)) == "amfunet-num2-nudt-dsad-int8-640x512"
 

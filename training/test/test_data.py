@@ -88,6 +88,21 @@ def test_the_same_seed_draws_the_same_batch(packed):
     assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
+def test_zoom_changes_size_and_area_alike(packed):
+    one = batches(packed, Augmentation(1, 0, gain=0, offset=0, blur=0, noise=0, zoom=2), seed=4)
+    sides, areas = [], []
+    for _ in range(60):
+        state = one.generator.get_state()
+        sides.append(one._source_side(32))
+        one.generator.set_state(state)
+        image, truth = one.draw(8, 32)
+        assert image.shape == truth.shape == (8, 1, 32, 32) and set(truth.unique().tolist()) <= {0, 1}
+        areas.append(float(truth.sum((1, 2, 3)).median()))
+    assert min(sides) in range(16, 18) and max(sides) in range(60, 65)
+    # A target of 3x4 px takes as many more pixels as the crop was enlarged.
+    assert np.corrcoef(np.log(sides), np.log(areas))[0, 1] < -0.95
+
+
 def test_distractors_keep_away_from_targets():
     image, mask = np.full((64, 64), 50, np.uint8), np.zeros((64, 64), np.uint8)
     image[10:13, 10:13], image[40:43, 40:43] = 250, 200

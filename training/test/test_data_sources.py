@@ -67,7 +67,7 @@ def decoded(monkeypatch):
 
 
 def test_irstd_1k_trains_on_trainval(folder):
-    data = load_training_data(folder, DataPart(validation=3), seed=3)
+    data = load_training_data([folder], DataPart(validation=3), seed=3)
     assert data.facts["train_images"] == len(data.everything) == 8
     assert sorted(data.kept.names + data.held_out.names) == [f"XDU{i}" for i in range(8)]
     assert data.facts["split_hash"] == SirstDataset(folder, "trainval").split_hash
@@ -76,7 +76,7 @@ def test_irstd_1k_trains_on_trainval(folder):
 def test_a_recipe_of_old_draws_the_batch_it_always_drew(folder):
     # Without noise, gain and blur a crop holds whole numbers, so that this hash is the same on any machine.
     for _ in ("decoded", "from the cache"):
-        data = load_training_data(folder, DataPart(validation=3), seed=3)
+        data = load_training_data([folder], DataPart(validation=3), seed=3)
         plain = Augmentation(gain=0, offset=0, blur=0, noise=0)
         image, truth = Batches(data.kept, plain, torch.Generator().manual_seed(3)).draw(16, 32)
         content = (255 * image).round().to(torch.uint8), truth.to(torch.uint8)
@@ -128,17 +128,29 @@ def test_mixed_modes_and_a_mask_of_another_size(folder, tmp_path, tiny_recipe, c
     cv2.imwrite(str(folder / "masks" / "XDU3.png"), mask)
     recipe = build_recipe({**tiny_recipe, "phases": tiny_recipe["phases"][:1]})
     for run in ("decoded", "cached"):
-        assert train(recipe, folder, tmp_path / run)
+        assert train(recipe, [folder], tmp_path / run)
         assert "XDU3: mask 108x98 resized (nearest) to the image, 54x49" in capsys.readouterr().out
-    data = load_training_data(folder, recipe.data, 0).everything
+    data = load_training_data([folder], recipe.data, 0).everything
     assert torch.equal(data.image(0)[0], torch.from_numpy(grey).float())
     assert torch.equal(data.image(1)[0], torch.from_numpy(255 * to_unit(deep)))
     assert int(data.image(3)[1].sum()) == 9
 
 
+def test_several_data_sets_are_one(folder, tiny_data):
+    both = load_training_data([folder, tiny_data], DataPart(validation=5), seed=3)
+    first, second = (packed_dataset(SirstDataset(each, "train")) for each in (folder, tiny_data))
+    assert both.everything.names == first.names + second.names
+    assert torch.equal(both.everything.pixels, torch.cat([first.pixels, second.pixels]))
+    assert len(both.held_out) == 5 and len(both.kept) == 11
+    assert {*both.held_out.names} & {*first.names} and {*both.held_out.names} & {*second.names}
+    hashes = [SirstDataset(each, "train").split_hash for each in (folder, tiny_data)]
+    assert both.facts["data"] == f"IRSTD-1k + {tiny_data.name}"
+    assert both.facts["split_hash"] == " + ".join(hashes) and both.facts["train_images"] == 16
+
+
 def test_scenes_are_trained_on_and_never_validated_on(folder):
-    plain = load_training_data(folder, DataPart(validation=3), seed=3)
-    with_scenes = load_training_data(folder, DataPart(validation=3, synthetic=SCENES), seed=3)
+    plain = load_training_data([folder], DataPart(validation=3), seed=3)
+    with_scenes = load_training_data([folder], DataPart(validation=3, synthetic=SCENES), seed=3)
     assert same(with_scenes.held_out, plain.held_out)
     assert same(with_scenes.kept.subset(list(range(5))), plain.kept)
     assert len(with_scenes.kept) == 5 + 12 and len(with_scenes.everything) == 8 + 12
@@ -164,11 +176,11 @@ def test_scenes_are_generated_once_for_their_options(monkeypatch):
 
 def test_a_run_with_scenes_resumes_to_the_same_weights_and_says_so(tiny_recipe, folder, tmp_path):
     content = {**tiny_recipe, "data": {"validation": 2, "synthetic": SCENES.model_dump()}}
-    assert train(build_recipe(content), folder, tmp_path / "whole")
-    assert not train(build_recipe(content), folder, tmp_path / "cut", minutes=0)
+    assert train(build_recipe(content), [folder], tmp_path / "whole")
+    assert not train(build_recipe(content), [folder], tmp_path / "cut", minutes=0)
     for path in packed_folder().iterdir():
         path.unlink()
-    assert train(None, folder, tmp_path / "cut")
+    assert train(None, [folder], tmp_path / "cut")
     whole, cut = (load_state(tmp_path / name)["network"] for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     _, recipe, facts = load_weights(tmp_path / "cut")

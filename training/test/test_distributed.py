@@ -33,7 +33,7 @@ def counted(batches, *arguments):
         os.kill(os.getpid(), signal.SIGTERM)
     return draw(batches, *arguments)
 Batches.draw = counted
-sys.exit(0 if train(None if recipe == "-" else load_recipe(recipe), data, out) else 3)
+sys.exit(0 if train(None if recipe == "-" else load_recipe(recipe), [data], out) else 3)
 """
 
 #: Gradients of a training step, before the optimiser takes it, by two ranks and by one that averages.
@@ -49,7 +49,7 @@ from dsad_training.train import training_step
 recipe, data, out = sys.argv[1:]
 recipe = load_recipe(recipe)
 with joined_ranks("cpu") as ranks:
-    images = load_training_data(data, recipe.data, 0)
+    images = load_training_data([data], recipe.data, 0)
     state = TrainingState.fresh(recipe, torch.device("cpu"), ranks)
     batches = Batches(images.kept, recipe.data.augmentation, state.generator)
     training_step(state, batches, recipe.phases[0], 0.0)
@@ -93,7 +93,7 @@ def test_gradients_are_those_of_one_process_averaged(recipe_file, tiny_data, tmp
     found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
 
     recipe = load_recipe(tmp_path / "tiny.yaml", ["phases.0.batch=8"])
-    images, alone = load_training_data(tiny_data, recipe.data, 0), []
+    images, alone = load_training_data([tiny_data], recipe.data, 0), []
     for rank in range(2):
         state = TrainingState.fresh(recipe, torch.device("cpu"))
         generator = torch.Generator().manual_seed(Ranks(rank, 2).seed(recipe.seed))
@@ -110,7 +110,7 @@ def test_sigterm_at_one_rank_stops_all_and_the_run_resumes_to_the_same_weights(
     recipe_file, tiny_recipe, tiny_data, tmp_path
 ):
     # MGD draws random masks on each rank and has generators to train.
-    train(build_recipe(tiny_recipe), tiny_data, tmp_path / "teacher", minutes=0)
+    train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "teacher", minutes=0)
     phases = [{"steps": 4, "batch": 4, "crop": 32, "lr": 0.01}]
     recipe = recipe_file(phases=phases, distillation={"method": "mgd", "teacher": str(tmp_path / "teacher")})
     both = [start(tmp_path, TRAIN, recipe, tiny_data, tmp_path / name, last_draw)
@@ -119,7 +119,7 @@ def test_sigterm_at_one_rank_stops_all_and_the_run_resumes_to_the_same_weights(
     assert whole.count("validation on") == 1, whole
     assert cut.count("stopped at step 2 of 4") == 1 and load_state(tmp_path / "cut")["step"] == 2, cut
     with pytest.raises(CheckpointError, match="trained by 2 processes"):
-        train(None, tiny_data, tmp_path / "cut")
+        train(None, [tiny_data], tmp_path / "cut")
     resumed = finish(start(tmp_path, TRAIN, "-", tiny_data, tmp_path / "cut", 0))
     one, other = (load_state(tmp_path / name) for name in ("whole", "cut"))
     assert one["step"] == other["step"] == 4 and one["images"] == 16, resumed

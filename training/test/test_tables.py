@@ -241,11 +241,11 @@ def test_an_engine_found_twice_counts_once(engine, tmp_path):
 def test_a_real_run_counts_by_the_record_of_its_evaluation(tiny_recipe, tiny_data, tmp_path, monkeypatch):
     recipe = build_recipe({**tiny_recipe, "network": {"name": "dnanet", "width": 4}, "seed": 5})
     run, engines = tmp_path / "run", tmp_path / "engines"
-    train(recipe, tiny_data, run)
+    train(recipe, [tiny_data], run)
     rows, (note,) = ours(1, tmp_path)
     assert not rows and f"dsad compile {run}" in note and "table1/dna-num4" in note
 
-    folder = compile_checkpoint(run, "cpu", tiny_data, engines, test=False)
+    folder = compile_checkpoint(run, "cpu", [tiny_data], engines, test=False)
     (training,) = find_trained([], [tmp_path]).trainings
     assert training.kind == "engine" and not training.results
 

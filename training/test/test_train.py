@@ -37,11 +37,11 @@ def final(folder):
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(recipe, tiny_data, tmp_path):
-    assert train(recipe, tiny_data, tmp_path / "whole")
+    assert train(recipe, [tiny_data], tmp_path / "whole")
     # No time at all: every call makes one step, so the run is cut at each of them.
-    finished, calls = train(recipe, tiny_data, tmp_path / "cut", minutes=0), 1
+    finished, calls = train(recipe, [tiny_data], tmp_path / "cut", minutes=0), 1
     while not finished:
-        finished, calls = train(None, tiny_data, tmp_path / "cut", minutes=0), calls + 1
+        finished, calls = train(None, [tiny_data], tmp_path / "cut", minutes=0), calls + 1
     assert calls == recipe.steps
     whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
     assert whole.keys() == cut.keys()
@@ -50,12 +50,12 @@ def test_a_stopped_run_resumes_to_the_same_weights(recipe, tiny_data, tmp_path):
 
 
 def test_a_distilled_run_resumes_to_the_same_weights(tiny_recipe, tiny_data, tmp_path):
-    train(build_recipe(tiny_recipe), tiny_data, tmp_path / "teacher")
+    train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "teacher")
     # MGD draws random masks and has generators to train: all of it must survive the stop.
     content = {**tiny_recipe, "distillation": {"method": "mgd", "teacher": str(tmp_path / "teacher")}}
-    assert train(build_recipe(content), tiny_data, tmp_path / "whole")
-    assert not train(build_recipe(content), tiny_data, tmp_path / "cut", minutes=0)
-    assert train(None, tiny_data, tmp_path / "cut")
+    assert train(build_recipe(content), [tiny_data], tmp_path / "whole")
+    assert not train(build_recipe(content), [tiny_data], tmp_path / "cut", minutes=0)
+    assert train(None, [tiny_data], tmp_path / "cut")
     whole, cut = (load_state(tmp_path / name) for name in ("whole", "cut"))
     for part in ("network", "ema", "distiller"):
         assert whole[part] and all(torch.equal(whole[part][name], cut[part][name]) for name in whole[part])
@@ -64,7 +64,7 @@ def test_a_distilled_run_resumes_to_the_same_weights(tiny_recipe, tiny_data, tmp
 @pytest.mark.parametrize("network", ["amfunet", "dmfnet"])
 def test_the_other_networks_train_too(network, tiny_recipe, tiny_data, tmp_path):
     content = {**tiny_recipe, "network": {"name": network, "width": 4, "spatial": "none"}, "bf16": True}
-    assert not train(build_recipe(content), tiny_data, tmp_path, minutes=0)
+    assert not train(build_recipe(content), [tiny_data], tmp_path, minutes=0)
     assert load_weights(tmp_path)[2]["step"] == 1
 
 
@@ -73,30 +73,30 @@ def test_a_compiled_run_leaves_the_same_files(tiny_recipe, tiny_data, tmp_path):
         # Compiled as far as torch goes without generating code, which takes minutes.
         with torch.compiler.set_stance("force_eager"):
             recipe = build_recipe({**tiny_recipe, "compile": name == "compiled"})
-            train(recipe, tiny_data, tmp_path / name, minutes=0)
+            train(recipe, [tiny_data], tmp_path / name, minutes=0)
     plain, compiled = (load_state(tmp_path / name) for name in ("plain", "compiled"))
     for part in ("network", "ema"):
         assert plain[part].keys() == compiled[part].keys()
         assert all(torch.equal(plain[part][name], compiled[part][name]) for name in plain[part])
-    assert train(None, tiny_data, tmp_path / "compiled", overrides=["compile=false"])
+    assert train(None, [tiny_data], tmp_path / "compiled", overrides=["compile=false"])
 
 
 def test_a_state_from_before_ranks_resumes(recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path, minutes=0)
+    train(recipe, [tiny_data], tmp_path, minutes=0)
     old = load_state(tmp_path)
     save_state(tmp_path, {**old, "generator": old["generator"][0], "torch_rng": old["torch_rng"][0]})
-    assert train(None, tiny_data, tmp_path)
+    assert train(None, [tiny_data], tmp_path)
 
 
 def test_a_change_on_the_way_is_recorded(recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path, minutes=0)
-    assert train(None, tiny_data, tmp_path, overrides=["phases.1.steps=1"])
+    train(recipe, [tiny_data], tmp_path, minutes=0)
+    assert train(None, [tiny_data], tmp_path, overrides=["phases.1.steps=1"])
     assert load_state(tmp_path)["step"] == 5
     assert load_weights(tmp_path)[2]["changes"] == ["from step 1: phases.1.steps=1"]
 
 
 def test_log_has_losses_and_validation(recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path)
+    train(recipe, [tiny_data], tmp_path)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "task" in record] == [4, 6]
     validation = next(record["validation"] for record in records if "validation" in record)
@@ -111,7 +111,7 @@ def test_learning_rate_rises_then_falls(recipe):
 
 def test_learns_the_tiny_data_set(tiny_recipe, tiny_data, tmp_path):
     phase = {"steps": 150, "batch": 8, "crop": 32, "lr": 0.02, "warm_up": 5}
-    train(build_recipe({**tiny_recipe, "phases": [phase], "ema": 0.9}), tiny_data, tmp_path)
+    train(build_recipe({**tiny_recipe, "phases": [phase], "ema": 0.9}), [tiny_data], tmp_path)
     network, recipe, _ = load_weights(tmp_path)
     data = pack((s.name, s.image, s.mask) for s in SirstDataset(tiny_data, "test"))
     result = evaluate(network, data, recipe.data.mean, recipe.data.std)
@@ -120,26 +120,26 @@ def test_learns_the_tiny_data_set(tiny_recipe, tiny_data, tmp_path):
 
 
 def test_refuses_to_overwrite_a_run(recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path, minutes=0)
+    train(recipe, [tiny_data], tmp_path, minutes=0)
     with pytest.raises(UsageError, match="already holds a run"):
-        train(recipe, tiny_data, tmp_path)
+        train(recipe, [tiny_data], tmp_path)
 
 
 def test_refuses_a_device_that_is_not_there(recipe, tiny_data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="no usable NVIDIA GPU"):
-        train(recipe, tiny_data, tmp_path, device="cuda")
+        train(recipe, [tiny_data], tmp_path, device="cuda")
     with pytest.raises(UsageError, match="'gpu' is not one of"):
-        train(recipe, tiny_data, tmp_path, device="gpu")
+        train(recipe, [tiny_data], tmp_path, device="gpu")
 
 
 def test_refuses_to_resume_on_another_split(recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path / "run", minutes=0)
+    train(recipe, [tiny_data], tmp_path / "run", minutes=0)
     other = tmp_path / "other"
     shutil.copytree(tiny_data, other)
     (other / "50_50" / "train.txt").write_text("000\n001\n002\n003\n")
-    with pytest.raises(UsageError, match="another split"):
-        train(None, other, tmp_path / "run")
+    with pytest.raises(UsageError, match=r"was trained on .*\(\w{12}\), not on other \(\w{12}\)"):
+        train(None, [other], tmp_path / "run")
 
 
 def test_sigterm_leaves_a_state_to_resume(tiny_recipe, tiny_data, tmp_path):
@@ -147,7 +147,7 @@ def test_sigterm_leaves_a_state_to_resume(tiny_recipe, tiny_data, tmp_path):
     (tmp_path / "long.yaml").write_text(yaml.safe_dump(content))
     script = (
         "import sys; from dsad_training.recipe import load_recipe; from dsad_training.train import train;"
-        "sys.exit(0 if train(load_recipe(sys.argv[1]), sys.argv[2], sys.argv[3]) else 3)"
+        "sys.exit(0 if train(load_recipe(sys.argv[1]), [sys.argv[2]], sys.argv[3]) else 3)"
     )
     out = tmp_path / "run"
     command = [sys.executable, "-c", script, str(tmp_path / "long.yaml"), str(tiny_data), str(out)]
@@ -166,7 +166,7 @@ def test_sigterm_leaves_a_state_to_resume(tiny_recipe, tiny_data, tmp_path):
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "foreign", "code"])
 def test_a_bad_state_is_one_clear_error(damage, recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path, minutes=0)
+    train(recipe, [tiny_data], tmp_path, minutes=0)
     path = tmp_path / STATE_FILE
     if damage == "missing":
         path.unlink()
@@ -177,13 +177,13 @@ def test_a_bad_state_is_one_clear_error(damage, recipe, tiny_data, tmp_path):
     else:
         torch.save({"recipe": Path("/tmp"), "step": os.system}, path)
     with pytest.raises(CheckpointError) as caught:
-        train(None, tiny_data, tmp_path)
+        train(None, [tiny_data], tmp_path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])
 def test_bad_weights_are_one_clear_error(damage, recipe, tiny_data, tmp_path):
-    train(recipe, tiny_data, tmp_path, minutes=0)
+    train(recipe, [tiny_data], tmp_path, minutes=0)
     path = tmp_path / WEIGHTS_FILE
     if damage == "missing":
         path.unlink()

@@ -40,9 +40,9 @@ def compile_engine(
         help="Frame size WIDTHxHEIGHT. Weights: a graph of this size alone; default: of any size. "
              "Engine: built for these; may be repeated; default 640x512.")] = [],
     precision: Annotated[str, typer.Option(help="Of weights: fp32, fp16, bf16 or int8.")] = "fp32",
-    data: Annotated[Path | None, typer.Option(
+    data: Annotated[list[Path], typer.Option(
         help="Weights: data set they were trained on, for parity and calibration (training split) and the "
-             "test result.")] = None,
+             "test result; may be repeated.")] = [],
     out: Annotated[Path, typer.Option(help="Weights: folder that holds the engines.")] = Path("edge_engines"),
     name: Annotated[str | None, typer.Option(help="Weights: name of the engine. Default: what it is.")] = None,
     test: Annotated[bool, typer.Option(help="Weights: score the engine on the test split.")] = True,
@@ -66,7 +66,7 @@ def compile_engine(
     sizes = [parse_size(text) for text in size]
     checkpoint = find_checkpoint(source)
     if checkpoint is None:
-        given = {"--precision": precision != "fp32", "--data": data is not None, "--name": name is not None,
+        given = {"--precision": precision != "fp32", "--data": bool(data), "--name": name is not None,
                  "--no-test": not test, "--max-iou-drop": max_iou_drop is not None,
                  "--max-pd-drop": max_pd_drop is not None, "--max-fa-rise": max_fa_rise is not None}
         if foreign := [option for option, is_given in given.items() if is_given]:
@@ -77,7 +77,7 @@ def compile_engine(
         raise UsageError(f"--check compares an engine with what was built of it; {checkpoint} is weights")
     if len(sizes) > 1:
         raise UsageError("weights are compiled for one --size, or without it for any")
-    if data is None:
+    if not data:
         raise UsageError("weights need --data: the data set they were trained on")
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")

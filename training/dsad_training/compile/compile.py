@@ -1,7 +1,7 @@
 """From a checkpoint to an engine folder that passed the parity gate."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +29,7 @@ CALIBRATION_IMAGES = 128
 def compile_checkpoint(
     checkpoint: Path,
     target: str,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     name: str | None = None,
     precision: Precision = "fp32",
@@ -39,19 +39,19 @@ def compile_checkpoint(
 ) -> Path:
     """Write ``out/<name>/`` with ``model.onnx`` and ``manifest.yaml`` and return it.
 
-    The engine is run by the runtime on images of the data set's training split first and must answer as the
+    The engine is run by the runtime on images of each data set's training split first and must answer as the
     network does, in fp32 exactly, else within the limits; otherwise nothing is written and what was there
-    stays. Calibration for int8 sees other images of the same split. No choice is made on the test split.
+    stays. Calibration for int8 sees other images of the same splits. No choice is made on a test split.
 
     Args:
         checkpoint: a run's folder or its weights file.
         target: cpu, cuda, agx or ascend; what runs the engine in the gate, where this machine can.
-        data: data set folder.
+        data: folder of each data set.
         name: None for what the engine is, see ``manifest.engine_name``.
         precision: fp32, fp16, int8, or bf16, whose model is float32 and whose arithmetic is the runtime's.
         size: (height, width) of a graph for this size alone; None for one that takes every size.
         limits: some of the fields of ``ParityLimits``, in place of their defaults.
-        test: score the engine on the test split and say so in its manifest.
+        test: score the engine on each test split and say so in its manifest.
 
     Raises:
         EngineError: the engine does not answer as the network does.
@@ -66,11 +66,12 @@ def compile_checkpoint(
             f"size {size[1]}x{size[0]}: {recipe.network.name} takes sides that are multiples of {multiple}"
         )
     name = name or engine_name(recipe, facts, precision, size)
-    source = SirstDataset(data, "train")
-    judging, calibrating = (
-        Scenes(source, indices, normalisation(recipe), multiple, size)
-        for indices in _shares(len(source), precision)
-    )
+    sources = [SirstDataset(folder, "train") for folder in data]
+    judging, calibrating = zip(*(
+        [Scenes(source, indices, normalisation(recipe), multiple, size)
+         for indices in _shares(len(source), precision)]
+        for source in sources
+    ))
     with replace_dir(Path(out) / name) as folder:
         with console.status(f"compiling {name}"):
             model = to_onnx(deployable(network), multiple, size)
@@ -79,17 +80,20 @@ def compile_checkpoint(
         elif precision == "int8":
             model = to_int8(model, _progress(calibrating, "calibrating", console), target)
         write_atomic(folder / MODEL_FILE, model.SerializeToString(deterministic=True))
-        epochs = recipe.pixels(facts["step"]) / sum(sample.image.size for sample in source)
+        pixels = sum(sample.image.size for source in sources for sample in source)
+        epochs = recipe.pixels(facts["step"]) / pixels
         manifest = engine_manifest(
             name, folder / MODEL_FILE, network, recipe, facts, precision, size, round(epochs, 1)
         )
         save_manifest(folder, manifest)
         with open_runner(folder, target) as runner:
-            scenes = itertools.chain(_progress(judging, "parity", console), judging.odd())
-            parity = measure(network, runner, scenes, f"{source.name} train")
+            odd = itertools.chain.from_iterable(scenes.odd() for scenes in judging)
+            scenes = itertools.chain(_progress(judging, "parity", console), odd)
+            parity = measure(network, runner, scenes, f"{' + '.join(source.name for source in sources)} train")
             console.print(f"parity on {describe(parity)}", markup=False, soft_wrap=True)
             check(name, parity, runner.precision, ParityLimits(**(limits or {})))
-            results = _test(runner.engine, data, recipe.seed, console) if test else []
+            tests = [SirstDataset(folder, "test") for folder in data] if test else []
+            results = [result for source in tests for result in _test(runner.engine, source, recipe.seed, console)]
         save_manifest(folder, manifest.model_copy(update={"parity": parity, "test_results": results}))
     return Path(out) / name
 
@@ -104,8 +108,7 @@ def _shares(total: int, precision: Precision) -> tuple[list[int], list[int]]:
     return spread(odd or even, LOSS_IMAGES), spread(even, CALIBRATION_IMAGES)
 
 
-def _test(engine: Engine, data: Path, seed: int, console: Console) -> list[TestResult]:
-    source = SirstDataset(data, "test")
+def _test(engine: Engine, source: SirstDataset, seed: int, console: Console) -> list[TestResult]:
     if takes(engine, source):
         return [score(engine, source, seed)]
     height, width = engine.manifest.size
@@ -113,5 +116,6 @@ def _test(engine: Engine, data: Path, seed: int, console: Console) -> list[TestR
     return []
 
 
-def _progress(scenes: Scenes, what: str, console: Console) -> Iterable[Scene]:
-    return track(scenes, what, console=console, transient=True)
+def _progress(scenes: Sequence[Scenes], what: str, console: Console) -> Iterable[Scene]:
+    total = sum(map(len, scenes))
+    return track(itertools.chain.from_iterable(scenes), what, total=total, console=console, transient=True)

@@ -24,7 +24,8 @@ def engine_name(
     fixed size, as in ``dnanet-num4-nudt-dsa-dsad-int8-640x512``.
     """
     part = recipe.network
-    words = [part.name, f"num{part.width}", facts["data"].partition("-")[0].lower()]
+    data_sets = [name.partition("-")[0].lower() for name in facts["data"].split(" + ")]
+    words = [part.name, f"num{part.width}", *data_sets]
     if part.spatial == "dsa":
         words.append("dsa")
     if recipe.distillation:
@@ -50,7 +51,7 @@ def engine_manifest(
 
     Args:
         network, recipe, facts: as ``checkpoint.load_weights`` gives them.
-        epochs: how often the training saw each pixel of the training split.
+        epochs: how often the training saw each pixel of the training splits.
     """
     return Manifest(
         name=name,

@@ -1,12 +1,18 @@
 """Random batches of crops with augmentation, made by gathers on the device that holds the data."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from dsad_training.data.packed import PackedSet
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -20,14 +26,16 @@ class Augmentation:
         offset: brightness change, full scale is 1.
         blur: largest weight of a 3x3 mean mixed into the image, 0 to 1.
         noise: largest standard deviation of white noise, full scale is 1.
+        zoom: largest factor by which a batch is enlarged or made smaller, 1 to 4.
     """
 
-    target: float = 0.7
-    distractor: float = 0.2
-    gain: float = 0.2
-    offset: float = 0.1
-    blur: float = 0.3
-    noise: float = 0.01
+    target: Share = 0.7
+    distractor: Share = 0.2
+    gain: Share = 0.2
+    offset: Amount = 0.1
+    blur: Share = 0.3
+    noise: Amount = 0.01
+    zoom: Annotated[float, Field(ge=1, le=4)] = 1.0
 
 
 class Batches:
@@ -43,6 +51,19 @@ class Batches:
 
     def draw(self, count: int, side: int) -> tuple[Tensor, Tensor]:
         """Image and truth (count,1,side,side) float32: image around full scale 1, truth 0 or 1."""
+        image, truth = self._crop(count, self._source_side(side))
+        if image.shape[-1] != side:
+            image, truth = (resized(each, side) for each in (image, truth))
+            truth = (truth >= 0.5).float()
+        return self._disturb(image), truth
+
+    def _source_side(self, side: int) -> int:
+        """Side of what is cut out and then brought to ``side``; the factor is as likely to enlarge as not."""
+        if (zoom := self.augmentation.zoom) == 1:
+            return side
+        return round(side * zoom ** (2 * float(self._uniform(1)) - 1))
+
+    def _crop(self, count: int, side: int) -> tuple[Tensor, Tensor]:
         index, top, left = self._places(count, side)
         row = torch.arange(side, device=self.device).view(1, -1, 1)
         column = row.transpose(1, 2)
@@ -53,7 +74,7 @@ class Batches:
         y, x = mirror(top.view(-1, 1, 1) + y, height), mirror(left.view(-1, 1, 1) + x, width)
         pixel = self.data.start[index].view(-1, 1, 1) + y * width + x
         image = self.data.pixels[pixel].unsqueeze(1).float() / 255
-        return self._disturb(image), self.data.masks[pixel].unsqueeze(1).float()
+        return image, self.data.masks[pixel].unsqueeze(1).float()
 
     def blurred(self, image: Tensor) -> Tensor:
         """Each image under a Gaussian of its own deviation, 0 to 1 px: DMFNet's second view."""
@@ -98,6 +119,11 @@ class Batches:
 
     def _integers(self, high: int, count: int) -> Tensor:
         return torch.randint(high, (count,), generator=self.generator, device=self.device)
+
+
+def resized(image: Tensor, side: int) -> Tensor:
+    """(N,1,H,W) brought to (N,1,side,side), each pixel the mean of what it covers where that is more."""
+    return F.interpolate(image, (side, side), mode="bilinear", antialias=True)
 
 
 def mirror(position: Tensor, length: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""What a training reads: a data set's training split, cut by the seed, and generated frames beside it."""
+"""What a training reads: training splits of data sets, cut by the seed, and generated frames beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ class TrainingData:
         kept: what is trained on: the training split but for the validation part, and generated frames.
         everything: the same with the validation part, for phases with ``all_images``.
         held_out: the validation part, never a generated frame; None where the recipe cuts none.
-        facts: what run records say: ``data``, ``split_hash``, ``train_images`` (of the split, the
-            validation part included) and ``synthetic_images``.
+        facts: what run records say: ``data`` and ``split_hash``, several joined by " + "; ``train_images``
+            (of the splits, the validation part included) and ``synthetic_images``.
         notes: what was done to single images, one line each.
     """
 
@@ -40,22 +40,25 @@ class TrainingData:
 
 
 def load_training_data(
-    folder: str | Path, part: DataPart, seed: int, device: str | torch.device = "cpu"
+    folders: Sequence[str | Path], part: DataPart, seed: int, device: str | torch.device = "cpu"
 ) -> TrainingData:
-    """Read a data set's split ``train`` as a recipe asks for; ``seed`` draws the validation part.
+    """Read the split ``train`` of one data set or more as a recipe asks for.
+
+    Args:
+        seed: draws the validation part, from all of them.
 
     Raises:
-        DataError: the data set cannot be read, or its validation part would leave nothing.
+        DataError: a data set cannot be read, or the validation part would leave nothing.
     """
-    source = SirstDataset(folder, "train")
-    real = packed_dataset(source)
+    sources = [SirstDataset(folder, "train") for folder in folders]
+    real = reduce(join, map(packed_dataset, sources))
     everything, (kept, held_out) = real, split(real, part.validation, seed)
     if part.synthetic:
         generated = packed_scenes(**part.synthetic.model_dump())
         everything, kept = join(everything, generated), join(kept, generated)
     facts = {
-        "data": source.name,
-        "split_hash": source.split_hash,
+        "data": " + ".join(source.name for source in sources),
+        "split_hash": " + ".join(source.split_hash for source in sources),
         "train_images": len(real),
         "synthetic_images": part.synthetic.images if part.synthetic else 0,
     }
