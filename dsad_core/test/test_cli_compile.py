@@ -63,6 +63,7 @@ def test_check_says_what_is_out_of_date(app, monkeypatch):
     (("local-contrast", "--target", "tpu"), "'tpu'"),
     (("local-contrast", "--precision", "fp16"), "local-contrast is an engine: --precision"),
     (("local-contrast", "--data", "x", "--name", "y"), "--data, --name go with weights"),
+    (("local-contrast", "--out", "x"), "--out go with weights"),
     (("local-contrast", "--no-test", "--max-fa-rise", "2"), "--no-test, --max-fa-rise go with weights"),
 ])
 def test_what_is_wrong_with_an_engine_is_named(app, arguments, words):

@@ -66,7 +66,7 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
     """
     with styled():
         figure = new_figure(7.2, 3.0)
-        loss, score = figure.subplots(1, 2)
+        loss, score = figure.subplots(1, 2, sharex=True)
         for curve, colour in zip(curves, SERIES * (len(curves) // len(SERIES) + 1)):
             loss.plot(*zip(*smoothed(curve.loss)), color=colour, label=curve.name)
             if curve.iou:
@@ -78,6 +78,8 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
         _finish(score, "IoU, validation part")
         score.set_ylim(0, 1)
         loss.set_yscale("log")
+        for format_ticks in (loss.yaxis.set_major_formatter, loss.yaxis.set_minor_formatter):
+            format_ticks("{x:g}")
         loss.legend()
     return figure
 

@@ -89,6 +89,7 @@ class Recipe(Part):
     network: NetworkPart
     data: DataPart = DataPart()
     distillation: DistillationPart | None = None
+    start: str | None = Field(None, description="run folder or weights file to start from; else from random")
     phases: list[Phase] = Field(min_length=1)
     seed: int = 0
     bce: float = Field(0.0, ge=0, description="weight of the cross-entropy beside SoftIoU")

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsad_training.checkpoint import CheckpointError, save_state, save_weights
+from dsad_core.files import sha256_file
+from dsad_training.checkpoint import CheckpointError, load_weights, save_state, save_weights, weights_path
 from dsad_training.distillers.build import Distillation
 from dsad_training.distributed import Ranks
 from dsad_training.networks.build import build_network
@@ -74,6 +75,20 @@ class TrainingState:
             optimiser=OPTIMISERS[recipe.optimiser](trained, weight_decay=recipe.weight_decay),
             generator=torch.Generator(device).manual_seed(ranks.seed(recipe.seed)),
         )
+
+    def start_from(self, path: str | Path) -> str:
+        """Take over another run's averaged weights and statistics; returns the SHA-256 of their file.
+
+        Raises:
+            CheckpointError: they cannot be read or are those of another network.
+        """
+        weights = load_weights(path)[0].state_dict()
+        try:
+            for network in (self.network, self.ema):
+                network.load_state_dict(weights)
+        except RuntimeError:
+            raise CheckpointError(f"{path}: the weights of another network than the recipe's") from None
+        return sha256_file(weights_path(path))
 
     @property
     def trained(self) -> list[nn.Parameter]:

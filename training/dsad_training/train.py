@@ -1,5 +1,6 @@
 """The training loop: one function to read from top to bottom."""
 
+import copy
 import json
 import math
 import signal
@@ -69,7 +70,10 @@ def _train(
     saved = None
     if recipe is None:
         saved = load_state(out)
-        recipe = build_recipe(json.loads(saved["recipe"]), overrides, origin=str(out))
+        before = json.loads(saved["recipe"])
+        recipe = build_recipe(copy.deepcopy(before), overrides, origin=str(out))
+        if recipe.start != before.get("start"):
+            raise UsageError(f"{out} is on its way: what it starts from is chosen before the first step")
     elif (out / STATE_FILE).exists():
         raise UsageError(f"{out} already holds a run: resume it, or choose another folder")
     check_shares(recipe, ranks)
@@ -84,6 +88,8 @@ def _train(
         state.restore(saved)
         state.changes += [f"from step {state.step}: {change}" for change in overrides]
     facts = dict(images.facts)
+    if recipe.start:
+        facts["start_sha256"] = saved["facts"]["start_sha256"] if saved else state.start_from(recipe.start)
     if state.distillation:
         facts["teacher_sha256"] = state.distillation.teacher_sha256
     # Crops keep their size for a whole phase, so cuDNN's search for the fastest kernels is paid back.

@@ -225,11 +225,13 @@ def test_reduced_precision_passes_the_gate_within_its_limits(change, word):
 def test_a_name_tells_one_engine_from_another():
     dsa = make_recipe(network={"name": "dnanet", "width": 4, "spatial": "dsa"})
     facts = {"data": "NUDT-SIRST"}
-    assert engine_name(dsa, facts, "fp32", None) == "dnanet-num4-nudt-dsa"
+    assert engine_name(dsa, facts, "fp32", None, "agx") == "dnanet-num4-nudt-dsa"
     both = {"data": "NUDT-SIRST + NUAA-SIRST"}
-    assert engine_name(dsa, both, "fp32", None) == "dnanet-num4-nudt-nuaa-dsa"
+    assert engine_name(dsa, both, "fp32", None, "cpu") == "dnanet-num4-nudt-nuaa-dsa"
     student = make_recipe(distillation={"method": "dsad", "teacher": "runs/teacher"})
-    assert engine_name(student, facts, "int8", (512, 640)) == "amfunet-num2-nudt-dsad-int8-640x512"
+    name = "amfunet-num2-nudt-dsad-int8"
+    assert engine_name(student, facts, "int8", (512, 640), "cpu") == f"{name}-640x512"
+    assert engine_name(student, facts, "int8", (512, 640), "agx") == f"{name}-agx-640x512"
 
 
 def test_scenes_are_what_the_detector_would_give_the_engine(tiny_data):

@@ -88,6 +88,30 @@ def test_a_state_from_before_ranks_resumes(recipe, tiny_data, tmp_path):
     assert train(None, [tiny_data], tmp_path)
 
 
+def test_a_run_starts_from_the_weights_of_another(tiny_recipe, tiny_data, tmp_path):
+    train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "first")
+    phase = {"steps": 2, "batch": 2, "crop": 32, "lr": 1e-12}  # so that the weights stay where they start
+    content = {**tiny_recipe, "phases": [phase], "start": str(tmp_path / "first"), "seed": 9}
+    assert not train(build_recipe(content), [tiny_data], tmp_path / "second", minutes=0)
+    first = load_weights(tmp_path / "first")[0].state_dict()
+    second = load_state(tmp_path / "second")["network"]
+    for name in (name for name in first if "running" not in name and "num_batches" not in name):
+        torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-9)
+    shutil.rmtree(tmp_path / "first")  # a run that is under way needs it no more
+    with pytest.raises(UsageError, match="before the first step"):
+        train(None, [tiny_data], tmp_path / "second", overrides=["start=null"])
+    assert train(None, [tiny_data], tmp_path / "second")
+    assert len(load_weights(tmp_path / "second")[2]["start_sha256"]) == 64
+
+
+def test_a_start_from_another_network_is_refused(tiny_recipe, tiny_data, tmp_path):
+    train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "first", minutes=0)
+    wider = {**tiny_recipe, "network": {"name": "dnanet", "width": 3}, "start": str(tmp_path / "first")}
+    with pytest.raises(CheckpointError, match="another network"):
+        train(build_recipe(wider), [tiny_data], tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
 def test_a_change_on_the_way_is_recorded(recipe, tiny_data, tmp_path):
     train(recipe, [tiny_data], tmp_path, minutes=0)
     assert train(None, [tiny_data], tmp_path, overrides=["phases.1.steps=1"])

@@ -23,6 +23,7 @@ from dsad_core.frame.geometry import padded_size
 
 #: (height, width) of the frames that an engine of any size is built for unless others are named.
 DEFAULT_SIZE = (512, 640)
+ENGINES = Path("edge_engines")
 UP_TO_DATE = "up to date"
 NOTHING_TO_BUILD = "agrees with its manifest; nothing is built on this device"
 PRECISIONS = get_args(Precision)
@@ -43,7 +44,8 @@ def compile_engine(
     data: Annotated[list[Path], typer.Option(
         help="Weights: data set they were trained on, for parity and calibration (training split) and the "
              "test result; may be repeated.")] = [],
-    out: Annotated[Path, typer.Option(help="Weights: folder that holds the engines.")] = Path("edge_engines"),
+    out: Annotated[Path | None, typer.Option(
+        help=f"Weights: folder that holds the engines. Default: {ENGINES}.")] = None,
     name: Annotated[str | None, typer.Option(help="Weights: name of the engine. Default: what it is.")] = None,
     test: Annotated[bool, typer.Option(help="Weights: score the engine on the test split.")] = True,
     max_iou_drop: Annotated[float | None, typer.Option(
@@ -67,7 +69,7 @@ def compile_engine(
     checkpoint = find_checkpoint(source)
     if checkpoint is None:
         given = {"--precision": precision != "fp32", "--data": bool(data), "--name": name is not None,
-                 "--no-test": not test, "--max-iou-drop": max_iou_drop is not None,
+                 "--out": out is not None, "--no-test": not test, "--max-iou-drop": max_iou_drop is not None,
                  "--max-pd-drop": max_pd_drop is not None, "--max-fa-rise": max_fa_rise is not None}
         if foreign := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"{source} is an engine: {', '.join(foreign)} go with weights, which it has not")
@@ -83,7 +85,7 @@ def compile_engine(
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     load_target(target)
     limits = {"iou": max_iou_drop, "pd": max_pd_drop, "fa": None if max_fa_rise is None else max_fa_rise * 1e-5}
-    folder = _compiler()(checkpoint, target, data, out, name, precision, sizes[0] if sizes else None,
+    folder = _compiler()(checkpoint, target, data, out or ENGINES, name, precision, sizes[0] if sizes else None,
                          {key: limit for key, limit in limits.items() if limit is not None}, test)
     typer.echo(f"wrote {folder}")
     try:

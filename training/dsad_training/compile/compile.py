@@ -65,7 +65,7 @@ def compile_checkpoint(
         raise UsageError(
             f"size {size[1]}x{size[0]}: {recipe.network.name} takes sides that are multiples of {multiple}"
         )
-    name = name or engine_name(recipe, facts, precision, size)
+    name = name or engine_name(recipe, facts, precision, size, target)
     sources = [SirstDataset(folder, "train") for folder in data]
     judging, calibrating = zip(*(
         [Scenes(source, indices, normalisation(recipe), multiple, size)

@@ -16,12 +16,12 @@ from dsad_training.recipe import Recipe
 
 
 def engine_name(
-    recipe: Recipe, facts: dict[str, Any], precision: Precision, size: tuple[int, int] | None
+    recipe: Recipe, facts: dict[str, Any], precision: Precision, size: tuple[int, int] | None, target: str
 ) -> str:
     """What it is: ``dnanet-num4-nudt``, and whatever sets it apart from the plain engine of that network.
 
-    That is the spatial attention DSA, the distiller, the precision and the (height, width) of a graph of
-    fixed size, as in ``dnanet-num4-nudt-dsa-dsad-int8-640x512``.
+    That is the spatial attention DSA, the distiller, the precision, for int8 the target if it is not the CPU,
+    and the (height, width) of a graph of fixed size, as in ``dnanet-num4-nudt-dsa-dsad-int8-agx-640x512``.
     """
     part = recipe.network
     data_sets = [name.partition("-")[0].lower() for name in facts["data"].split(" + ")]
@@ -32,6 +32,8 @@ def engine_name(
         words.append(recipe.distillation.method)
     if precision != "fp32":
         words.append(precision)
+    if precision == "int8" and target != "cpu":
+        words.append(target)
     if size:
         words.append(f"{size[1]}x{size[0]}")
     return re.sub(r"[^a-z0-9._-]+", "-", "-".join(words)).strip("._-")
@@ -71,7 +73,7 @@ def engine_manifest(
             epochs=epochs,
             train_images=facts["train_images"],
             recipe_changes=facts["changes"],
-            **({"teacher_sha256": facts["teacher_sha256"]} if recipe.distillation else {}),
+            **{key: facts[key] for key in ("teacher_sha256", "start_sha256") if key in facts},
             torch=torch.__version__,
         ),
     )
