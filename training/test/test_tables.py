@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,6 +33,7 @@ from dsad_training.tables.table import join
 from dsad_training.train import train
 
 PAPER = load_paper()
+RESULTS = Path(__file__).parents[1] / "results"
 ROWS = {f"table{number}/{name}": row for number, t in PAPER.tables.items() for name, row in t.rows.items()}
 COUNTS = ("hits", "predictions", "false_targets", "false_pixels", "intersection", "union", "pixels")
 #: No counter that gives the paper's other ten costs gives these.
@@ -230,6 +232,14 @@ def test_what_cannot_be_read_is_said_and_does_not_hide_the_rest(engine, tmp_path
     rows, notes = ours(1, tmp_path)
     assert rows.keys() == {"kd"}
     assert len(notes) == 2 and str(broken) in notes[0] and "weights.safetensors" in notes[1]
+
+
+def test_the_trainings_on_record_all_count():
+    rows, notes = ours(1, RESULTS)
+    assert rows.keys() == {"dna-num16", "dna-num4", "kd", "pkd", "dsad"} and not notes
+    assert sum(len(outcome.trials) for row in rows.values() for outcome in row["nudt"]) == len(
+        list(RESULTS.iterdir())
+    )
 
 
 def test_an_engine_found_twice_counts_once(engine, tmp_path):
