@@ -141,8 +141,10 @@ def builder():
 
     def start():
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # A shell's background jobs ignore Ctrl-C, and so would their children.
         started.append(subprocess.Popen([sys.executable, "-c", BUILDER], env=environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)))
         return started[-1]
 
     yield start
