@@ -16,7 +16,8 @@ class KD(Distiller):
 
     Args:
         temperature: T. Usual values such as 4 leave every background pixel some probability to argue about, and
-            there are 200 of them for a target pixel: after 3 epochs no num4 student had a pixel above 0.5.
+            there are hundreds of them for a target pixel: at 4, weights 1 and 10, a DNANet num4 (one seed) had no
+            pixel above 0.5 on its validation images.
     """
 
     default_weight = 2.0
