@@ -54,6 +54,7 @@ class Metrics(Node):
         self._nodes = RunningNodes(self.get_namespace(), self._value("detector"))
         self._machine = machine_facts()
         self._truth_seen = False
+        self._first_mask: float | None = None
         self._frame_id = ""
         self._refusals_before = 0
         self._qos_watch = QosWatch(self, self.get_logger().warning)
@@ -121,6 +122,7 @@ class Metrics(Node):
 
     def _on_mask(self, message: Image) -> None:
         self._frame_id = message.header.frame_id
+        self._first_mask = self._first_mask or time.monotonic()
         try:
             self._put(message, "mask", mask_of(message))
         except DsadError as error:
@@ -145,8 +147,9 @@ class Metrics(Node):
 
     def _expire(self) -> None:
         # Once truth has been seen, a source that has just gone must not turn what waits in our queue
-        # into unlabelled frames.
-        self._metrics.joiner.truth_expected = self._truth_seen or any(
+        # into unlabelled frames; nor, at the beginning, one that is not discovered yet.
+        begins = self._first_mask is None or time.monotonic() < self._first_mask + self._timeout
+        self._metrics.joiner.truth_expected = self._truth_seen or begins or any(
             self.count_publishers(topic) for topic in ("ground_truth", "ground_truth_targets")
         )
         self._metrics.expire(time.monotonic_ns())

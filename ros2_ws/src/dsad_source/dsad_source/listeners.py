@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from rclpy.duration import Duration
 
-# Discovery is one-sided for some milliseconds: we match a subscriber before it matches us, and what is
-# sent in between is lost to it.
-_SETTLE = 0.2
+# A node's subscriptions are found one after the other, and each is one-sided for some milliseconds: we match
+# it before it matches us, and what is sent in between is lost to it. So nothing new must have been found for
+# this long, seconds.
+_QUIET = 0.3
 _POLL = 0.02
 
 
@@ -32,14 +33,16 @@ class Listeners:
     def wait(self, patience: float, forever: bool, stopped: Callable[[], bool]) -> str | None:
         """Block until everybody listens; what is missing after ``patience`` seconds, else None."""
         deadline = time.monotonic() + patience
-        while missing := self._missing():
-            if stopped():
+        audience, since = None, time.monotonic()
+        while True:
+            missing, found, now = self._missing(), self._audience(), time.monotonic()
+            if found != audience:
+                audience, since = found, now
+            if stopped() or not missing and now - since >= _QUIET:
                 return None
-            if not forever and time.monotonic() >= deadline:
+            if missing and not forever and now >= deadline:
                 return missing
             time.sleep(_POLL)
-        time.sleep(_SETTLE)
-        return None
 
     def wait_delivered(self, patience: float) -> None:
         """Block until reliable subscribers have every frame, at most ``patience`` seconds."""
@@ -55,12 +58,16 @@ class Listeners:
                 return f"nobody both subscribes to {topic} and publishes {timing}"
         if self._names:
             namespace = self._node.get_namespace()
-            ours = (self._publisher, *self._companions)
-            listening = set().union(*(self._subscribers(publisher.topic_name) for publisher in ours))
+            listening = set().union(*(nodes for nodes, _ in self._audience()))
             absent = [name for name in self._names if (namespace, name) not in listening]
             if absent:
                 return f"node {' and '.join(absent)} does not listen in {namespace}"
         return None
+
+    def _audience(self) -> list[tuple[set[tuple[str, str]], int]]:
+        """Of each publisher: the nodes known to subscribe, and how many subscriptions are matched."""
+        return [(self._subscribers(publisher.topic_name), publisher.get_subscription_count())
+                for publisher in (self._publisher, *self._companions)]
 
     def _subscribers(self, topic: str) -> set[tuple[str, str]]:
         return _names(self._node.get_subscriptions_info_by_topic(topic))

@@ -7,7 +7,7 @@ from dsad_core.scenes.generator import SceneGenerator
 from dsad_msgs.msg import TargetArray
 from mjpeg_server import MjpegServer
 from processes import Source, stamps
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 
 
 def write_images(folder, count, size=(40, 30)):
@@ -33,6 +33,21 @@ def test_scenes_go_out_with_truth_and_camera_info_of_the_same_stamp(sink):
         assert (decode_message(truth) == sample.mask).all()
     spread = np.diff(stamps(images)) / 1e6
     assert 15 < np.median(spread) < 25
+
+
+def test_a_listener_that_subscribes_piece_by_piece_misses_nothing(sink):
+    heard = [sink.listen(Image, "image_raw")]
+    rest = [(CameraInfo, "camera_info"), (Image, "ground_truth")]
+
+    def subscribe_next():
+        if rest and sink.node.count_publishers("image_raw"):
+            heard.append(sink.listen(*rest.pop(0)))
+
+    sink.node.create_timer(0.25, subscribe_next)
+    with Source("frame_source", source="synthetic", limit=3, rate=50.0, width=96, height=64,
+                wait_for="['listener']") as source:
+        status, said = sink.spin_to_end(source)
+    assert (status, [len(each) for each in heard]) == (0, [3, 3, 3]), said
 
 
 def test_boxes_go_out_as_targets_and_unlabelled_frames_without(sink, tmp_path):
