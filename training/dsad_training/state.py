@@ -79,13 +79,20 @@ class TrainingState:
     def start_from(self, path: str | Path) -> str:
         """Take over another run's averaged weights and statistics; returns the SHA-256 of their file.
 
+        Where the two networks differ in their spatial attention, that alone stays as it was initialised.
+
         Raises:
             CheckpointError: they cannot be read or are those of another network.
         """
-        weights = load_weights(path)[0].state_dict()
+        other, recipe, _ = load_weights(path)
+        same_attention = recipe.network.spatial == self.recipe.network.spatial
+        taken = {name: weight for name, weight in other.state_dict().items()
+                 if same_attention or ".spatial." not in name}
+        own = {name: weight for name, weight in self.network.state_dict().items()
+               if not same_attention and ".spatial." in name}
         try:
             for network in (self.network, self.ema):
-                network.load_state_dict(weights)
+                network.load_state_dict(own | taken)
         except RuntimeError:
             raise CheckpointError(f"{path}: the weights of another network than the recipe's") from None
         return sha256_file(weights_path(path))

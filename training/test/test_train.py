@@ -23,6 +23,7 @@ from dsad_training.checkpoint import (
 from dsad_training.data.packed import pack
 from dsad_training.evaluate import evaluate
 from dsad_training.recipe import build_recipe
+from dsad_training.state import TrainingState
 from dsad_training.train import learning_rate, train
 
 
@@ -110,6 +111,19 @@ def test_a_start_from_another_network_is_refused(tiny_recipe, tiny_data, tmp_pat
     with pytest.raises(CheckpointError, match="another network"):
         train(build_recipe(wider), [tiny_data], tmp_path / "second")
     assert not (tmp_path / "second").exists()
+
+
+def test_a_start_from_another_spatial_attention_leaves_that_alone_fresh(tiny_recipe, tiny_data, tmp_path):
+    train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "first", minutes=0)
+    first = load_weights(tmp_path / "first")[0].state_dict()
+    network = {**tiny_recipe["network"], "spatial": "dsa"}
+    content = {**tiny_recipe, "network": network, "seed": 9}
+    state = TrainingState.fresh(build_recipe(content), torch.device("cpu"))
+    before = {name: weight.clone() for name, weight in state.network.state_dict().items()}
+    state.start_from(tmp_path / "first")
+    for name, weight in state.network.state_dict().items():
+        assert torch.equal(weight, before[name] if ".spatial." in name else first[name]), name
+        assert torch.equal(weight, state.ema.state_dict()[name])
 
 
 def test_a_change_on_the_way_is_recorded(recipe, tiny_data, tmp_path):
