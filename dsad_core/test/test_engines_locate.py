@@ -3,7 +3,8 @@ import shutil
 import pytest
 
 from dsad_core.engines.locate import (
-    default_engine,
+    ROLES,
+    engine_for,
     engine_roots,
     find_checkpoint,
     find_engine,
@@ -36,16 +37,23 @@ def test_the_environment_goes_before_what_is_installed(root, monkeypatch, tmp_pa
     assert [engine.name for engine in list_engines()].count("local-contrast") == 1
 
 
-def test_the_default_is_what_the_file_names(root):
+@pytest.mark.parametrize("role", ROLES)
+def test_the_engine_of_a_role_is_what_its_file_names(root, role):
+    (root / ROLES[role]).write_text("local-contrast\n")
+    assert engine_for(role) == find_engine(role) == root / "local-contrast"
+
+
+def test_no_name_is_the_default(root):
     (root / "DEFAULT").write_text("local-contrast\n")
-    assert default_engine() == find_engine("default") == find_engine("") == root / "local-contrast"
+    assert find_engine("") == root / "local-contrast"
 
 
-@pytest.mark.parametrize("content", ["", "default\n", "gone\n"])
-def test_a_default_that_names_no_engine_is_an_error(root, content):
-    (root / "DEFAULT").write_text(content)
+@pytest.mark.parametrize("content", ["", "default\n", "camera\n", "gone\n"])
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_whose_file_names_no_engine_is_an_error(root, role, content):
+    (root / ROLES[role]).write_text(content)
     with pytest.raises(EngineError):
-        default_engine()
+        engine_for(role)
 
 
 def test_an_unknown_engine_lists_those_there_are(root):
@@ -86,5 +94,5 @@ def test_engines_are_no_checkpoints_whatever_lies_about(root, tmp_path, monkeypa
     (working / "local-contrast/weights.safetensors").write_bytes(b"")
     (working / "weights.safetensors").write_bytes(b"")
     monkeypatch.chdir(working)
-    assert [find_checkpoint(name) for name in ("", "default", "local-contrast")] == [None] * 3
+    assert [find_checkpoint(name) for name in ("", *ROLES, "local-contrast")] == [None] * 4
     assert find_checkpoint("./local-contrast") is not None

@@ -115,6 +115,7 @@ def test_command_on_a_bag(engine_dir, scenes, detector, tmp_path):
     assert saved["metrics"] == offline.result.to_dict()
     assert saved["metrics"] == json.loads((tmp_path / "report" / "metrics.json").read_text())["metrics"]
     assert f"{offline.result.hits} of {offline.result.targets} targets" in outcome.output
+    assert f"{offline.result.false_targets / 10:.3g} a frame" in outcome.output
     assert (tmp_path / "report" / "report.html").exists()
 
 

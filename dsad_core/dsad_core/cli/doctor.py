@@ -1,5 +1,6 @@
 """``dsad doctor``: what this machine can run, and what is missing for the rest."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from dsad_core.engines.backends import check_target
-from dsad_core.engines.locate import default_engine, engine_roots, list_engines
+from dsad_core.engines.locate import ROLES, engine_for, engine_roots, list_engines
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.target_file import TARGETS
 from dsad_core.errors import EngineError
@@ -58,15 +59,15 @@ def _findings(findings: list[Finding]) -> list[dict]:
 
 
 def _engines() -> list[dict]:
-    try:
-        default = default_engine()
-    except EngineError:
-        default = None
-    return [_engine(folder, folder == default) for folder in list_engines()]
+    chosen = {}
+    for role in ROLES:
+        with contextlib.suppress(EngineError):
+            chosen[role] = engine_for(role)
+    return [_engine(folder, [role for role in chosen if chosen[role] == folder]) for folder in list_engines()]
 
 
-def _engine(folder: Path, is_default: bool) -> dict:
-    entry = {"name": folder.name, "folder": str(folder), "default": is_default}
+def _engine(folder: Path, roles: list[str]) -> dict:
+    entry = {"name": folder.name, "folder": str(folder), "roles": roles}
     try:
         manifest = load_manifest(folder)
     except EngineError as error:
@@ -104,7 +105,7 @@ def _engine_table(engines: list[dict]) -> Table:
     table = Table("engine", "manifest", Column("what it is, or what is wrong", overflow="fold"),
                   Column("folder", overflow="fold"), title="Engines", title_justify="left")
     for entry in engines:
-        name = f"{entry['name']} (default)" if entry["default"] else entry["name"]
+        name = f"{entry['name']} ({', '.join(entry['roles'])})" if entry["roles"] else entry["name"]
         verdict = "[green]agrees[/]" if entry["ok"] else "[red]refused[/]"
         table.add_row(name, verdict, escape(entry["detail"]), escape(entry["folder"]))
     return table

@@ -103,7 +103,10 @@ def _table(run: RunRecord) -> Table:
     ]
     for name, value, scale, origin in rows:
         table.add_row(name, "-" if value is None else f"{value * scale:.4f}", origin)
-    table.add_row("predictions", str(result.predictions), f"{result.false_targets} of them false")
+    false = f"{result.false_targets} of them false"
+    if result.frames:
+        false += f", {result.false_targets / result.frames:.3g} a frame"
+    table.add_row("predictions", str(result.predictions), false)
     for stage, ms in run.latency.items():
         tail = f"p95 {ms.p95:.2f}, p99 {ms.p99:.2f}, max {ms.max:.2f}"
         table.add_row(f"{stage}, ms", f"{ms.p50:.2f}", tail)

@@ -7,7 +7,8 @@ from pathlib import Path
 from dsad_core.engines.manifest import MANIFEST_FILE
 from dsad_core.errors import EngineError
 
-DEFAULT_FILE = "DEFAULT"
+#: What engines are for, and the files that name them: data sets and generated scenes; frames of a camera.
+ROLES = {"default": "DEFAULT", "camera": "CAMERA"}
 #: Trained weights that are no engine yet; who trained them can load them.
 CHECKPOINT_SUFFIX = ".safetensors"
 
@@ -33,15 +34,15 @@ def find_engine(name_or_path: str | Path) -> Path:
     """The folder of an engine.
 
     Args:
-        name_or_path: a path to an engine folder, the name of one in ``engine_roots()``, or
-            ``default`` (or nothing) for ``default_engine()``.
+        name_or_path: a path to an engine folder, the name of one in ``engine_roots()``, or one of ``ROLES``;
+            nothing is ``default``.
 
     Raises:
         EngineError: there is none; the message lists what there is.
     """
     text = str(name_or_path)
-    if text in ("", "default"):
-        return default_engine()
+    if text in ("", *ROLES):
+        return engine_for(text or "default")
     path = Path(text).expanduser()
     if (path / MANIFEST_FILE).is_file():
         return path
@@ -63,22 +64,22 @@ def find_checkpoint(name_or_path: str | Path) -> Path | None:
     path = Path(text).expanduser()
     if path.suffix == CHECKPOINT_SUFFIX and not path.is_dir():
         return path
-    if text in ("", "default") or (path / MANIFEST_FILE).is_file() or not path.is_dir():
+    if text in ("", *ROLES) or (path / MANIFEST_FILE).is_file() or not path.is_dir():
         return None
     holds_weights = any(path.glob(f"*{CHECKPOINT_SUFFIX}"))
     return path if holds_weights and text not in (engine.name for engine in list_engines()) else None
 
 
-def default_engine() -> Path:
-    """The engine that the first ``DEFAULT`` file among the roots names, in one line."""
+def engine_for(role: str) -> Path:
+    """The engine that the first file of this role among the roots names, in one line."""
     for root in engine_roots():
-        path = root / DEFAULT_FILE
+        path = root / ROLES[role]
         if path.is_file():
             name = path.read_text(encoding="utf-8").strip()
-            if name in ("", "default"):
+            if name in ("", *ROLES):
                 raise EngineError(f"{path}: names no engine")
             return find_engine(name)
-    raise EngineError(f"no default engine: no {DEFAULT_FILE} file in {_roots_text()}; name an engine")
+    raise EngineError(f"no {role} engine: no {ROLES[role]} file in {_roots_text()}; name an engine")
 
 
 def target_file(target: str) -> Path:

@@ -74,7 +74,7 @@ class Argument:
 ARGUMENTS: tuple[Argument, ...] = (
     Argument("target", "cpu", "What the engine runs on.", choices=TARGETS),
     Argument("backend", "", f"{', '.join(BACKENDS)}; the target's first that can run if empty."),
-    Argument("engine", "", "Engine by name or folder; the suite's default engine if empty."),
+    Argument("engine", "", "Engine by name or folder; the suite's for such a source if empty."),
     Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),
     Argument("threshold", "", "Detection threshold, 0..1; the engine's own if empty.", float),
     Argument(

@@ -112,7 +112,7 @@ def build_graph(given: Mapping[str, str], share: Path) -> Graph:
     values["namespace"] = _namespace(values["namespace"])
     params_file = _existing("params_file", values["params_file"]) or share / "config" / "params.yaml"
     require_target(values["target"], values["backend"])
-    engine = find_engine(values["engine"] or "")
+    engine = find_engine(values["engine"] or _role(values["source"]))
     load_manifest(engine)
 
     shared = {
@@ -141,6 +141,11 @@ def build_graph(given: Mapping[str, str], share: Path) -> Graph:
         autostart=values["autostart"],
         output=output,
     )
+
+
+def _role(source: str) -> str:
+    """What the engine is for: bags, videos and drivers of the user's own have a camera's frames too."""
+    return "default" if source in ("dataset", "synthetic") else "camera"
 
 
 def dds_profile(share: Path) -> dict[str, str]:

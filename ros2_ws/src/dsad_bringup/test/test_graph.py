@@ -1,7 +1,9 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from dsad_core.bags.write import BagWriter
+from dsad_core.engines.locate import find_engine
 from dsad_core.errors import BagError, DsadError, EngineError, TargetError, UsageError
 from dsad_core.scenes.generator import SceneGenerator
 
@@ -29,6 +31,19 @@ def test_without_a_source_the_users_driver_feeds_the_detector():
     built = graph()
     assert [spec.full_name for spec in built.nodes] == ["/irst/detector", "/irst/metrics"]
     assert built.source is None and not built.source_ends
+
+
+@pytest.mark.parametrize(
+    ("source", "engine"),
+    [("none", "for-cameras"), ("camera", "for-cameras"), ("video", "for-cameras"), ("synthetic", ENGINE)],
+)
+def test_the_engine_is_the_one_for_such_a_source(source, engine, tmp_path, monkeypatch):
+    shutil.copytree(find_engine(ENGINE), tmp_path / "for-cameras")
+    (tmp_path / "CAMERA").write_text("for-cameras")
+    (tmp_path / "DEFAULT").write_text(ENGINE)
+    monkeypatch.setenv("DSAD_ENGINES", str(tmp_path))
+    built = build_graph({"source": source, "path": str(tmp_path) if source == "video" else ""}, SHARE)
+    assert Path(node(built, "detector").parameters["engine"]).name == engine
 
 
 def test_the_source_stops_first_and_waits_for_whoever_listens(tmp_path):
@@ -152,8 +167,6 @@ def test_what_cannot_run_is_refused_in_one_line_before_anything_starts(given, er
 
 
 def test_an_engine_that_was_tampered_with_is_refused(tmp_path):
-    from dsad_core.engines.locate import find_engine
-
     engine = tmp_path / "engine"
     engine.mkdir()
     for file in find_engine(ENGINE).iterdir():
