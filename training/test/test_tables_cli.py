@@ -48,6 +48,14 @@ def test_ours_is_printed_with_what_it_was_reached_by(run, engine):
         assert part in note
 
 
+def test_a_run_that_went_on_from_another_says_so(run, engine):
+    folder = engine("table1/dsad")
+    manifest = yaml.safe_load((folder / "manifest.yaml").read_text())
+    manifest["provenance"]["recipe_content"]["start"] = "runs/before"
+    (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    assert "started from runs/before, whose images are not counted" in run("table", 1).output
+
+
 def test_json_holds_the_same(run, engine):
     engine("table1/dsad", iou=0.8123)
     content = json.loads(run("table", 1, "--json").output)

@@ -39,6 +39,7 @@ def footnotes(joined: JoinedTable) -> Iterator[str]:
         parts = [
             f"[{number}] {', '.join(facts['models'])}: recipe {facts['recipe']}, {seen} images seen, "
             f"{'seeds' if len(facts['seeds']) > 1 else 'seed'} {seeds}",
+            *([f"started from {start}, whose images are not counted"] if (start := facts["started_from"]) else []),
             *(f"{key} {value}" for key, value in facts["distiller_options"].items()),
             *facts["recipe_changes"],
             f"trained on {facts['training_data']} {facts['training_split_hash']}",

@@ -63,6 +63,7 @@ class Outcome:
             "recipe_changes": training.changes,
             "distiller_options": distillation.get("options", {}),
             "images_seen": training.images_seen,
+            "started_from": training.content.get("start"),
             "seeds": [each.seed for each, _ in self.trials],
             "training_data": training.training_data,
             "training_split_hash": training.split_hash,
