@@ -72,6 +72,13 @@ def test_every_row_has_a_recipe_that_trains_that_row(name, protocol):
         assert pixels == pytest.approx(budget, rel=0.01)
 
 
+def test_the_validation_part_is_a_share_of_the_training_split():
+    def images(protocol, data_set):
+        return compose("table1/dna-num4", protocol, data_set)["data"]["validation"]
+
+    assert [images("best", "nudt"), images("best", "nuaa"), images("paper", "nuaa")] == [100, 32, 0]
+
+
 def test_composed_distillers_are_built_as_the_row_says():
     recipe = build_recipe(compose("table4/sa", "best", teacher="runs/t"))
     assert recipe.distillation.options == {"weights": "sa"}

@@ -1,5 +1,6 @@
 """From a row of the paper's tables and a protocol to a recipe."""
 
+import math
 from importlib.resources import files
 from typing import Any
 
@@ -29,8 +30,8 @@ def compose(
     """Content of the recipe that trains a row by a protocol.
 
     A protocol is a recipe without network and distillation, whose phases have shares of a budget instead of
-    steps. The budget is the pixels of ``epochs`` times the training split in 256x256 crops: protocols under
-    one budget cost the same, whatever their crops.
+    steps, and whose validation part is a share of the training split. The budget is the pixels of ``epochs``
+    times the training split in 256x256 crops: protocols under one budget cost the same, whatever their crops.
 
     Args:
         name: ``table<N>/<row>``.
@@ -47,7 +48,9 @@ def compose(
     if protocol not in protocols():
         raise UsageError(f"protocol {protocol!r} is not one of {', '.join(protocols())}")
     content = yaml.safe_load((files(__package__) / "protocols" / f"{protocol}.yaml").read_text())
-    pixels = epochs * paper.data_sets[data_set].train_images * SIDE**2
+    images = paper.data_sets[data_set].train_images
+    content["data"]["validation"] = math.ceil(content["data"]["validation"] * images)
+    pixels = epochs * images * SIDE**2
     network = paper.networks[row.network]
     distillation = content.pop("distillation", {})
     return {
