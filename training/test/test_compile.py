@@ -13,7 +13,7 @@ from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import Normalisation, Parity, load_manifest
 from dsad_core.errors import DataError, EngineError, UsageError
 from dsad_core.files import sha256_file
-from dsad_training.checkpoint import save_weights
+from dsad_training.checkpoint import keep_weights, save_weights
 from dsad_training.compile import ParityLimits, compile_checkpoint
 from dsad_training.compile import compile as module
 from dsad_training.compile.manifest import engine_name
@@ -111,6 +111,16 @@ def test_compiling_again_gives_the_same_file(compiled):
         sha256_file(compiled(name=name, test=False) / "model.onnx") for name in ("first", "second")
     )
     assert first == second
+
+
+def test_weights_kept_beside_an_engine_stay_there(run_folder, tiny_data, tmp_path):
+    kept = keep_weights(run_folder, tmp_path / "kept-num2")
+    before = kept.read_bytes()
+    compile_checkpoint(kept, "cpu", [tiny_data], tmp_path, name="kept-num2", test=False)
+    assert kept.read_bytes() == before and (kept.parent / "model.onnx").exists()
+    with pytest.raises(UsageError, match="other weights"):
+        compile_checkpoint(run_folder, "cpu", [tiny_data], tmp_path, name="kept-num2", test=False)
+    assert kept.read_bytes() == before
 
 
 def test_a_fixed_size_takes_that_size_alone(compiled, tiny_data):

@@ -1,6 +1,7 @@
 """From a checkpoint to an engine folder that passed the parity gate."""
 
 import itertools
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dsad_core.engines.manifest import MODEL_FILE, Precision, TestResult, save_m
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import UsageError
 from dsad_core.files import replace_dir, write_atomic
-from dsad_training.checkpoint import load_weights
+from dsad_training.checkpoint import WEIGHTS_FILE, load_weights, weights_path
 from dsad_training.compile.deployable import deployable
 from dsad_training.compile.graph import to_onnx
 from dsad_training.compile.manifest import engine_manifest, engine_name, normalisation
@@ -56,7 +57,7 @@ def compile_checkpoint(
     Raises:
         EngineError: the engine does not answer as the network does.
         CheckpointError, DataError: the checkpoint or the data set cannot be read.
-        UsageError: the network cannot take the size.
+        UsageError: the network cannot take the size, or beside the old engine lie weights of another training.
     """
     console = Console(stderr=True, highlight=False)
     network, recipe, facts = load_weights(checkpoint)
@@ -66,6 +67,9 @@ def compile_checkpoint(
             f"size {size[1]}x{size[0]}: {recipe.network.name} takes sides that are multiples of {multiple}"
         )
     name = name or engine_name(recipe, facts, precision, size, target)
+    kept = Path(out) / name / WEIGHTS_FILE
+    if kept.exists() and not kept.samefile(weights_path(checkpoint)):
+        raise UsageError(f"{kept} are other weights than those to be compiled: move them, or choose another --name")
     sources = [SirstDataset(folder, "train") for folder in data]
     judging, calibrating = zip(*(
         [Scenes(source, indices, normalisation(recipe), multiple, size)
@@ -95,6 +99,8 @@ def compile_checkpoint(
             tests = [SirstDataset(folder, "test") for folder in data] if test else []
             results = [result for source in tests for result in _test(runner.engine, source, recipe.seed, console)]
         save_manifest(folder, manifest.model_copy(update={"parity": parity, "test_results": results}))
+        if kept.exists():
+            shutil.copyfile(kept, folder / WEIGHTS_FILE)
     return Path(out) / name
 
 
