@@ -4,7 +4,10 @@ from setuptools import find_packages, setup
 
 
 def data_files():
-    """(installed folder, files) of the launch files, their configuration and every engine."""
+    """(installed folder, files) of the launch files, their configuration and every engine.
+
+    Weights that lie beside an engine are for training and stay where they are.
+    """
     share = Path("share/dsad_bringup")
     files = {
         Path("share/ament_index/resource_index/packages"): [Path("resource/dsad_bringup")],
@@ -13,7 +16,7 @@ def data_files():
         share / "config": sorted([*Path("launch").glob("*.yaml"), *Path("launch").glob("*.xml")]),
     }
     for path in sorted(Path("edge_engines").rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.suffix != ".safetensors":
             files.setdefault(share / path.parent, []).append(path)
     return [(str(folder), [str(path) for path in paths]) for folder, paths in files.items()]
 
