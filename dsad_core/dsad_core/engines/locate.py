@@ -7,7 +7,7 @@ from pathlib import Path
 from dsad_core.engines.manifest import MANIFEST_FILE
 from dsad_core.errors import EngineError
 
-#: What engines are for, and the files that name them: data sets and generated scenes; frames of a camera.
+#: What engines are for, and the files that name them: data sets; frames of a camera, or like them.
 ROLES = {"default": "DEFAULT", "camera": "CAMERA"}
 #: Trained weights that are no engine yet; who trained them can load them.
 CHECKPOINT_SUFFIX = ".safetensors"

@@ -144,8 +144,8 @@ def build_graph(given: Mapping[str, str], share: Path) -> Graph:
 
 
 def _role(source: str) -> str:
-    """What the engine is for: bags, videos and drivers of the user's own have a camera's frames too."""
-    return "default" if source in ("dataset", "synthetic") else "camera"
+    """What the engine is for: all but the stills of a data set are a camera's frames, or resemble them."""
+    return "default" if source == "dataset" else "camera"
 
 
 def dds_profile(share: Path) -> dict[str, str]:

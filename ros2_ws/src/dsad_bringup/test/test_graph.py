@@ -35,14 +35,14 @@ def test_without_a_source_the_users_driver_feeds_the_detector():
 
 @pytest.mark.parametrize(
     ("source", "engine"),
-    [("none", "for-cameras"), ("camera", "for-cameras"), ("video", "for-cameras"), ("synthetic", ENGINE)],
+    [("none", "for-cameras"), ("camera", "for-cameras"), ("synthetic", "for-cameras"), ("dataset", ENGINE)],
 )
 def test_the_engine_is_the_one_for_such_a_source(source, engine, tmp_path, monkeypatch):
     shutil.copytree(find_engine(ENGINE), tmp_path / "for-cameras")
     (tmp_path / "CAMERA").write_text("for-cameras")
     (tmp_path / "DEFAULT").write_text(ENGINE)
     monkeypatch.setenv("DSAD_ENGINES", str(tmp_path))
-    built = build_graph({"source": source, "path": str(tmp_path) if source == "video" else ""}, SHARE)
+    built = build_graph({"source": source, "path": str(tmp_path) if source == "dataset" else ""}, SHARE)
     assert Path(node(built, "detector").parameters["engine"]).name == engine
 
 
