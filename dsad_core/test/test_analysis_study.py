@@ -6,7 +6,7 @@ import pytest
 from dsad_core.analysis import analyse
 from dsad_core.analysis.failures import ranking
 from dsad_core.analysis.grid import INSET, focus, free_corner, window_around
-from dsad_core.analysis.marks import find_marks
+from dsad_core.analysis.marks import find_marks, find_offsets
 from dsad_core.analysis.study import COLUMNS, View
 from dsad_core.data.sample import Sample
 from dsad_core.errors import DataError, UsageError
@@ -53,6 +53,20 @@ def test_engines_that_are_equal_come_out_equal(study):
     assert one.best.result.iou == max(point.result.iou for point in one.points)
     for key in ("hits", "union", "false_pixels"):
         assert sum(getattr(score.counts, key) for score in one.ranking) == getattr(one.own.result, key)
+
+
+def test_offsets_are_those_of_the_hits_from_label_to_prediction(engine):
+    truth = mask_of((10, 10, 4, 4), (40, 30, 3, 3), (60, 50, 2, 2))
+    predicted = mask_of((11, 12, 4, 4), (40, 30, 3, 3), (5, 50, 3, 3))
+    assert find_offsets(predicted, truth).tolist() == [[0, 0], [1, 2]]  # the nearest pair first
+    assert find_offsets(truth * 0, truth).shape == (0, 2)
+    # Every label is moved one pixel up and two to the left.
+    scenes = [Sample(each.name, each.image, np.roll(each.mask, (-1, -2), (0, 1)))
+              for each in SceneGenerator(96, 128, frames=6, seed=3)]
+    straight = analyse({"one": engine}, SceneGenerator(96, 128, frames=6, seed=3), progress=False).engines[0]
+    moved = analyse({"one": engine}, Listed(*scenes), progress=False).engines[0]
+    assert len(straight.offsets) == straight.own.result.hits > 5
+    assert np.subtract(moved.offset, straight.offset) == pytest.approx([2, 1], abs=0.3)
 
 
 def test_frames_to_draw_are_spread_evenly_and_hold_every_engine(study):

@@ -17,7 +17,7 @@ from dsad_core.errors import UsageError
 from dsad_core.scenes.generator import SceneGenerator
 
 FILES = {"sweep.json", "failures.json", "roc.png", "thresholds.png", "grid.png", "surfaces.png",
-         "failures.png"}
+         "failures.png", "offsets.png"}
 
 
 @pytest.fixture(scope="module")

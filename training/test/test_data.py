@@ -61,6 +61,20 @@ def test_every_crop_is_a_symmetry_of_a_window_of_its_image():
     assert len(seen) == 8
 
 
+@pytest.mark.parametrize("transpose, symmetries", [(True, 2), (False, 1)])
+def test_without_flips_up_stays_up_or_becomes_left(transpose, symmetries):
+    image = np.arange(16 * 16, dtype=np.uint8).reshape(16, 16)
+    data = pack([("a", image, np.eye(16, dtype=np.uint8))])
+    upright = Augmentation(gain=0, offset=0, blur=0, noise=0, flip=False, transpose=transpose)
+    seen = set()
+    for crop in (batches(data, upright).draw(50, 8)[0][:, 0] * 255).round():
+        top, left = divmod(int(crop[0, 0]), 16)
+        window = image[top : top + 8, left : left + 8]
+        seen.add(0 if np.array_equal(crop, window) else 1)
+        assert np.array_equal(crop, window) or np.array_equal(crop, window.T)
+    assert len(seen) == symmetries
+
+
 def test_crops_larger_than_the_image_are_mirrored(packed):
     image, truth = batches(packed, UNCHANGED).draw(16, 64)
     assert image.shape == truth.shape == (16, 1, 64, 64)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.patches import Circle
 
-from dsad_core.metrics.counts import Matching, find_components, match_nearest, match_raster
+from dsad_core.metrics.counts import Matching, find_components, match_components
 
 Outcome = Literal["hit", "missed", "false"]
 
@@ -39,12 +39,21 @@ def find_marks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "n
     engines sit on the same spot.
     """
     targets, predictions = find_components(truth), find_components(predicted)
-    match = match_raster if matching == "dnanet" else match_nearest
-    pairs = match(targets.centroids, predictions.centroids)
+    pairs = match_components(targets, predictions, matching)
     hit, taken = {target for target, _ in pairs}, {prediction for _, prediction in pairs}
     marks = [_mark("hit" if n in hit else "missed", targets, n) for n in range(len(targets))]
     false = sorted(set(range(len(predictions))) - taken, key=lambda n: -predictions.areas[n])
     return marks + [_mark("false", predictions, n) for n in false[:MAX_FALSE]]
+
+
+def find_offsets(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "nearest") -> np.ndarray:
+    """Predicted minus labelled centroid of each hit, (hits, 2) x, y in pixels, from a frame's two masks (H, W).
+
+    Positive: the prediction lies right of and below the label. None is 3 px long or longer.
+    """
+    targets, predictions = find_components(truth), find_components(predicted)
+    pairs = np.array(match_components(targets, predictions, matching), dtype=int).reshape(-1, 2)
+    return predictions.centroids[pairs[:, 1]] - targets.centroids[pairs[:, 0]]
 
 
 def _mark(outcome: Outcome, components, number: int) -> Mark:

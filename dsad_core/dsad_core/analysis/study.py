@@ -9,6 +9,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dsad_core.analysis.logits import LogitMap, probability
+from dsad_core.analysis.marks import find_offsets
 from dsad_core.analysis.sweep import SweepPoint, ThresholdSweep, default_thresholds
 from dsad_core.data.sample import Sample, SampleSource
 from dsad_core.engines.protocol import Engine
@@ -55,6 +56,7 @@ class EngineStudy:
         label: its name in figures, unique within the study.
         points: one for each threshold, lowest first.
         ranking: every scored frame, worst first.
+        offsets: predicted minus labelled centroid of each hit at its own threshold, (hits, 2) x, y px.
         worst: pictures of the first of them that have a missed target or a false pixel.
     """
 
@@ -63,6 +65,7 @@ class EngineStudy:
     threshold: float
     points: list[SweepPoint] = field(default_factory=list)
     ranking: list[FrameScore] = field(default_factory=list)
+    offsets: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     worst: list[View] = field(default_factory=list)
 
     @property
@@ -75,6 +78,12 @@ class EngineStudy:
         """The point of highest IoU, the one nearest to the engine's threshold among equals."""
         return max(self.points,
                    key=lambda point: (point.result.iou or 0.0, -abs(point.threshold - self.threshold)))
+
+
+    @property
+    def offset(self) -> tuple[float, float] | None:
+        """Mean of the offsets, x and y; None without a hit."""
+        return tuple(self.offsets.mean(axis=0).tolist()) if len(self.offsets) else None
 
 
 @dataclass
@@ -164,12 +173,16 @@ class _Scorer:
         self.study = EngineStudy(label, engine, own)
         self._map = LogitMap(engine)
         self._sweep = ThresholdSweep([*default_thresholds(), own], matching)
+        self._matching = matching
+        self._offsets: list[np.ndarray] = []
         self._worst: list[tuple[tuple[int, int, float], int, View]] = []
 
     def score(self, sample: Sample, number: int) -> np.ndarray:
         logits = self._map(sample.image)
         score = FrameScore(sample.name, number, self._sweep.update(logits, sample.mask)[self.study.threshold])
         self.study.ranking.append(score)
+        mask = probability(logits) > self.study.threshold
+        self._offsets.append(find_offsets(mask, sample.mask, self._matching))
         badness = score.badness
         # Earlier frames win among equals, hence the negative number.
         if badness[:2] != (0, 0) and (len(self._worst) < SHEET or (badness, -number) > self._worst[0][:2]):
@@ -180,6 +193,7 @@ class _Scorer:
 
     def finish(self) -> EngineStudy:
         self.study.points = self._sweep.points()
+        self.study.offsets = np.concatenate(self._offsets)
         self.study.ranking.sort(key=lambda score: (score.badness, -score.number), reverse=True)
         worst = sorted(self._worst, key=lambda entry: entry[:2], reverse=True)
         self.study.worst = [view for *_, view in worst]

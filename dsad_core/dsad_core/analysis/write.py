@@ -10,6 +10,7 @@ from dsad_core.analysis.canvas import png
 from dsad_core.analysis.failures import contact_sheet, ranking
 from dsad_core.analysis.figures import roc, thresholds
 from dsad_core.analysis.grid import grid
+from dsad_core.analysis.offsets import offsets
 from dsad_core.analysis.study import EngineStudy, Study
 from dsad_core.analysis.surfaces import surfaces
 from dsad_core.files import write_atomic
@@ -21,6 +22,7 @@ FIGURES: dict[str, Callable[[Study], Figure]] = {
     "grid.png": grid,
     "surfaces.png": surfaces,
     "failures.png": contact_sheet,
+    "offsets.png": offsets,
 }
 
 
@@ -57,4 +59,5 @@ def _identity(one: EngineStudy) -> dict:
 
 def _sweep(one: EngineStudy) -> dict:
     return {**_identity(one), "best_threshold": one.best.threshold,
+            "mean_offset_px": one.offset,
             "points": [point.to_dict() for point in one.points]}

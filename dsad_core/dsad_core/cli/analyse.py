@@ -38,7 +38,7 @@ def analyse(
     images: Annotated[str, typer.Option(
         help="Frames of the grid and the surfaces, id,id,... Default: six, evenly spread.")] = "",
 ) -> None:
-    """Compare engines: metrics over thresholds, pictures side by side, failures worst first."""
+    """Compare engines: metrics over thresholds, pictures side by side, failures worst first, offsets."""
     if matching not in ("nearest", "dnanet"):
         raise UsageError(f"matching {matching!r} does not score masks; choose nearest or dnanet")
     names = [name.strip() for name in images.split(",") if name.strip()]
@@ -68,16 +68,21 @@ def _print(study: Study, written: list[Path]) -> None:
     console.print(f"{study.caption}{unlabelled}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("engine", overflow="fold")
-    for heading in ("threshold", "Pd", "Fa, 1e-5", "IoU", "nIoU", "best IoU", "at"):
+    for heading in ("threshold", "Pd", "Fa, 1e-5", "IoU", "nIoU", "best IoU", "at", "offset, px"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in study.engines:
         own, best = one.own.result, one.best
         ratios = _figure(own.pd), _figure(own.fa, 1e5), _figure(own.iou), _figure(own.niou)
         table.add_row(one.label, f"{one.threshold:g}", *ratios, _figure(best.result.iou),
-                      f"{best.threshold:.3g}")
+                      f"{best.threshold:.3g}", _offset(one.offset))
     console.print(table)
     for line in [*(f"note: {note}" for note in study.notes), *(f"wrote {path}" for path in written)]:
         console.print(line, soft_wrap=True)
+
+
+def _offset(offset: tuple[float, float] | None) -> str:
+    """Mean of the detections' places beside the labels, right and down."""
+    return "-" if offset is None else f"{offset[0]:+.2f}, {offset[1]:+.2f}"
 
 
 def _figure(value: float | None, scale: float = 1.0) -> str:

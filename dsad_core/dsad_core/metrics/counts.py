@@ -91,6 +91,12 @@ def find_components(mask: np.ndarray) -> Components:
     return Components(centroids[order], areas[order], boxes[order])
 
 
+def match_components(truth: Components, predicted: Components, matching: Matching) -> list[tuple[int, int]]:
+    """Pairs (truth index, prediction index) by ``nearest`` or ``dnanet``."""
+    match = match_raster if matching == "dnanet" else match_nearest
+    return match(truth.centroids, predicted.centroids)
+
+
 def match_nearest(truth: np.ndarray, predicted: np.ndarray) -> list[tuple[int, int]]:
     """One-to-one pairs (truth index, prediction index), the nearest pair of all first.
 
@@ -153,8 +159,7 @@ def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "
             f"truth mask is {_size(truth)}, the predicted mask is {_size(predicted)}: they must agree"
         )
     targets, predictions = find_components(truth), find_components(predicted)
-    match = match_nearest if matching == "nearest" else match_raster
-    pairs = match(targets.centroids, predictions.centroids)
+    pairs = match_components(targets, predictions, matching)
     # Areas give the rest of the union, so only the overlap needs a pass over the frame.
     intersection = cv2.countNonZero(cv2.min(predicted, truth))
     union = int(targets.areas.sum() + predictions.areas.sum()) - intersection

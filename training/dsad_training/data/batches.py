@@ -27,6 +27,8 @@ class Augmentation:
         blur: largest weight of a 3x3 mean mixed into the image, 0 to 1.
         noise: largest standard deviation of white noise, full scale is 1.
         zoom: largest factor by which a batch is enlarged or made smaller, 1 to 4.
+        flip, transpose: whether crops are mirrored, and rows and columns exchanged, at random. Where the truth
+            lies to one side of what is seen, as in NUDT-SIRST, that side can be learnt only without mirrors.
     """
 
     target: Share = 0.7
@@ -36,6 +38,8 @@ class Augmentation:
     blur: Share = 0.3
     noise: Amount = 0.01
     zoom: Annotated[float, Field(ge=1, le=4)] = 1.0
+    flip: bool = True
+    transpose: bool = True
 
 
 class Batches:
@@ -67,7 +71,10 @@ class Batches:
         index, top, left = self._places(count, side)
         row = torch.arange(side, device=self.device).view(1, -1, 1)
         column = row.transpose(1, 2)
-        swap, flip_y, flip_x = (self._uniform(count, 1, 1) < 0.5 for _ in range(3))
+        flip, transpose = self.augmentation.flip, self.augmentation.transpose
+        swap, flip_y, flip_x = (
+            (self._uniform(count, 1, 1) < 0.5) & allowed for allowed in (transpose, flip, flip)
+        )
         y, x = torch.where(swap, column, row), torch.where(swap, row, column)
         y, x = torch.where(flip_y, side - 1 - y, y), torch.where(flip_x, side - 1 - x, x)
         height, width = self.data.size[index].view(-1, 2, 1, 1).unbind(1)
