@@ -79,11 +79,6 @@ def test_the_validation_part_is_a_share_of_the_training_split():
     assert [images("best", "nudt"), images("best", "nuaa"), images("paper", "nuaa")] == [100, 32, 0]
 
 
-def test_what_a_protocol_keeps_for_one_data_set_goes_for_that_one():
-    recipes = {key: build_recipe(compose("table1/dna-num4", "best", key)) for key in ("nudt", "nuaa")}
-    assert {key: recipe.data.augmentation.flip for key, recipe in recipes.items()} == {"nudt": False, "nuaa": True}
-
-
 def test_composed_distillers_are_built_as_the_row_says():
     recipe = build_recipe(compose("table4/sa", "best", teacher="runs/t"))
     assert recipe.distillation.options == {"weights": "sa"}

@@ -30,8 +30,7 @@ def compose(
     """Content of the recipe that trains a row by a protocol.
 
     A protocol is a recipe without network and distillation, whose phases have shares of a budget instead of
-    steps, and whose validation part is a share of the training split; what lies under ``only`` goes for the
-    data set that it names. The budget is the pixels of ``epochs``
+    steps, and whose validation part is a share of the training split. The budget is the pixels of ``epochs``
     times the training split in 256x256 crops: protocols under one budget cost the same, whatever their crops.
 
     Args:
@@ -49,8 +48,6 @@ def compose(
     if protocol not in protocols():
         raise UsageError(f"protocol {protocol!r} is not one of {', '.join(protocols())}")
     content = yaml.safe_load((files(__package__) / "protocols" / f"{protocol}.yaml").read_text())
-    for part, changes in content.pop("only", {}).get(data_set, {}).items():
-        content[part].update(changes)
     images = paper.data_sets[data_set].train_images
     content["data"]["validation"] = math.ceil(content["data"]["validation"] * images)
     pixels = epochs * images * SIDE**2
