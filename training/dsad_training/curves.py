@@ -14,6 +14,7 @@ from dsad_training.display import LOG_FILE
 
 #: A run's task loss is the mean over this share of its log, else nobody sees the runs for their noise.
 SMOOTHED = 0.05
+LEGEND_COLUMNS = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
     Losses of different phases are not to be compared: small crops hold more target for each pixel.
     """
     with styled():
-        figure = new_figure(7.2, 3.0)
+        rows = -(-len(curves) // LEGEND_COLUMNS)
+        figure = new_figure(7.2, 2.9 + 0.18 * rows)
         loss, score = figure.subplots(1, 2, sharex=True)
         for curve, colour in zip(curves, SERIES * (len(curves) // len(SERIES) + 1)):
             loss.plot(*zip(*smoothed(curve.loss)), color=colour, label=curve.name)
@@ -80,7 +82,8 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
         loss.set_yscale("log")
         for format_ticks in (loss.yaxis.set_major_formatter, loss.yaxis.set_minor_formatter):
             format_ticks("{x:g}")
-        loss.legend()
+        # Below the axes, since curves may run anywhere.
+        figure.legend(loc="outside lower left", ncols=LEGEND_COLUMNS)
     return figure
 
 
