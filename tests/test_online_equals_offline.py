@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-ENGINE = "dnanet-num4-nudt"
+ENGINE = "dnanet-num4-deployment"  # the one that knows generated scenes
 FRAMES = 40
 COUNTS = ("frames", "targets", "hits", "predictions", "false_targets", "false_pixels", "pixels", "intersection", "union")
 
