@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dsad_core.analysis import Study, analyse as analyse_engines, write_study
+from dsad_core.analysis import EngineStudy, Study, analyse as analyse_engines, write_study
 from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
 from dsad_core.data.open import open_source
 from dsad_core.engines.load import load_engine
@@ -66,18 +66,29 @@ def _print(study: Study, written: list[Path]) -> None:
     console = Console(highlight=False, markup=False)
     unlabelled = f", {study.unlabelled} without a mask passed over" if study.unlabelled else ""
     console.print(f"{study.caption}{unlabelled}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("engine", overflow="fold")
-    for heading in ("threshold", "Pd", "Fa, 1e-5", "IoU", "nIoU", "best IoU", "at", "offset, px"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in study.engines:
-        own, best = one.own.result, one.best
-        ratios = _figure(own.pd), _figure(own.fa, 1e5), _figure(own.iou), _figure(own.niou)
-        table.add_row(one.label, f"{one.threshold:g}", *ratios, _figure(best.result.iou),
-                      f"{best.threshold:.3g}", _offset(one.offset))
-    console.print(table)
+    console.print(_table(study.engines))
     for line in [*(f"note: {note}" for note in study.notes), *(f"wrote {path}" for path in written)]:
         console.print(line, soft_wrap=True)
+
+
+def _table(engines: list[EngineStudy]) -> Table:
+    """One column an engine: their names are long, the figures short."""
+    table = Table("metric", box=None, pad_edge=False)
+    for one in engines:
+        table.add_column(one.label, justify="right", overflow="fold")
+    rows = {
+        "threshold": [f"{one.threshold:g}" for one in engines],
+        "Pd": [_figure(one.own.result.pd) for one in engines],
+        "Fa, 1e-5": [_figure(one.own.result.fa, 1e5) for one in engines],
+        "IoU": [_figure(one.own.result.iou) for one in engines],
+        "nIoU": [_figure(one.own.result.niou) for one in engines],
+        "best IoU": [_figure(one.best.result.iou) for one in engines],
+        "at threshold": [f"{one.best.threshold:.3g}" for one in engines],
+        "offset, px": [_offset(one.offset) for one in engines],
+    }
+    for name, values in rows.items():
+        table.add_row(name, *values)
+    return table
 
 
 def _offset(offset: tuple[float, float] | None) -> str:
