@@ -3,10 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, product
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from dsad_core.analysis.canvas import SERIES, new_figure, styled
 from dsad_training.checkpoint import CheckpointError, load_weights
@@ -15,6 +17,7 @@ from dsad_training.display import LOG_FILE
 #: A run's task loss is the mean over this share of its log, else nobody sees the runs for their noise.
 SMOOTHED = 0.05
 LEGEND_COLUMNS = 3
+DASHES = ("-", "--", "-.")
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,11 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
         rows = -(-len(curves) // LEGEND_COLUMNS)
         figure = new_figure(7.2, 2.9 + 0.18 * rows)
         loss, score = figure.subplots(1, 2, sharex=True)
-        for curve, colour in zip(curves, SERIES * (len(curves) // len(SERIES) + 1)):
-            loss.plot(*zip(*smoothed(curve.loss)), color=colour, label=curve.name)
+        # Where the colours begin anew the lines are broken in another way.
+        for curve, (dashes, colour) in zip(curves, cycle(product(DASHES, SERIES))):
+            loss.plot(*zip(*smoothed(curve.loss)), color=colour, linestyle=dashes, label=curve.name)
             if curve.iou:
-                score.plot(*zip(*curve.iou), color=colour, marker="o", markersize=3)
+                score.plot(*zip(*curve.iou), color=colour, linestyle=dashes, marker="o", markersize=3)
             for end in curve.phases:
                 for axes in (loss, score):
                     axes.axvline(end, color=colour, linewidth=0.5, linestyle=":")
@@ -80,8 +84,9 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
         _finish(score, "IoU, validation part")
         score.set_ylim(0, 1)
         loss.set_yscale("log")
-        for format_ticks in (loss.yaxis.set_major_formatter, loss.yaxis.set_minor_formatter):
-            format_ticks("{x:g}")
+        loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        loss.yaxis.set_major_formatter("{x:g}")
+        loss.yaxis.set_minor_formatter("")
         # Below the axes, since curves may run anywhere.
         figure.legend(loc="outside lower left", ncols=LEGEND_COLUMNS)
     return figure

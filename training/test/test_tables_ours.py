@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_said_and_does_not_hide_the_rest(engine, tmp_path
 
 def test_the_trainings_on_record_all_count():
     rows, notes = ours(1, RESULTS)
-    assert rows.keys() == {"dna-num16", "dna-num4", "kd", "pkd", "dsad"} and not notes
+    assert {"dna-num16", "dna-num4", "dsad"} < rows.keys() and not notes
     # Table 6 has the students with DSA, too.
     rows["dna-num4-dsa"] = ours(6, RESULTS)[0]["dna-num4-dsa"]
     outcomes = [outcome for row in rows.values() for found in row.values() for outcome in found]

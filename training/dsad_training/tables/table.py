@@ -62,6 +62,7 @@ class Outcome:
             "recipe": training.recipe,
             "recipe_changes": training.changes,
             "distiller_options": distillation.get("options", {}),
+            "distiller_weight": distillation.get("weight"),  # None: the method's own
             "images_seen": training.images_seen,
             "started_from": training.content.get("start"),
             "seeds": [each.seed for each, _ in self.trials],
