@@ -16,7 +16,7 @@ from dsad_training.display import LOG_FILE
 
 #: A run's task loss is the mean over this share of its log, else nobody sees the runs for their noise.
 SMOOTHED = 0.05
-LEGEND_COLUMNS = 3
+LEGEND_LETTERS = 90   # that stand beside each other, each name taking 8 more for its line
 DASHES = ("-", "--", "-.")
 
 
@@ -69,7 +69,8 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
     Losses of different phases are not to be compared: small crops hold more target for each pixel.
     """
     with styled():
-        rows = -(-len(curves) // LEGEND_COLUMNS)
+        columns = max(1, min(3, LEGEND_LETTERS // (8 + max(len(curve.name) for curve in curves))))
+        rows = -(-len(curves) // columns)
         figure = new_figure(7.2, 2.9 + 0.18 * rows)
         loss, score = figure.subplots(1, 2, sharex=True)
         # Where the colours begin anew the lines are broken in another way.
@@ -88,7 +89,7 @@ def curve_figure(curves: Sequence[Curve]) -> Figure:
         loss.yaxis.set_major_formatter("{x:g}")
         loss.yaxis.set_minor_formatter("")
         # Below the axes, since curves may run anywhere.
-        figure.legend(loc="outside lower left", ncols=LEGEND_COLUMNS)
+        figure.legend(loc="outside lower left", ncols=columns)
     return figure
 
 
