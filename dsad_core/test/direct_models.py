@@ -21,6 +21,7 @@ needs_kernels = pytest.mark.skipif(
     reason="neither compiled kernels nor a g++ to build them")
 
 SHIPPED = find_engine("dnanet-num4-nudt")
+WITH_DSA = find_engine("dnanet-num4-dsa-dsad-nudt")
 CPU = load_target("cpu")
 
 
@@ -57,12 +58,20 @@ class Model:
     def concat(self, *names):
         return self.op("Concat", *names, channels=sum(self.channels[name] for name in names), axis=1)
 
+    def edge_conv(self, name, channels, size=7):
+        """A convolution beyond whose border the border is repeated."""
+        pads = self.constant(np.array([0, 0, size // 2, size // 2] * 2))
+        return self.op("Conv", self.op("Pad", name, pads, mode="edge"),
+                       self.random(channels, self.channels[name], size, size), channels=channels)
+
     def resize(self, name, scale, mode="align_corners"):
         scales = self.constant(np.array([1, 1, scale, scale], np.float32))
         return self.op("Resize", name, "", scales, mode="linear", coordinate_transformation_mode=mode)
 
-    def attention_block(self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False):
-        """The residual block of DNANet and AMFU-Net; stacked as the compiler writes it."""
+    def attention_block(self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False,
+                        axes=0):
+        """The residual block of DNANet and AMFU-Net, of CBAM or, with four axes, of DSA; stacked as the
+        compiler writes it."""
         body = self.conv(self.op("Relu", self.conv(name, channels)), channels)
         layers = [(self.random(hidden, channels, 1, 1), self.random(channels, hidden, 1, 1))] * 2
         if not alike:
@@ -78,7 +87,12 @@ class Model:
                 self.op("Add", *branches))
         gated = self.op("Mul", self.op("Sigmoid", both), body)
         pair = [self.op(kind, gated, channels=1, **({"axes": [1]})) for kind in ("ReduceMean", "ReduceMax")]
-        attention = self.op("Sigmoid", self.conv(self.concat(*pair), 1, size, bias=False))
+        if axes:
+            responses = self.edge_conv(self.concat(*pair), axes, size)
+            spatial = self.op("ReduceMin", self.op("Mul", responses, responses), channels=1, axes=[1])
+        else:
+            spatial = self.conv(self.concat(*pair), 1, size, bias=False)
+        attention = self.op("Sigmoid", spatial)
         attended = self.op("Mul", attention, gated, channels=channels)
         shortcut = self.conv(name, channels, 1) if project else name
         return self.op("Relu", self.op("Add", attended, shortcut))

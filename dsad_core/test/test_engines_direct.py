@@ -79,13 +79,14 @@ def test_what_is_done_pixel_by_pixel(channels, height, width, seed):
 
 
 @FEW
-@given(inputs=CHANNELS, channels=CHANNELS, size=st.sampled_from([3, 7]), hidden=st.integers(1, 3),
-       height=SIDE, width=st.integers(1, 300), project=st.booleans(), stacked=st.booleans(),
-       seed=st.integers(0, 99))
-def test_attention_blocks_are_fused(inputs, channels, size, hidden, height, width, project, stacked, seed):
+@given(inputs=CHANNELS, channels=CHANNELS, spatial=st.sampled_from([(3, 0), (7, 0), (7, 4)]),
+       hidden=st.integers(1, 3), height=SIDE, width=st.integers(1, 300), project=st.booleans(),
+       stacked=st.booleans(), seed=st.integers(0, 99))
+def test_attention_blocks_are_fused(inputs, channels, spatial, hidden, height, width, project, stacked, seed):
     model = Model(inputs, seed)
+    size, axes = spatial
     start = INPUT_NAME if project else model.op("Relu", model.conv(INPUT_NAME, channels))
-    last = model.attention_block(start, channels, size, hidden, project, stacked=stacked)
+    last = model.attention_block(start, channels, size, hidden, project, stacked=stacked, axes=axes)
     assert_same(model, last, (height, width))
     assert fused(model.proto()) == ["Conv"] * (2 if project else 3) + ["Channels", "Attend", "Conv"]
 
@@ -155,6 +156,29 @@ def test_a_form_there_is_no_kernel_for_is_named(tmp_path):
     model = Model(1)
     with pytest.raises(UnsupportedModelError, match="no Resize by .*1.5"):
         open_model(tmp_path, model.proto(model.resize(INPUT_NAME, 1.5)))
+
+
+@pytest.mark.parametrize("named, build", [
+    ("Pad but in directional attention", lambda model: model.edge_conv(INPUT_NAME, 4)),
+    ("Pad but in directional attention", lambda model: model.attention_block(INPUT_NAME, 5, axes=3)),
+    ("ReduceMin but in directional attention",
+     lambda model: model.op("ReduceMin", INPUT_NAME, channels=1, axes=[1])),
+    (r"Reduce with .* over axes \[2, 3\]", lambda model: model.op("ReduceMin", INPUT_NAME, axes=[2, 3])),
+    ("Relu of a padded map", lambda model: model.op("Relu", model.op(
+        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="edge"))),
+    ("Pad by .*reflect", lambda model: model.op(
+        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="reflect")),
+    ("Pad by .*", lambda model: model.op(
+        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 2] * 2)), mode="edge")),
+    (r"Conv \(4, 1, 5, 5\) of a map padded by 3", lambda model: model.op("Conv", model.op(
+        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="edge"),
+        model.random(4, 1, 5, 5), channels=4)),
+])
+def test_what_only_directional_attention_may_hold_is_named(tmp_path, named, build):
+    model = Model(1)
+    last = build(model)
+    with pytest.raises(UnsupportedModelError, match=f"direct kernels have no {named}"):
+        open_model(tmp_path, model.proto(last))
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])

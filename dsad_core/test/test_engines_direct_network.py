@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from direct_models import CPU, SHIPPED, needs_kernels, reference
+from direct_models import CPU, SHIPPED, WITH_DSA, needs_kernels, reference
 
 from dsad_core.engines import direct
 from dsad_core.engines.direct import library
@@ -52,8 +52,20 @@ def test_the_shipped_network_at_many_sizes_back_and_forth(shipped, shipped_refer
         np.testing.assert_array_equal(got > 0, want > 0)
 
 
-def test_the_shipped_network_is_all_fused():
-    ops = [node.op for node in fuse(read_graph(SHIPPED / MODEL_FILE)).nodes]
+def test_the_network_with_dsa_at_many_sizes_back_and_forth(scene):
+    engine = direct.open_engine(WITH_DSA, load_manifest(WITH_DSA), CPU, 2)
+    expected = reference((WITH_DSA / MODEL_FILE).read_bytes())
+    for index, size in enumerate([(64, 48), (256, 256), (16, 16), (96, 320), (64, 48)]):
+        image = scene(*size, seed=index)
+        want, got = expected(image), engine.infer(image)
+        assert np.abs(got - want).max() < 3e-5 * np.abs(want).max()
+        np.testing.assert_array_equal(got > 0, want > 0)
+    engine.close()
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, WITH_DSA])
+def test_the_shipped_network_is_all_fused(folder):
+    ops = [node.op for node in fuse(read_graph(folder / MODEL_FILE)).nodes]
     assert ops.count("Attend") == 26 and not {"Relu", "Sigmoid", "Add", "Mul", "GlobalMean"} & set(ops)
 
 
@@ -104,14 +116,15 @@ def test_two_engines_at_once_from_other_threads(scene):
 
 
 @pytest.mark.skipif(library.platform.machine() != "x86_64", reason="one instruction set on this machine")
-def test_the_build_for_older_cpus_agrees(monkeypatch, scene, shipped_reference):
+@pytest.mark.parametrize("folder", [SHIPPED, WITH_DSA])
+def test_the_build_for_older_cpus_agrees(folder, monkeypatch, scene):
     library.load_kernels.cache_clear()
     monkeypatch.setattr(library, "_X86_BUILDS", library._X86_BUILDS[1:])
-    engine = direct.open_engine(SHIPPED, load_manifest(SHIPPED), CPU, 1)
+    engine = direct.open_engine(folder, load_manifest(folder), CPU, 1)
     library.load_kernels.cache_clear()
     assert "x86-64-v3" in engine.description
     image = scene(48, 80)
-    want, got = shipped_reference(image), engine.infer(image)
-    assert np.abs(got - want).max() < 1e-3
+    want, got = reference((folder / MODEL_FILE).read_bytes())(image), engine.infer(image)
+    assert np.abs(got - want).max() < 3e-5 * np.abs(want).max()
     np.testing.assert_array_equal(got > 0, want > 0)
     engine.close()

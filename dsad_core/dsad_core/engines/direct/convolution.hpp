@@ -148,35 +148,60 @@ inline void channels(const Op& op, int top, int bottom) {
     });
 }
 
-// out[4][2 vectors] = sigmoid(bias + the convolution of `in` to one map), K x K, from the pixel `at`. The
-// weights of a kernel column stay in registers while rows pass by.
+// Four rows of two vectors.
+typedef Vec AttentionTile[4][2];
+
+// The `output`-th K x K convolution of the side planes to one map; the first tap is at `at`. The weights of a
+// kernel column stay in registers while rows pass by.
 template <int K>
-void attention_tile(const Op& op, long at, float* out, int out_stride) {
+INLINE void attention_sums(const Op& op, int outputs, int output, long at, AttentionTile& sums) {
     constexpr int R = 4, C = 2;
-    const float* weights = op.side_weights + 1;
-    Vec sums[R][C];
+    const float* weights = op.side_weights + outputs + long(output) * op.side_inputs * K * K;
     for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) sums[r][c] = all(op.side_weights[0]);
+        for (int c = 0; c < C; c++) sums[r][c] = all(op.side_weights[output]);
     for (int i = 0; i < op.side_inputs; i++, weights += K * K)
         for (int u = 0; u < K; u++) {
-            const float* from = op.side[i] + at - K / 2 * long(op.stride) + u - K / 2;
+            const float* from = op.side[i] + at + u;
             Vec column[K];
             for (int v = 0; v < K; v++) column[v] = all(weights[v * K + u]);
 #pragma GCC unroll 10
             for (int row = 0; row < R + K - 1; row++)
                 for (int c = 0; c < C; c++) {
-                    const Vec pixels = load(from + long(row) * op.stride + c * LANES);
+                    const Vec pixels = load(from + long(row) * op.in_stride + c * LANES);
 #pragma GCC unroll 10
                     for (int r = 0; r < R; r++)
                         if (row - r >= 0 && row - r < K) sums[r][c] += column[row - r] * pixels;
                 }
         }
-    for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) store(out + r * out_stride + c * LANES, sigmoid(sums[r][c]));
 }
 
-// relu(gated * gate * sigmoid(conv(side)) + shortcut): the end of a residual block with attention.
+// CBAM: the sigmoid of one convolution, zeros beyond the border.
+template <int K>
+void spatial_tile(const Op& op, int y, int x, float* out, int out_stride) {
+    AttentionTile sums;
+    attention_sums<K>(op, 1, 0, long(y - K / 2) * op.in_stride + x - K / 2, sums);
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < 2; c++) store(out + r * out_stride + c * LANES, sigmoid(sums[r][c]));
+}
+
+// DSA: the sigmoid of the least squared response of four axes; the side planes hold the border already.
+inline void directional_tile(const Op& op, int y, int x, float* out, int out_stride) {
+    AttentionTile least, sums;
+    for (int axis = 0; axis < 4; axis++) {
+        attention_sums<7>(op, 4, axis, long(y) * op.in_stride + x, sums);
+        for (int r = 0; r < 4; r++)
+            for (int c = 0; c < 2; c++) {
+                const Vec contrast = sums[r][c] * sums[r][c];
+                least[r][c] = axis ? minimum(least[r][c], contrast) : contrast;
+            }
+    }
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < 2; c++) store(out + r * out_stride + c * LANES, sigmoid(least[r][c]));
+}
+
+// relu(gated * gate * attention(side) + shortcut): the end of a residual block with attention.
 inline void attend(const Op& op, int top, int bottom) {
+    const auto tile = op.mode & ATTEND_AXES ? directional_tile : op.side_taps == 9 ? spatial_tile<3> : spatial_tile<7>;
     constexpr int ROWS = 4, CHUNK = 256;
     alignas(64) float attention[ROWS * CHUNK];
     for (int y0 = top; y0 < bottom; y0 += ROWS)
@@ -184,8 +209,7 @@ inline void attend(const Op& op, int top, int bottom) {
             const int y1 = y0 + ROWS < bottom ? y0 + ROWS : bottom;
             const int x1 = x0 + CHUNK < op.width ? x0 + CHUNK : op.width;
             for (int x = x0; x < x1; x += 2 * LANES)  // rows and columns too many are computed and not used
-                (op.side_taps == 9 ? attention_tile<3> : attention_tile<7>)(
-                    op, long(y0) * op.stride + x, attention + x - x0, CHUNK);
+                tile(op, y0, x, attention + x - x0, CHUNK);
             sweep(y0, y1, x0, x1, [&](auto rows, auto columns, int y, int x) INLINE_LAMBDA {
                 constexpr int R = rows.value, C = columns.value, B = 4;
                 const long at = long(y) * op.stride + x;

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from dsad_core.engines.direct.graph import Graph, Node
+from dsad_core.engines.direct.graph import Graph, Node, unsupported
 from dsad_core.engines.manifest import OUTPUT_NAME
 
 
@@ -19,14 +19,22 @@ def fuse(graph: Graph) -> Graph:
       the factors of channel attention, sigmoid(MLP(mean) + MLP(maximum)), ``gate`` being the two layers'
       weights and biases;
     - Channels (map, gate) -> mean and maximum over channels of map * gate;
-    - Attend (map, gate, mean, maximum, shortcut) -> relu(map * gate * sigmoid(conv(mean, maximum)) +
-      shortcut), ``spatial`` being that convolution and ``shortcut`` None or a convolution of the shortcut.
+    - Attend (map, gate, mean, maximum, shortcut) -> relu(map * gate * sigmoid(spatial(mean, maximum)) +
+      shortcut), ``spatial`` being a convolution to one map (CBAM), or to the responses along four axes with
+      the border repeated beyond it, of which the least square counts (DSA); ``shortcut`` None or a
+      convolution of the shortcut.
+
+    Raises:
+        UnsupportedModelError: a minimum over channels or a repeated border is left, which only DSA has.
     """
     fuser = _Fuser(graph)
     fuser.each("Relu", fuser.conv_relu)
     fuser.each("Relu", fuser.attention)
     fuser.each("Add", fuser.conv_add)
     fuser.each("Relu", fuser.conv_relu)
+    for node in fuser.nodes:
+        if node.op == "ChannelMin" or (node.op == "Conv" and "edge" in node.attributes):
+            raise unsupported(f"{'ReduceMin' if node.op == 'ChannelMin' else 'Pad'} but in directional attention")
     return Graph(fuser.nodes, graph.maps, graph.constants)
 
 
@@ -77,7 +85,7 @@ class _Fuser:
             try:
                 last = self.find(product, "Mul")
                 sigmoid, gated = self._either(last, "Sigmoid")
-                spatial = self.find(sigmoid.inputs[0], "Conv")
+                spatial, least = self._spatial(sigmoid.inputs[0])
                 pair = self.find(spatial.inputs[0], "Concat")
                 mean, most = (self.find(name, op)
                               for name, op in zip(pair.inputs, ("ChannelMean", "ChannelMax")))
@@ -93,9 +101,10 @@ class _Fuser:
                     or maps[gate.output].channels != maps[mapped].channels
                     or len(conv.inputs) != 1 or {"relu", "gate"} & conv.attributes.keys()
                     or "relu" in spatial.attributes or spatial.attributes["dilation"] != 1
-                    or spatial.attributes["weights"].shape not in ((1, 2, 3, 3), (1, 2, 7, 7))):
+                    or spatial.attributes["weights"].shape not in
+                    (((4, 2, 7, 7),) if least else ((1, 2, 3, 3), (1, 2, 7, 7)))):
                 continue
-            old = [conv, *gate_nodes, gate, product, mean, most, pair, spatial, sigmoid, last, add, relu]
+            old = [conv, *gate_nodes, gate, product, mean, most, pair, spatial, *least, sigmoid, last, add, relu]
             project = self.makers.get(shortcut)
             if (project is not None and project.op == "Conv" and self.uses[shortcut] == 1
                     and len(project.inputs) == 1 and "relu" not in project.attributes):
@@ -109,6 +118,20 @@ class _Fuser:
                 Node("Attend", [mapped, gate.output, mean.output, most.output, shortcut], relu.outputs,
                      {"spatial": spatial.attributes, "shortcut": project and project.attributes})]
         raise _NoMatch
+
+    def _spatial(self, name: str) -> tuple[Node, list[Node]]:
+        """The convolution of spatial attention, and what DSA does with its maps."""
+        maker = self.makers.get(name)
+        if maker is None or maker.op != "ChannelMin":
+            conv, least = self.find(name, "Conv"), []
+        else:
+            square = self.find(self.find(name, "ChannelMin").inputs[0], "Mul")
+            if square.inputs[0] != square.inputs[1]:
+                raise _NoMatch
+            conv, least = self.find(square.inputs[0], "Conv", 2), [square, maker]
+        if bool(least) != ("edge" in conv.attributes):
+            raise _NoMatch
+        return conv, least
 
     def _either(self, node: Node, op: str) -> tuple[Node, str]:
         """The operand that the operator made, whichever side it is on, and the other operand's name."""

@@ -17,7 +17,7 @@ class Node:
 
     Attributes:
         op: Conv, Relu, Sigmoid, Add, Mul, Concat, Repeat, GlobalMean, GlobalMax, ChannelMean, ChannelMax,
-            Resize, MaxPool; and what ``fuse`` adds: Channels, Attend.
+            ChannelMin, Resize, MaxPool; and what ``fuse`` adds: Channels, Attend.
         attributes: by operator, see ``reader`` and ``fuse``.
     """
 
@@ -77,7 +77,7 @@ def map_of(op: str, maps: list[Map], attributes: dict[str, Any]) -> Map:
         return maps[0]
     if op in ("GlobalMean", "GlobalMax"):
         return Map(channels[0], pooled=True)
-    if op in ("ChannelMean", "ChannelMax"):
+    if op in ("ChannelMean", "ChannelMax", "ChannelMin"):
         return Map(1, pooled[0])
     if op in ("Resize", "MaxPool"):
         if pooled[0]:

@@ -12,7 +12,7 @@ import numpy as np
 from dsad_core.errors import TargetError
 
 #: Of the interface in kernels.cpp.
-VERSION = 1
+VERSION = 2
 #: Best first: the build's suffix, what it is called, and the flags of /proc/cpuinfo that it needs.
 _X86_BUILDS = (
     ("_v4", "x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),

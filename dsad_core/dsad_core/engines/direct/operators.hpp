@@ -101,6 +101,22 @@ inline void global_pool(const Op& op, int plane) {
     *op.out[plane] = op.mode == GLOBAL_MEAN ? float(sum / (double(op.in_height) * op.in_width)) : most;
 }
 
+// The input in the middle, around it `taps` pixels that repeat its border.
+inline void extend(const Op& op, int top, int bottom) {
+    const int border = op.taps;
+    for (int i = 0; i < op.inputs; i++)
+        for (int y = top; y < bottom; y++) {
+            const int row = y < border ? 0 : y - border < op.in_height ? y - border : op.in_height - 1;
+            const float* in = op.in[i] + long(row) * op.in_stride;
+            float* out = op.out[i] + long(y) * op.stride;
+            std::memcpy(out + border, in, op.in_width * sizeof(float));
+            for (int x = 0; x < border; x++) {
+                out[x] = in[0];
+                out[border + op.in_width + x] = in[op.in_width - 1];
+            }
+        }
+}
+
 inline void copy_rows(const Op& op, const Frame& frame, int top, int bottom) {
     const long area = long(op.height) * op.width;
     for (int i = 0; i < op.outputs; i++)
@@ -124,5 +140,6 @@ inline void run_item(const Op& op, const Frame& frame, int item) {
         case POOL: return pool(op, top, bottom);
         case POINTWISE: return pointwise(op, top, bottom);
         case GLOBAL: return global_pool(op, item);
+        case EXTEND: return extend(op, top, bottom);
     }
 }

@@ -23,8 +23,9 @@ OVERRUN = 8
 LARGEST_SIDE = 8192
 
 # Kinds and modes, as in operators.hpp.
-_LOAD, _STORE, _CONV, _CHANNELS, _ATTEND, _RESIZE, _POOL, _POINTWISE, _GLOBAL = range(9)
+_LOAD, _STORE, _CONV, _CHANNELS, _ATTEND, _RESIZE, _POOL, _POINTWISE, _GLOBAL, _EXTEND = range(10)
 _CONV_RELU, _CONV_ADD, _CONV_GATE = 1, 2, 4
+_ATTEND_CONV, _ATTEND_AXES = 1, 2
 _POINT = {"Relu": 0, "Sigmoid": 1, "Add": 2, "Mul": 3}
 _LEFT_SCALAR, _RIGHT_SCALAR = 4, 8
 
@@ -159,13 +160,19 @@ class Plan:
         size = self._same_size(node, mapped, mean, most, shortcut)
         outputs = self._maps[node.output] = self._new(size, len(mapped))
         spatial, project = node.attributes["spatial"], node.attributes["shortcut"]
+        side, mode = mean + most, _ATTEND_CONV * (project is not None)
+        if "edge" in spatial:
+            border = spatial["weights"].shape[2] // 2
+            extended = self._new((size[0] + 2 * border, size[1] + 2 * border), len(side))
+            self._step(_EXTEND, {"in_": side}, extended, in_size=size, taps=border)
+            side, mode = extended, mode | _ATTEND_AXES
         fields = {"gate": self._gates[node.inputs[1]].ctypes.data,
                   "side_taps": spatial["weights"].shape[2] ** 2,
                   "side_weights": self._keep(np.concatenate([spatial["bias"], spatial["weights"].ravel()]))}
         if project:
             fields |= self._convolution(project, size, BLOCK)
-        self._step(_ATTEND, {"in_": shortcut, "side": mean + most, "gated": mapped}, outputs,
-                   mode=int(project is not None), **fields)
+        self._step(_ATTEND, {"in_": shortcut, "side": side, "gated": mapped}, outputs,
+                   in_size=side[0].size, mode=mode, **fields)
 
     def _concat(self, node: Node) -> None:
         self._maps[node.output] = [plane for name in node.inputs for plane in self._maps[name]]

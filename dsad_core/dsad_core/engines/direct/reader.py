@@ -42,6 +42,8 @@ class _Reader:
         self.maps: dict[str, Map] = {}
         #: Pooled maps one below the other, by the name of what holds them: each is computed for itself.
         self.stacks: dict[str, list[str]] = {}
+        #: Maps whose border is repeated beyond it: what they were before, and by how many pixels.
+        self.extended: dict[str, tuple[str, int]] = {}
 
     def read(self) -> Graph:
         inputs = [value for value in self.graph.input if value.name not in self.arrays]
@@ -68,15 +70,15 @@ class _Reader:
         if node.domain not in ("", "ai.onnx"):
             raise unsupported(f"{node.domain}.{node.op_type}")
         for name in inputs:
-            if name and name not in self.maps and name not in self.arrays and name not in self.stacks:
+            if name and not any(name in made for made in (self.maps, self.arrays, self.stacks, self.extended)):
                 raise EngineError(f"{node.op_type} {node.name}: nothing before it computes its input {name}")
         known = [self.arrays.get(name) if name else None for name in inputs]
         if all(value is not None or not name for name, value in zip(inputs, known)):
             self.arrays[node.output[0]] = self._fold(node.op_type, values, known)
             return
         reader = _READERS.get(node.op_type)
-        if reader is None:
-            raise unsupported(node.op_type)
+        if reader is None or (node.op_type != "Conv" and any(name in self.extended for name in inputs)):
+            raise unsupported(node.op_type if reader is None else f"{node.op_type} of a padded map")
         if not any(name in self.stacks for name in inputs):
             reader(self, inputs, known, values, node.output[0])
         elif node.op_type == "ReduceSum":
@@ -159,6 +161,11 @@ def _conv(reader: _Reader, inputs: list[str], known: list, values: dict, output:
     size, dilation = weights.shape[2], list(values.get("dilations", (1, 1)))
     reach = dilation[0] * (size - 1) // 2
     pads = list(values.get("pads", (0, 0, 0, 0)))
+    source, border = reader.extended.get(inputs[0], (inputs[0], 0))
+    if border and border == reach and not any(pads) and "auto_pad" not in values:
+        pads = [reach] * 4
+    elif border:
+        raise unsupported(f"Conv {weights.shape} of a map padded by {border}")
     if values.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER"):
         pads = [reach] * 4
     if (weights.shape[3] != size or size not in (1, 3, 5, 7) or values.get("group", 1) != 1
@@ -169,7 +176,16 @@ def _conv(reader: _Reader, inputs: list[str], known: list, values: dict, output:
         bias = np.zeros(len(weights), np.float32)
     if bias.shape != (len(weights),) or bias.dtype != np.float32:
         raise EngineError(f"Conv {output}: {len(weights)} outputs, but a bias {bias.dtype} {bias.shape}")
-    reader.add("Conv", inputs[:1], output, weights=weights, bias=bias, dilation=dilation[0])
+    reader.add("Conv", [source], output, weights=weights, bias=bias, dilation=dilation[0],
+               **({"edge": True} if border else {}))
+
+
+def _pad(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
+    pads = known[1].tolist() if len(known) > 1 and known[1] is not None else []
+    if values.get("mode", b"constant") != b"edge" or len(known) > 3 or len(pads) != 8 or pads[-1] < 1 \
+            or pads != [0, 0, pads[-1], pads[-1]] * 2 or inputs[0] not in reader.maps:
+        raise unsupported(f"Pad by {pads} with {_settings(values)}")
+    reader.extended[output] = inputs[0], pads[-1]
 
 
 def _batch_norm(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
@@ -208,11 +224,11 @@ def _concat(reader: _Reader, inputs: list[str], known: list, values: dict, outpu
     reader.add("Concat", inputs, output)
 
 
-def _reduction(op: str, whole: str) -> Callable:
+def _reduction(op: str, whole: str | None) -> Callable:
     def read(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
         axes = values.get("axes") if len(inputs) < 2 else known[1] if known[1] is None else known[1].tolist()
         axes = sorted(axis % 4 for axis in axes) if axes else None
-        if axes not in ([1], [2, 3]) or values.get("keepdims", 1) != 1:
+        if axes not in ([1], [2, 3] if whole else [1]) or values.get("keepdims", 1) != 1:
             raise unsupported(f"Reduce with {_settings(values)} over axes {axes}")
         reader.add(op if axes == [1] else whole, inputs[:1], output)
     return read
@@ -267,7 +283,7 @@ _READERS: dict[str, Callable] = {
     "Mul": _simple("Mul"), "Div": _division, "Concat": _concat, "BatchNormalization": _batch_norm,
     "GlobalAveragePool": _simple("GlobalMean"), "GlobalMaxPool": _simple("GlobalMax"),
     "ReduceMean": _reduction("ChannelMean", "GlobalMean"), "ReduceMax": _reduction("ChannelMax", "GlobalMax"),
-    "ReduceSum": _sum, "MaxPool": _max_pool, "Resize": _resize, "Expand": _expand,
+    "ReduceMin": _reduction("ChannelMin", None), "Pad": _pad, "ReduceSum": _sum, "MaxPool": _max_pool, "Resize": _resize, "Expand": _expand,
     "Identity": _identity, "Dropout": _identity,
 }
 

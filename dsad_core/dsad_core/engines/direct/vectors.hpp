@@ -27,6 +27,7 @@ INLINE Ints load(const int32_t* at) { return *reinterpret_cast<const LooseInts*>
 INLINE void store(float* at, Vec value) { *reinterpret_cast<LooseVec*>(at) = value; }
 INLINE Vec all(float value) { return value - Vec{}; }
 INLINE Vec maximum(Vec a, Vec b) { return a > b ? a : b; }
+INLINE Vec minimum(Vec a, Vec b) { return a < b ? a : b; }
 INLINE Vec relu(Vec a) { return maximum(a, Vec{}); }
 
 INLINE Ints lane_numbers() {
