@@ -201,7 +201,8 @@ inline void directional_tile(const Op& op, int y, int x, float* out, int out_str
 
 // relu(gated * gate * attention(side) + shortcut): the end of a residual block with attention.
 inline void attend(const Op& op, int top, int bottom) {
-    const auto tile = op.mode & ATTEND_AXES ? directional_tile : op.side_taps == 9 ? spatial_tile<3> : spatial_tile<7>;
+    const auto tile = op.mode & ATTEND_AXES ? directional_tile :
+                      op.side_taps == 9 ? spatial_tile<3> : spatial_tile<7>;
     constexpr int ROWS = 4, CHUNK = 256;
     alignas(64) float attention[ROWS * CHUNK];
     for (int y0 = top; y0 < bottom; y0 += ROWS)

@@ -33,8 +33,9 @@ def fuse(graph: Graph) -> Graph:
     fuser.each("Add", fuser.conv_add)
     fuser.each("Relu", fuser.conv_relu)
     for node in fuser.nodes:
-        if node.op == "ChannelMin" or (node.op == "Conv" and "edge" in node.attributes):
-            raise unsupported(f"{'ReduceMin' if node.op == 'ChannelMin' else 'Pad'} but in directional attention")
+        if node.op == "ChannelMin" or "edge" in node.attributes:
+            left = "Pad" if "edge" in node.attributes else "ReduceMin"
+            raise unsupported(f"{left} but in directional attention")
     return Graph(fuser.nodes, graph.maps, graph.constants)
 
 

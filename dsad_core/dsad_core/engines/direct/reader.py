@@ -283,7 +283,8 @@ _READERS: dict[str, Callable] = {
     "Mul": _simple("Mul"), "Div": _division, "Concat": _concat, "BatchNormalization": _batch_norm,
     "GlobalAveragePool": _simple("GlobalMean"), "GlobalMaxPool": _simple("GlobalMax"),
     "ReduceMean": _reduction("ChannelMean", "GlobalMean"), "ReduceMax": _reduction("ChannelMax", "GlobalMax"),
-    "ReduceMin": _reduction("ChannelMin", None), "Pad": _pad, "ReduceSum": _sum, "MaxPool": _max_pool, "Resize": _resize, "Expand": _expand,
+    "ReduceMin": _reduction("ChannelMin", None), "ReduceSum": _sum, "MaxPool": _max_pool, "Pad": _pad,
+    "Resize": _resize, "Expand": _expand,
     "Identity": _identity, "Dropout": _identity,
 }
 
