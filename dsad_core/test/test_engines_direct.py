@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from direct_models import CPU, SHIPPED, Model, assert_same, fused, needs_kernels, open_model, reference
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dsad_core.engines import direct
@@ -37,6 +37,7 @@ def test_convolutions(size, dilation, inputs, outputs, height, width, relu, add,
 
 
 @FEW
+@example(scale=0.5, channels=1, height=1, width=1, mode="pytorch_half_pixel")
 @given(scale=st.sampled_from([0.5, 1, 2, 3, 4, 16]), channels=CHANNELS, height=st.integers(1, 20),
        width=st.integers(1, 40), mode=st.sampled_from(["align_corners", "half_pixel", "pytorch_half_pixel"]))
 def test_resizing(scale, channels, height, width, mode):

@@ -218,7 +218,7 @@ class Plan:
             raise EngineError(f"Resize {node.output}: to {scaled[1]}x{scaled[0]}")
         fields = {}
         for name, length, source in zip(("row", "column"), scaled, size):
-            first, share = _samples(length, source, scale, node.attributes["align_corners"])
+            first, share = _samples(length, source, scale, node.attributes["positions"])
             fields |= {f"{name}s": self._keep(first), f"{name}_shares": self._keep(share)}
         self._resized(node, _RESIZE, inputs, size, scaled, **fields)
 
@@ -328,14 +328,16 @@ def _band(height: int) -> int:
     return -(-height // (4 * BANDS)) * 4
 
 
-def _samples(length: int, source: int, scale: float, align_corners: bool) -> tuple[np.ndarray, np.ndarray]:
+def _samples(length: int, source: int, scale: float, mode: str) -> tuple[np.ndarray, np.ndarray]:
     """For each output position the source position before it and the share of the next one, in float32 as
     onnxruntime computes them; padded to whole vectors by the last."""
     positions = np.arange(length, dtype=np.float32)
-    if align_corners:
+    if mode == "align_corners":
         at = positions * np.float32(source - 1) / np.float32(max(length - 1, 1))
     else:
         at = (positions + np.float32(0.5)) / np.float32(scale) - np.float32(0.5)
+        if mode == "pytorch_half_pixel" and length == 1:
+            at = np.zeros_like(at)
     at = np.clip(at, 0, np.float32(source - 1))
     first = np.floor(at).astype(np.int32)
     share = (at - first).astype(np.float32)

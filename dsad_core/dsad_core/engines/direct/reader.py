@@ -261,7 +261,7 @@ def _resize(reader: _Reader, inputs: list[str], known: list, values: dict, outpu
             raise unsupported(f"Resize by {scales[2]}")
     else:
         raise unsupported(f"Resize to sizes {sizes} or by scales {scales}")
-    reader.add("Resize", inputs[:1], output, align_corners=where == "align_corners", **fields)
+    reader.add("Resize", inputs[:1], output, positions=where, **fields)
 
 
 def _expand(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
