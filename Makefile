@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 TRAINING_VENV := $(CURDIR)/.venv-training
+OLDEST_VENV := $(CURDIR)/.venv-oldest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 WS := $(CURDIR)/ros2_ws
 OUT ?= out/demo
@@ -20,13 +21,14 @@ PKG ?=
 CLEAN_ENV := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
   -u PYTHONPATH -u LD_LIBRARY_PATH -u VIRTUAL_ENV -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup build demo test test-training bench clean
+.PHONY: help setup build demo test test-training test-oldest clean
 
 help:
 	@echo 'make demo                run on generated infrared scenes; leaves out/demo/report.html'
 	@echo 'make demo DATA=<folder>  run on a data set, image folder or annotated sequence'
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
 	@echo 'make test                every test, green in under 15 minutes on two cores'
+	@echo 'make test-oldest         the tests of dsad_core with the oldest packages a robot may have (Python 3.11)'
 	@echo 'make build               build the workspace only; then `source env.sh`'
 	@echo 'make clean               remove what the build made'
 
@@ -69,5 +71,11 @@ test-training: $(TRAINING_VENV)/.installed
 	@cd training && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q test
 	@cd dsad_core && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q $(ENGINE_TESTS)
 
+test-oldest:
+	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(OLDEST_VENV)
+	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) -r requirements/oldest.txt -r requirements/test.txt
+	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core
+	@cd dsad_core && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test
+
 clean:
-	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV)
+	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV) $(OLDEST_VENV)

@@ -52,3 +52,13 @@ def test_package_is_described(folder):
     positions = [readme.find(f"\n## {heading}\n") for heading in HEADINGS]
     assert -1 not in positions, f"{folder.name}/README.md lacks {HEADINGS[positions.index(-1)]!r}"
     assert positions == sorted(positions)
+
+
+def test_a_robot_gets_what_the_library_asks_for():
+    setup = (ROOT / "dsad_core" / "setup.py").read_text()
+    oldest = (ROOT / "requirements" / "oldest.txt").read_text().splitlines()
+    bounds = [line for line in (ROOT / "requirements" / "robot.txt").read_text().splitlines() if ">=" in line]
+    assert bounds
+    for bound in bounds:
+        assert f'"{bound}"' in setup, f"setup.py of dsad_core does not ask for {bound}"
+        assert any(line.startswith(bound.replace(">=", "==")) for line in oldest), f"not tested at {bound}"

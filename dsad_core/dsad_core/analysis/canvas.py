@@ -2,6 +2,8 @@
 
 import io
 import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import matplotlib
 import numpy as np
@@ -34,9 +36,9 @@ STYLE = {
 }
 
 
-def styled():
-    """Context in which a figure is built; the settings of the process stay as they were."""
-    return matplotlib.rc_context(STYLE)
+def styled(more: Mapping[str, object] = MappingProxyType({})):
+    """Context in which a figure is built, with ``more`` settings; those of the process stay as they were."""
+    return matplotlib.rc_context({**STYLE, **more})
 
 
 def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from matplotlib.figure import Figure
 
 from dsad_core.analysis.canvas import new_figure, show, stretched, styled
-from dsad_core.analysis.grid import add_close_up, add_legend, draw_window, free_corner, window_around
+from dsad_core.analysis.grid import LEGEND, add_close_up, add_legend, draw_window, free_corner, window_around
 from dsad_core.analysis.marks import draw_marks, find_marks
 from dsad_core.analysis.study import EngineStudy, FrameScore, Study, View
 
@@ -26,8 +26,8 @@ def contact_sheet(study: Study) -> Figure:
     rows = [max(1, math.ceil(len(engine.worst) / ACROSS)) for engine in study.engines]
     heights = [0.32 + (0.4 + PANEL * _tallest(engine)) * count for engine, count in zip(study.engines, rows)]
     with styled():
-        figure = new_figure(PANEL * ACROSS, sum(heights) + 0.5)
-        parts = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
+        figure = new_figure(PANEL * ACROSS, sum(heights) + LEGEND)
+        *parts, below = figure.subfigures(len(rows) + 1, 1, height_ratios=[*heights, LEGEND])
         for part, engine, count in zip(parts, study.engines, rows):
             faulty = sum(score.badness[:2] != (0, 0) for score in engine.ranking)
             part.suptitle(f"{engine.label} at {engine.threshold:g}: {faulty} of {study.frames} frames with a "
@@ -37,7 +37,7 @@ def contact_sheet(study: Study) -> Figure:
                 axes.set_axis_off()
             for rank, (axes, view) in enumerate(zip(panels, engine.worst), 1):
                 _tile(axes, rank, view, engine, study)
-        add_legend(figure, study.caption, ("truth", "prediction"))
+        add_legend(below, study.caption, ("truth", "prediction"))
         return figure
 
 

@@ -66,7 +66,7 @@ def thresholds(study: Study) -> Figure:
     with styled():
         figure = new_figure(0.6 + 3.7 * len(study.engines), 4.6)
         rows = figure.subplots(2, len(study.engines), sharex=True, sharey="row", squeeze=False,
-                               height_ratios=(1.7, 1.0))
+                               gridspec_kw={"height_ratios": (1.7, 1.0)})
         for column, engine in enumerate(study.engines):
             _ratios(rows[0, column], engine)
             _false_alarms(rows[1, column], engine, zero)

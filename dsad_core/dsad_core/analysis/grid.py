@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
@@ -20,6 +20,13 @@ INSET = 0.42
 
 PANEL = 1.62
 """Width of a panel, inches."""
+
+LEGEND = 0.45
+"""Height of the legend with its caption, inches."""
+
+CLOSE = {f"figure.constrained_layout.{gap}": value
+         for gap, value in (("w_pad", 0.015), ("h_pad", 0.015), ("wspace", 0.01), ("hspace", 0.01))}
+"""Settings for panels that stand close together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +50,25 @@ def grid(study: Study) -> Figure:
     """
     names = ["input", "truth", *(engine.label for engine in study.engines)]
     height = PANEL * max(view.image.shape[0] / view.image.shape[1] for view in study.views)
-    with styled():
-        figure = new_figure(0.3 + PANEL * len(study.views), 0.55 + height * len(names))
-        panels = figure.subplots(len(names), len(study.views), squeeze=False)
+    with styled(CLOSE):
+        heights = (height * len(names) + 0.1, LEGEND)
+        figure = new_figure(0.3 + PANEL * len(study.views), sum(heights))
+        above, below = figure.subfigures(2, 1, height_ratios=heights)
+        panels = above.subplots(len(names), len(study.views), squeeze=False)
         for column, view in zip(panels.T, study.views):
             _column(column, view, study)
         for axes, name in zip(panels[:, 0], names):
             axes.set_ylabel(wrapped(name, height), fontsize=8.5)
-        add_legend(figure, study.caption, ("truth",))
-        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0.01)
+        add_legend(below, study.caption, ("truth",))
         return figure
 
 
-def add_legend(figure: Figure, caption: str, outlines: tuple[str, ...] = ()) -> None:
-    """Below the panels: what the circles and the outlines in close-ups mean, and where the data is from."""
+def add_legend(place: FigureBase, caption: str, outlines: tuple[str, ...] = ()) -> None:
+    """At the foot: what the circles and the outlines in close-ups mean, and where the data is from.
+
+    It wants `LEGEND` inches without panels there, most simply a part of the figure of its own: matplotlib before
+    3.7, which Ubuntu 24.04 has, cannot place a legend outside of panels.
+    """
     handles = [Line2D([], [], marker="o", markersize=8, linestyle="none", markerfacecolor="none",
                       markeredgecolor=LINES[outcome]["edgecolor"], markeredgewidth=1.4, label=WORDS[outcome])
                for outcome in ("hit", "false")]
@@ -65,8 +77,8 @@ def add_legend(figure: Figure, caption: str, outlines: tuple[str, ...] = ()) -> 
                           linewidth=1.6, label=WORDS["missed"]))
     handles += [Line2D([], [], color=OUTLINES[name], linewidth=1.2, label=f"outline: {name}")
                 for name in outlines]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8,
-                  labelcolor=INK, handletextpad=0.5, title=caption, title_fontsize=7.5)
+    place.legend(handles=handles, loc="lower center", ncol=len(handles), fontsize=8,
+                 labelcolor=INK, handletextpad=0.5, title=caption, title_fontsize=7.5)
 
 
 def _column(panels, view: View, study: Study) -> None:

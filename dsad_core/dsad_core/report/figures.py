@@ -60,7 +60,7 @@ def latency_histogram(latencies_ms: np.ndarray) -> str:
         axes.set_ylabel("frames")
         axes.grid(axis="x", visible=False)
         axes.margins(x=0.01)
-        axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
         return _svg(figure, "histogram")
 
 

@@ -58,7 +58,7 @@ def draw(results: Mapping[Case, Timings], title: str, path: Path) -> None:
 
     cases = list(results)
     figure, (bars, curves) = pyplot.subplots(
-        1, 2, figsize=(13, 3 + 0.4 * len(cases)), layout="constrained", width_ratios=(3, 2)
+        1, 2, figsize=(13, 3 + 0.4 * len(cases)), layout="constrained", gridspec_kw={"width_ratios": (3, 2)}
     )
     left = np.zeros(len(cases))
     for (stage, _, _), colour in zip(STAGES, COLOURS):
@@ -78,7 +78,7 @@ def draw(results: Mapping[Case, Timings], title: str, path: Path) -> None:
     curves.grid(alpha=0.3)
     for axes, columns in ((bars, 3), (curves, 2)):
         axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns, fontsize="small", frameon=False
+            loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=columns, fontsize="small", frameon=False
         )
     figure.suptitle(title, fontsize="small")
     figure.savefig(path, dpi=120)
