@@ -28,7 +28,7 @@ help:
 	@echo 'make demo DATA=<folder>  run on a data set, image folder or annotated sequence'
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
 	@echo 'make test                every test, green in under 15 minutes on two cores'
-	@echo 'make test-oldest         the tests of dsad_core with the oldest packages a robot may have (Python 3.11)'
+	@echo 'make test-oldest         the tests of dsad_core with the oldest packages a robot may have (Python 3.10)'
 	@echo 'make build               build the workspace only; then `source env.sh`'
 	@echo 'make clean               remove what the build made'
 
@@ -73,7 +73,7 @@ test-training: $(TRAINING_VENV)/.installed
 
 test-oldest:
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(OLDEST_VENV)
-	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) -r requirements/oldest.txt -r requirements/test.txt
+	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) -r requirements/oldest.txt
 	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core
 	@cd dsad_core && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test
 
