@@ -16,6 +16,7 @@ from dsad_core.files import sha256_file
 from dsad_core.report.build import write_json
 from dsad_training.compile import compile_checkpoint
 from dsad_training.recipe import build_recipe
+from dsad_training.tables.compose import compose
 from dsad_training.tables.ours import find_trained
 from dsad_training.tables.table import join
 from dsad_training.train import train
@@ -57,6 +58,16 @@ def test_seeds_of_one_recipe_are_averaged_and_other_budgets_are_not(engine, tmp_
     assert both.facts["seeds"] == [1, 2]
     assert longer.iou.mean == pytest.approx(90) and longer.iou.deviation is None
     assert longer.fa.mean == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize("origin", ["teacher_sha256", "start_sha256"])
+def test_seeds_that_build_on_other_weights_are_not_averaged(engine, tmp_path, origin):
+    content = {**compose("table1/dsad", "best", "nudt", 20, 0, "runs/teacher"), "start": "runs/before"}
+    del content["name"]
+    for seed, sha256 in ((1, "a" * 64), (2, "b" * 64), (3, "b" * 64)):
+        engine("table1/dsad", seed=seed, recipe_content={**content, "seed": seed}, **{origin: sha256})
+    outcomes = ours(1, tmp_path)[0]["dsad"]["nudt"]
+    assert sorted(outcome.facts["seeds"] for outcome in outcomes) == [[1], [2, 3]]
 
 
 @pytest.mark.parametrize(

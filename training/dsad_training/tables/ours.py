@@ -46,6 +46,7 @@ class Training:
     Attributes:
         kind: ``engine`` or ``run``; folder: where it lies; sha256: of its model or weights file.
         recipe: the recipe's name; content: what of it differs from the defaults, seed included.
+        teacher_sha256, start_sha256: of the weights it learned from and went on from.
         split_hash: of the training split; changes: made to the recipe while the run was on its way.
         parameters, cost_gmac: None for a run, whose file doesn't say.
     """
@@ -60,6 +61,8 @@ class Training:
     split_hash: str | None
     images_seen: int | None
     changes: list[str]
+    teacher_sha256: str | None = None
+    start_sha256: str | None = None
     parameters: int | None = None
     cost_gmac: float | None = None
     results: list[TestResult] = field(default_factory=list)
@@ -70,10 +73,12 @@ class Training:
 
     @property
     def protocol(self) -> str:
-        """Equal for trainings that differ in nothing but the seed, and the place of the teacher."""
+        """Equal for trainings that differ in nothing but the seed; what they build on counts, not its place."""
         content = {key: value for key, value in self.content.items() if key != "seed"}
         if content.get("distillation"):
-            content["distillation"] = {k: v for k, v in content["distillation"].items() if k != "teacher"}
+            content["distillation"] = {**content["distillation"], "teacher": self.teacher_sha256}
+        if content.get("start"):
+            content["start"] = self.start_sha256
         return json.dumps([content, self.images_seen, self.changes], sort_keys=True)
 
     def same_as(self, other: "Training") -> bool:
@@ -137,6 +142,8 @@ def _read_engine(folder: Path) -> Training | None:
         split_hash=made.get("split_hash"),
         images_seen=made.get("images_seen"),
         changes=made.get("recipe_changes", []),
+        teacher_sha256=made.get("teacher_sha256"),
+        start_sha256=made.get("start_sha256"),
         parameters=manifest.parameters,
         cost_gmac=manifest.cost_gmac,
         results=manifest.test_results,
@@ -160,6 +167,8 @@ def _read_run(path: Path) -> Training:
         split_hash=facts["split_hash"],
         images_seen=facts["images"],
         changes=facts["changes"],
+        teacher_sha256=facts.get("teacher_sha256"),
+        start_sha256=facts.get("start_sha256"),
     )
 
 
