@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 TRAINING_VENV := $(CURDIR)/.venv-training
+# Ubuntu 22.04's; newer ones have no wheels of what goes with it.
+OLDEST_PYTHON ?= python3.10
 OLDEST_VENV := $(CURDIR)/.venv-oldest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 WS := $(CURDIR)/ros2_ws
@@ -28,7 +30,7 @@ help:
 	@echo 'make demo DATA=<folder>  run on a data set, image folder or annotated sequence'
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
 	@echo 'make test                every test, green in under 15 minutes on two cores'
-	@echo 'make test-oldest         the tests of dsad_core with the oldest packages a robot may have (Python 3.10)'
+	@echo 'make test-oldest         the tests of dsad_core with the oldest packages a robot may have; needs Python 3.10'
 	@echo 'make build               build the workspace only; then `source env.sh`'
 	@echo 'make clean               remove what the build made'
 
@@ -72,7 +74,7 @@ test-training: $(TRAINING_VENV)/.installed
 	@cd dsad_core && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q $(ENGINE_TESTS)
 
 test-oldest:
-	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(OLDEST_VENV)
+	@$(CLEAN_ENV) $(OLDEST_PYTHON) -m venv --clear $(OLDEST_VENV)
 	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) -r requirements/oldest.txt
 	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core
 	@cd dsad_core && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test

@@ -3,7 +3,6 @@
 import io
 import textwrap
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import matplotlib
 import numpy as np
@@ -36,9 +35,9 @@ STYLE = {
 }
 
 
-def styled(more: Mapping[str, object] = MappingProxyType({})):
+def styled(more: Mapping[str, object] | None = None):
     """Context in which a figure is built, with ``more`` settings; those of the process stay as they were."""
-    return matplotlib.rc_context({**STYLE, **more})
+    return matplotlib.rc_context({**STYLE, **(more or {})})
 
 
 def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
