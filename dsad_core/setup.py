@@ -7,8 +7,11 @@ from setuptools.command.build_ext import build_ext
 
 _DIRECT = "dsad_core/engines/direct"
 #: The compiled kernels, once for each instruction set; which one runs is decided where they run.
-_BUILDS = ({"_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "_v3": ["-march=x86-64-v3"]}
-           if platform.machine() in ("x86_64", "AMD64") else {"": []})
+_BUILDS = (
+    {"_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "_v3": ["-march=x86-64-v3"]}
+    if platform.machine() in ("x86_64", "AMD64")
+    else {"": []}
+)
 
 
 def _kernels(suffix: str, options: list[str]) -> Extension:
@@ -17,8 +20,16 @@ def _kernels(suffix: str, options: list[str]) -> Extension:
         f"dsad_core.engines.direct._kernels{suffix}",
         sources=[f"{_DIRECT}/kernels.cpp"],
         depends=sorted(glob(f"{_DIRECT}/*.hpp")),
-        extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno",
-                            "-fvisibility=hidden", "-Wno-psabi", "-pthread", *options],
+        extra_compile_args=[
+            "-std=c++17",
+            "-O3",
+            "-ffp-contract=fast",
+            "-fno-math-errno",
+            "-fvisibility=hidden",
+            "-Wno-psabi",
+            "-pthread",
+            *options,
+        ],
         extra_link_args=["-pthread"],
         language="c++",
         optional=True,
@@ -28,8 +39,13 @@ def _kernels(suffix: str, options: list[str]) -> Extension:
 class _BuildWhatCompiles(build_ext):
     def copy_extensions_to_source(self) -> None:
         # The setuptools of ROS 2 Humble (59) copies even those optional ones that were not built, and fails.
-        self.extensions = [each for each in self.extensions if os.path.exists(os.path.join(
-            self.build_lib, self.get_ext_filename(self.get_ext_fullname(each.name))))]
+        self.extensions = [
+            each
+            for each in self.extensions
+            if os.path.exists(
+                os.path.join(self.build_lib, self.get_ext_filename(self.get_ext_fullname(each.name)))
+            )
+        ]
         super().copy_extensions_to_source()
 
 

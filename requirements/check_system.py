@@ -31,7 +31,9 @@ def main() -> int:
         )
         return 1
     if packages := missing():
-        print(f"Missing system packages. Install them: sudo apt install {' '.join(packages)}", file=sys.stderr)
+        print(
+            f"Missing system packages. Install them: sudo apt install {' '.join(packages)}", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -7,7 +7,17 @@ import pytest
 
 ENGINE = "dnanet-num4-deployment"  # the one that knows generated scenes
 FRAMES = 40
-COUNTS = ("frames", "targets", "hits", "predictions", "false_targets", "false_pixels", "pixels", "intersection", "union")
+COUNTS = (
+    "frames",
+    "targets",
+    "hits",
+    "predictions",
+    "false_targets",
+    "false_pixels",
+    "pixels",
+    "intersection",
+    "union",
+)
 
 
 def run(*command, timeout=240):
@@ -22,10 +32,33 @@ def run(*command, timeout=240):
 )
 def test_counts_are_equal(tmp_path, storage, dtype, size, matching):
     bag, out = tmp_path / "bag", tmp_path / "live"
-    run("dsad", "bag", "make", "synthetic", bag, "--frames", str(FRAMES), "--size", size,
-        "--dtype", dtype, "--seed", "11", "--storage", storage)
-    run("dsad", "up", f"engine:={ENGINE}", "source:=bag", f"bag:={bag}", "lock_step:=true",
-        f"matching:={matching}", f"output:={out}")
+    run(
+        "dsad",
+        "bag",
+        "make",
+        "synthetic",
+        bag,
+        "--frames",
+        str(FRAMES),
+        "--size",
+        size,
+        "--dtype",
+        dtype,
+        "--seed",
+        "11",
+        "--storage",
+        storage,
+    )
+    run(
+        "dsad",
+        "up",
+        f"engine:={ENGINE}",
+        "source:=bag",
+        f"bag:={bag}",
+        "lock_step:=true",
+        f"matching:={matching}",
+        f"output:={out}",
+    )
     run("dsad", "evaluate", ENGINE, bag, "--matching", matching, "--json", tmp_path / "offline.json")
 
     online = json.loads((out / "metrics.json").read_text())

@@ -50,8 +50,13 @@ class Detector:
         UsageError: an argument outside its range.
     """
 
-    def __init__(self, engine: Engine, threshold: float | None = None,
-                 value_range: tuple[float, float] | None = None, min_area: int = 1):
+    def __init__(
+        self,
+        engine: Engine,
+        threshold: float | None = None,
+        value_range: tuple[float, float] | None = None,
+        min_area: int = 1,
+    ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")
         self.engine = engine
@@ -93,8 +98,10 @@ class Detector:
             mask, targets = self._components(logits[:height, :width])
         except MemoryError:
             self._frame_size = (0, 0)  # buffers may be half allocated
-            raise EngineError(f"engine {self.engine.manifest.name}: out of memory on a frame of "
-                              f"{frame.shape[1]}x{frame.shape[0]}") from None
+            raise EngineError(
+                f"engine {self.engine.manifest.name}: out of memory on a frame of "
+                f"{frame.shape[1]}x{frame.shape[0]}"
+            ) from None
         return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns())
 
     def warm_up(self, height: int, width: int, runs: int = 3) -> None:
@@ -105,8 +112,10 @@ class Detector:
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         if frame.ndim != 2 or frame.dtype not in (np.uint8, np.uint16, np.float32) or not frame.size:
-            raise UsageError(f"a frame of shape {frame.shape} and type {frame.dtype} is not a grey image "
-                             "of uint8, uint16 or float32")
+            raise UsageError(
+                f"a frame of shape {frame.shape} and type {frame.dtype} is not a grey image "
+                "of uint8, uint16 or float32"
+            )
         height, width = frame.shape
         if frame.shape != self._frame_size:
             self._allocate(height, width)
@@ -125,8 +134,10 @@ class Detector:
         padded = padded_size(height, width, self.engine.manifest.size_multiple)
         self._tensor = np.empty((1, self.engine.manifest.input_channels, *padded), np.float32)
         # np.pad reflects as often as it takes where the frame is smaller than the padding.
-        self._reflection = tuple(np.pad(np.arange(size), (0, full - size), mode="reflect")[size:]
-                                 for size, full in zip((height, width), padded))
+        self._reflection = tuple(
+            np.pad(np.arange(size), (0, full - size), mode="reflect")[size:]
+            for size, full in zip((height, width), padded)
+        )
         self._frame_size = (height, width)
 
     def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target]]:

@@ -45,7 +45,9 @@ def onnxruntime_provider(name: str, hint: str) -> Finding:
 def nvidia_driver() -> Finding:
     """The driver of an NVIDIA GPU, desktop or Jetson."""
     found = _first_line(Path("/proc/driver/nvidia/version"))
-    finding = shared_library("NVIDIA driver", "libcuda.so.1", hint="no libcuda.so.1: no NVIDIA GPU or no driver")
+    finding = shared_library(
+        "NVIDIA driver", "libcuda.so.1", hint="no libcuda.so.1: no NVIDIA GPU or no driver"
+    )
     return Finding(True, finding.what, found) if finding.ok and found else finding
 
 

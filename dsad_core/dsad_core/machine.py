@@ -31,8 +31,22 @@ def cpu_model() -> str:
 
 def cpu_flags() -> list[str]:
     """The vector extensions that matter here, of those the CPU has."""
-    known = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
-             "asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve")
+    known = (
+        "sse4_2",
+        "avx",
+        "avx2",
+        "fma",
+        "avx512f",
+        "avx512_vnni",
+        "avx512_bf16",
+        "amx_bf16",
+        "asimd",
+        "asimdhp",
+        "asimddp",
+        "bf16",
+        "i8mm",
+        "sve",
+    )
     for line in _read("/proc/cpuinfo").splitlines():
         if line.startswith(("flags", "Features")):
             flags = set(line.partition(":")[2].split())
@@ -43,9 +57,12 @@ def cpu_flags() -> list[str]:
 def accelerator_name() -> str:
     """The board or GPU as the driver names it; '' where there is none."""
     board = _read("/proc/device-tree/model").strip("\0\n ")
-    gpus = [line.partition(":")[2].strip()
-            for info in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-            for line in _read(info).splitlines() if line.startswith("Model")]
+    gpus = [
+        line.partition(":")[2].strip()
+        for info in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        for line in _read(info).splitlines()
+        if line.startswith("Model")
+    ]
     return ", ".join(filter(None, [board, *gpus]))
 
 

@@ -12,8 +12,9 @@ BOX = (0, 200, 0)
 MARGIN = 5
 
 
-def draw_overlay(frame: np.ndarray, mask: np.ndarray, targets: list[Target],
-                 value_range: tuple[float, float] | None = None) -> np.ndarray:
+def draw_overlay(
+    frame: np.ndarray, mask: np.ndarray, targets: list[Target], value_range: tuple[float, float] | None = None
+) -> np.ndarray:
     """Draw the outline of the mask, and a box with the score around each target.
 
     Nothing is drawn on the mask's own pixels: the target stays visible.

@@ -9,6 +9,7 @@ import numpy as np
 RIM = 2
 _KERNEL = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
 
+
 @dataclass(frozen=True)
 class Target:
     """One 8-connected component, in pixels of the frame; the centre of the top left pixel is (0, 0).
@@ -43,7 +44,7 @@ def extract_targets(logits: np.ndarray, mask: np.ndarray) -> list[Target]:
         return []
     # Work on the box of all components and their rims: most frames are mostly empty.
     x0, y0 = max(left - RIM, 0), max(top - RIM, 0)
-    window = np.s_[y0:top + height + RIM, x0:left + width + RIM]
+    window = np.s_[y0 : top + height + RIM, x0 : left + width + RIM]
     # OpenCV's own component statistics walk every background pixel and cost ten times the labels.
     count, labels = cv2.connectedComponents(mask[window], connectivity=8)
     owner, columns, rows, inside = _with_rims(labels)

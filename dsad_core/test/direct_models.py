@@ -18,7 +18,8 @@ from dsad_core.engines.target_file import load_target
 
 needs_kernels = pytest.mark.skipif(
     shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_target("cpu"))),
-    reason="neither compiled kernels nor a g++ to build them")
+    reason="neither compiled kernels nor a g++ to build them",
+)
 
 SHIPPED = find_engine("dnanet-num4-nudt")
 WITH_DSA = find_engine("dnanet-num4-dsa-dsad-nudt")
@@ -52,8 +53,15 @@ class Model:
         weights = weights or self.random(channels, self.channels[name], size, size)
         pad = dilation * (size // 2)
         inputs = [name, weights, self.random(channels)] if bias else [name, weights]
-        return self.op("Conv", *inputs, channels=channels, output=output, kernel_shape=[size] * 2,
-                       pads=[pad] * 4, dilations=[dilation] * 2)
+        return self.op(
+            "Conv",
+            *inputs,
+            channels=channels,
+            output=output,
+            kernel_shape=[size] * 2,
+            pads=[pad] * 4,
+            dilations=[dilation] * 2,
+        )
 
     def concat(self, *names):
         return self.op("Concat", *names, channels=sum(self.channels[name] for name in names), axis=1)
@@ -61,15 +69,20 @@ class Model:
     def edge_conv(self, name, channels, size=7):
         """A convolution beyond whose border the border is repeated."""
         pads = self.constant(np.array([0, 0, size // 2, size // 2] * 2))
-        return self.op("Conv", self.op("Pad", name, pads, mode="edge"),
-                       self.random(channels, self.channels[name], size, size), channels=channels)
+        return self.op(
+            "Conv",
+            self.op("Pad", name, pads, mode="edge"),
+            self.random(channels, self.channels[name], size, size),
+            channels=channels,
+        )
 
     def resize(self, name, scale, mode="align_corners"):
         scales = self.constant(np.array([1, 1, scale, scale], np.float32))
         return self.op("Resize", name, "", scales, mode="linear", coordinate_transformation_mode=mode)
 
-    def attention_block(self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False,
-                        axes=0):
+    def attention_block(
+        self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False, axes=0
+    ):
         """The residual block of DNANet and AMFU-Net, of CBAM or, with four axes, of DSA; stacked as the
         compiler writes it."""
         body = self.conv(self.op("Relu", self.conv(name, channels)), channels)
@@ -83,8 +96,11 @@ class Model:
         for pool, (first, second) in zip(pools, layers):
             inner = self.op("Relu", self.conv(pool, hidden, 1, bias=False, weights=first))
             branches.append(self.conv(inner, channels, 1, bias=False, weights=second))
-        both = (self.op("ReduceSum", branches[0], self.constant(np.array([2])), keepdims=1) if stacked else
-                self.op("Add", *branches))
+        both = (
+            self.op("ReduceSum", branches[0], self.constant(np.array([2])), keepdims=1)
+            if stacked
+            else self.op("Add", *branches)
+        )
         gated = self.op("Mul", self.op("Sigmoid", both), body)
         pair = [self.op(kind, gated, channels=1, **({"axes": [1]})) for kind in ("ReduceMean", "ReduceMax")]
         if axes:
@@ -101,8 +117,10 @@ class Model:
         if last is not None:
             self.conv(last, output_channels, 1, output=OUTPUT_NAME)
         ends = {INPUT_NAME: self.channels[INPUT_NAME], OUTPUT_NAME: output_channels}
-        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, "height", "width"])
-                  for name, channels in ends.items()]
+        values = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, "height", "width"])
+            for name, channels in ends.items()
+        ]
         graph = helper.make_graph(self.nodes, "test", values[:1], values[1:], self.weights)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
@@ -115,7 +133,8 @@ def open_model(folder, proto, threads=1, multiple=1, **changes):
     Path(folder, MODEL_FILE).write_bytes(proto if isinstance(proto, bytes) else proto.SerializeToString())
     channels = 1 if isinstance(proto, bytes) else proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     manifest = load_manifest(SHIPPED).model_copy(
-        update={"input_channels": channels, "size_multiple": multiple, **changes})
+        update={"input_channels": channels, "size_multiple": multiple, **changes}
+    )
     return direct.open_engine(Path(folder), manifest, CPU, threads)
 
 
@@ -138,8 +157,9 @@ def assert_same(model, last, *sizes, multiple=1):
             for size in sizes:
                 image = model.image(*size)
                 want = expected(image)
-                np.testing.assert_allclose(engine.infer(image), want, rtol=1e-4,
-                                           atol=2e-5 * max(1, np.abs(want).max()))
+                np.testing.assert_allclose(
+                    engine.infer(image), want, rtol=1e-4, atol=2e-5 * max(1, np.abs(want).max())
+                )
         finally:
             engine.close()
 

@@ -179,8 +179,14 @@ class StandInTensorRt:
 
     float32 = "float32"
 
-    def __init__(self, cuda, name="tensorrt", version="10.3.0", creation=("EXPLICIT_BATCH", "STRONGLY_TYPED"),
-                 flags=("FP16", "BF16", "INT8", "TF32")):
+    def __init__(
+        self,
+        cuda,
+        name="tensorrt",
+        version="10.3.0",
+        creation=("EXPLICIT_BATCH", "STRONGLY_TYPED"),
+        flags=("FP16", "BF16", "INT8", "TF32"),
+    ):
         self.__name__ = name
         self.__version__ = version
         self.kernels = []
@@ -231,13 +237,18 @@ class StandInTensorRt:
             self.builds.append(plan)
             return plan
 
-        return SimpleNamespace(create_network=create_network, create_builder_config=create_builder_config,
-                               build_serialized_network=build_serialized_network)
+        return SimpleNamespace(
+            create_network=create_network,
+            create_builder_config=create_builder_config,
+            build_serialized_network=build_serialized_network,
+        )
 
     def OnnxParser(self, network, logger):
-        return SimpleNamespace(parse=lambda content: self.parser_error is None,
-                               num_errors=int(self.parser_error is not None),
-                               get_error=lambda index: self.parser_error)
+        return SimpleNamespace(
+            parse=lambda content: self.parser_error is None,
+            num_errors=int(self.parser_error is not None),
+            get_error=lambda index: self.parser_error,
+        )
 
     def Runtime(self, logger):
         def deserialize_cuda_engine(plan):

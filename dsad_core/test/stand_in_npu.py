@@ -12,8 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 
 #: Functions of pyACL that return a value before their error code.
-WITH_VALUE = ("mdl.load_from_file", "mdl.get_input_dims", "mdl.get_output_dims", "mdl.add_dataset_buffer",
-              "rt.create_context", "rt.malloc")
+WITH_VALUE = (
+    "mdl.load_from_file",
+    "mdl.get_input_dims",
+    "mdl.get_output_dims",
+    "mdl.add_dataset_buffer",
+    "rt.create_context",
+    "rt.malloc",
+)
 
 
 class StandInAcl:
@@ -33,14 +39,42 @@ class StandInAcl:
         self.current = threading.local()
         self.refused = set()
         self.serial = 0
-        self.mdl = SimpleNamespace(**self._checked(
-            "mdl.", "load_from_file", "unload", "create_desc", "destroy_desc", "get_desc", "get_num_inputs",
-            "get_num_outputs", "get_input_dims", "get_output_dims", "get_input_data_type",
-            "get_output_data_type", "get_input_size_by_index", "get_output_size_by_index", "create_dataset",
-            "destroy_dataset", "add_dataset_buffer", "execute"))
-        self.rt = SimpleNamespace(**self._checked(
-            "rt.", "set_device", "reset_device", "create_context", "destroy_context", "set_context", "malloc",
-            "free", "memcpy", "get_mem_info"))
+        self.mdl = SimpleNamespace(
+            **self._checked(
+                "mdl.",
+                "load_from_file",
+                "unload",
+                "create_desc",
+                "destroy_desc",
+                "get_desc",
+                "get_num_inputs",
+                "get_num_outputs",
+                "get_input_dims",
+                "get_output_dims",
+                "get_input_data_type",
+                "get_output_data_type",
+                "get_input_size_by_index",
+                "get_output_size_by_index",
+                "create_dataset",
+                "destroy_dataset",
+                "add_dataset_buffer",
+                "execute",
+            )
+        )
+        self.rt = SimpleNamespace(
+            **self._checked(
+                "rt.",
+                "set_device",
+                "reset_device",
+                "create_context",
+                "destroy_context",
+                "set_context",
+                "malloc",
+                "free",
+                "memcpy",
+                "get_mem_info",
+            )
+        )
         vars(self).update(self._checked("", "init", "finalize", "create_data_buffer", "destroy_data_buffer"))
 
     def get_soc_name(self):

@@ -29,14 +29,14 @@ class Listed:
 def mask_of(*boxes, shape=(64, 80)):
     mask = np.zeros(shape, np.uint8)
     for left, top, width, height in boxes:
-        mask[top:top + height, left:left + width] = 255
+        mask[top : top + height, left : left + width] = 255
     return mask
 
 
 def scene(name, spots, mask):
     image = np.full(mask.shape, 40, np.uint8)
     for x, y in spots:
-        image[y - 1:y + 2, x - 1:x + 2] = 220
+        image[y - 1 : y + 2, x - 1 : x + 2] = 220
     return Sample(name, image, mask)
 
 
@@ -61,8 +61,10 @@ def test_offsets_are_those_of_the_hits_from_label_to_prediction(engine):
     assert find_offsets(predicted, truth).tolist() == [[0, 0], [1, 2]]  # the nearest pair first
     assert find_offsets(truth * 0, truth).shape == (0, 2)
     # Every label is moved one pixel up and two to the left.
-    scenes = [Sample(each.name, each.image, np.roll(each.mask, (-1, -2), (0, 1)))
-              for each in SceneGenerator(96, 128, frames=6, seed=3)]
+    scenes = [
+        Sample(each.name, each.image, np.roll(each.mask, (-1, -2), (0, 1)))
+        for each in SceneGenerator(96, 128, frames=6, seed=3)
+    ]
     straight = analyse({"one": engine}, SceneGenerator(96, 128, frames=6, seed=3), progress=False).engines[0]
     moved = analyse({"one": engine}, Listed(*scenes), progress=False).engines[0]
     assert len(straight.offsets) == straight.own.result.hits > 5
@@ -89,7 +91,12 @@ def test_the_worst_come_first_by_misses_then_false_pixels_then_iou(engine):
     )
     result = analyse({"engine": engine}, source, progress=False, images=["missed", "clean"]).engines[0]
     assert [row["name"] for row in ranking(result)] == [
-        "missed both", "missed", "false alarm", "poor shape", "clean"]
+        "missed both",
+        "missed",
+        "false alarm",
+        "poor shape",
+        "clean",
+    ]
     assert [view.name for view in result.worst] == ["missed both", "missed", "false alarm"]
     worst = ranking(result)[0]
     assert worst | {"rank": 1, "number": 3, "missed_targets": 2, "targets": 2} == worst
@@ -124,7 +131,10 @@ def test_marks_tell_hits_misses_and_false_alarms_apart():
     truth = mask_of((10, 10, 3, 3), (40, 40, 3, 3))
     marks = find_marks(mask_of((11, 10, 3, 3), (60, 20, 5, 1)), truth)
     assert [(mark.outcome, mark.x, mark.y) for mark in marks] == [
-        ("hit", 11, 11), ("missed", 41, 41), ("false", 62, 20)]
+        ("hit", 11, 11),
+        ("missed", 41, 41),
+        ("false", 62, 20),
+    ]
 
 
 def test_the_close_up_shows_the_target_that_is_missed_and_never_covers_it():
@@ -138,7 +148,9 @@ def test_the_close_up_shows_the_target_that_is_missed_and_never_covers_it():
     right, bottom = free_corner(view, window, marks[0])
     assert (right, bottom) != (True, True)
     side = INSET * 64
-    assert not ((80 - side if right else 0) < 71 < (80 if right else side)
-                and (64 - side if bottom else 0) < 56 < (64 if bottom else side))
+    assert not (
+        (80 - side if right else 0) < 71 < (80 if right else side)
+        and (64 - side if bottom else 0) < 56 < (64 if bottom else side)
+    )
     assert focus(truth * 0, answers, marks) is None
     assert window_around(5, 5, 3, (16, 12)).side == 12

@@ -65,12 +65,15 @@ def test_the_default_thresholds_rise_evenly_and_hold_the_round_ones():
     np.testing.assert_allclose(thresholds, 1 - np.array(thresholds)[::-1], atol=1e-12)
 
 
-@pytest.mark.parametrize("thresholds, matching, words", [
-    ([0.5, 1.0], "nearest", "threshold 1.0 must lie"),
-    ([0.0], "nearest", "threshold 0.0 must lie"),
-    ([0.5], "box", "'box' has no IoU"),
-    ([0.5], "best", "'best' is unknown"),
-])
+@pytest.mark.parametrize(
+    "thresholds, matching, words",
+    [
+        ([0.5, 1.0], "nearest", "threshold 1.0 must lie"),
+        ([0.0], "nearest", "threshold 0.0 must lie"),
+        ([0.5], "box", "'box' has no IoU"),
+        ([0.5], "best", "'best' is unknown"),
+    ],
+)
 def test_bad_arguments_are_named(thresholds, matching, words):
     with pytest.raises(UsageError, match=words):
         ThresholdSweep(thresholds, matching)

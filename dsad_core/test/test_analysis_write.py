@@ -16,8 +16,16 @@ from dsad_core.data.sample import Sample
 from dsad_core.errors import UsageError
 from dsad_core.scenes.generator import SceneGenerator
 
-FILES = {"sweep.json", "failures.json", "roc.png", "thresholds.png", "grid.png", "surfaces.png",
-         "failures.png", "offsets.png"}
+FILES = {
+    "sweep.json",
+    "failures.json",
+    "roc.png",
+    "thresholds.png",
+    "grid.png",
+    "surfaces.png",
+    "failures.png",
+    "offsets.png",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +52,16 @@ def run():
 
 def test_the_command_writes_figures_and_the_numbers_behind_them(data_set, run, tmp_path):
     folder, names = data_set
-    result = run("local-contrast", folder, "--out", tmp_path / "out", "--threads", 1,
-                 "--images", f"{names[2]},{names[0]}")
+    result = run(
+        "local-contrast",
+        folder,
+        "--out",
+        tmp_path / "out",
+        "--threads",
+        1,
+        "--images",
+        f"{names[2]},{names[0]}",
+    )
     assert result.exit_code == 0, result.output
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     sweep = json.loads((tmp_path / "out/sweep.json").read_text())
@@ -64,12 +80,15 @@ def test_the_command_writes_figures_and_the_numbers_behind_them(data_set, run, t
     assert f"{own['iou']:.4f}" in result.output and sweep["split_hash"] in result.output
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--matching", "box"], "matching 'box' does not score masks"),
-    (["--images", "nope"], "image nope is not among"),
-    (["--threshold", "1.5"], "threshold 1.5"),
-    (["--limit", "0"], "limit 0"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--matching", "box"], "matching 'box' does not score masks"),
+        (["--images", "nope"], "image nope is not among"),
+        (["--threshold", "1.5"], "threshold 1.5"),
+        (["--limit", "0"], "limit 0"),
+    ],
+)
 def test_bad_requests_are_refused_and_nothing_is_written(data_set, run, tmp_path, arguments, words):
     result = run("local-contrast", data_set[0], "--out", tmp_path / "out", *arguments)
     assert isinstance(result.exception, UsageError) and words in str(result.exception)
@@ -104,8 +123,11 @@ def test_curves_hold_the_points_of_the_sweep(engine):
     line, ring = roc(study).axes[0].lines[:2]
     own = study.engines[0].own.result
     assert ring.get_ydata()[0] == own.pd
-    operating = [point.result for point in study.engines[0].points
-                 if point.result.predictions and point.result.fa <= 1e-2]
+    operating = [
+        point.result
+        for point in study.engines[0].points
+        if point.result.predictions and point.result.fa <= 1e-2
+    ]
     assert list(line.get_ydata()) == [result.pd for result in operating] and len(operating) > 10
     assert all(x == result.fa for x, result in zip(line.get_xdata(), operating) if result.fa)
     upper, lower = thresholds(study).axes

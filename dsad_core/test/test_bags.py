@@ -35,7 +35,10 @@ def test_info_and_topics(bag):
     assert info.storage == bag.name
     assert info.start_ns == EPOCH_NS and info.duration_ns == (FRAMES - 1) * 20_000_000
     assert [(topic.name, topic.count) for topic in info.topics] == [
-        ("/irst/camera_info", FRAMES), ("/irst/ground_truth", FRAMES), ("/irst/image_raw", FRAMES)]
+        ("/irst/camera_info", FRAMES),
+        ("/irst/ground_truth", FRAMES),
+        ("/irst/image_raw", FRAMES),
+    ]
 
 
 def test_qos_is_recorded_in_the_form_that_humble_parses(bag):
@@ -46,16 +49,22 @@ def test_qos_is_recorded_in_the_form_that_humble_parses(bag):
 
 @pytest.mark.parametrize(
     ("storage", "mode"),
-    [(StoragePlugin.MCAP, CompressionMode.MESSAGE), (StoragePlugin.MCAP, CompressionMode.FILE),
-     (StoragePlugin.MCAP, CompressionMode.STORAGE), (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
-     (StoragePlugin.SQLITE3, CompressionMode.FILE)],
+    [
+        (StoragePlugin.MCAP, CompressionMode.MESSAGE),
+        (StoragePlugin.MCAP, CompressionMode.FILE),
+        (StoragePlugin.MCAP, CompressionMode.STORAGE),
+        (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+        (StoragePlugin.SQLITE3, CompressionMode.FILE),
+    ],
 )
 def test_compressed_bags_read_like_plain_ones(bag, tmp_path, storage, mode):
     writer = Writer(tmp_path / "bag", version=9, storage_plugin=storage)
     writer.set_compression(mode, CompressionFormat.ZSTD)
     with writer:
-        topics = {topic.name: writer.add_connection(topic.name, topic.type, typestore=typestore())
-                  for topic in BagReader(bag).topics()}
+        topics = {
+            topic.name: writer.add_connection(topic.name, topic.type, typestore=typestore())
+            for topic in BagReader(bag).topics()
+        }
         for topic, stamp, data in BagReader(bag).messages(raw=True):
             writer.write(topics[topic], stamp, data)
     for plain, read in zip(BagSource(bag), BagSource(tmp_path / "bag"), strict=True):
@@ -63,8 +72,9 @@ def test_compressed_bags_read_like_plain_ones(bag, tmp_path, storage, mode):
 
 
 def test_truth_comes_before_its_frame_and_shares_its_stamp(bag):
-    names = [topic.rpartition("/")[2] for topic, stamp, _ in BagReader(bag).messages(raw=True)
-             if stamp == EPOCH_NS]
+    names = [
+        topic.rpartition("/")[2] for topic, stamp, _ in BagReader(bag).messages(raw=True) if stamp == EPOCH_NS
+    ]
     assert sorted(names) == ["camera_info", "ground_truth", "image_raw"]
     stamps = {name: [] for name in names}
     for topic, log_time, message in BagReader(bag).messages():
@@ -81,8 +91,9 @@ def test_raw_bytes_are_a_little_endian_cdr_message(bag):
 
 
 @settings(max_examples=15, deadline=None)
-@given(data=st.data(), storage=st.sampled_from(["mcap", "sqlite3"]),
-       dtype=st.sampled_from(["u1", "u2", "f4"]))
+@given(
+    data=st.data(), storage=st.sampled_from(["mcap", "sqlite3"]), dtype=st.sampled_from(["u1", "u2", "f4"])
+)
 def test_round_trip_of_any_frame(tmp_path_factory, data, storage, dtype):
     height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
@@ -159,7 +170,8 @@ def test_messages_lost_to_damage_are_missed(bag, tmp_path):
     shutil.copytree(bag, tmp_path / "gap")
     announced = (tmp_path / "gap" / "metadata.yaml").read_text()
     (tmp_path / "gap" / "metadata.yaml").write_text(
-        announced.replace(f"message_count: {FRAMES}", f"message_count: {FRAMES + 1}"))
+        announced.replace(f"message_count: {FRAMES}", f"message_count: {FRAMES + 1}")
+    )
     with pytest.raises(BagError, match=f"only {FRAMES} of the {FRAMES + 1} messages"):
         list(BagSource(tmp_path / "gap"))
 
@@ -194,7 +206,8 @@ BROKEN = {
     "storage file overwritten": (lambda bag: overwrite_middle(storage_file(bag)), ""),
     "unknown storage": (
         lambda bag: (bag / "metadata.yaml").write_text(
-            (bag / "metadata.yaml").read_text().replace("storage_identifier: ", "storage_identifier: tape_")),
+            (bag / "metadata.yaml").read_text().replace("storage_identifier: ", "storage_identifier: tape_")
+        ),
         "tape_",
     ),
 }

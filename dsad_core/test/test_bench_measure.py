@@ -45,6 +45,7 @@ def block(*engines, subject=SUBJECT):
             if isinstance(engine, Exception):
                 raise engine
             return engine
+
         return open_engine
 
     ways = [Contender(f"way {number}", False, opener(engine)) for number, engine in enumerate(engines)]

@@ -40,7 +40,9 @@ def test_a_package_whose_needs_are_elsewhere_is_left_out_with_a_line(tmp_path, m
     facts = tmp_path / "robot-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Name: robot\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[dsad.test]\nfly = robot_cli:register\nlook = dsad_core.cli.doctor:register\n")
+    (facts / "entry_points.txt").write_text(
+        "[dsad.test]\nfly = robot_cli:register\nlook = dsad_core.cli.doctor:register\n"
+    )
     (tmp_path / "robot_cli.py").write_text("import no_such_ros\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     application = typer.Typer()

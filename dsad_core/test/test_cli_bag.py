@@ -22,8 +22,21 @@ def dsad():
 
 
 def test_make_synthetic_then_info(dsad, tmp_path):
-    made = dsad("make", "synthetic", tmp_path / "bag", "--frames", 4, "--size", "48x40", "--dtype", "uint16",
-                "--fps", 10, "--storage", "sqlite3")
+    made = dsad(
+        "make",
+        "synthetic",
+        tmp_path / "bag",
+        "--frames",
+        4,
+        "--size",
+        "48x40",
+        "--dtype",
+        "uint16",
+        "--fps",
+        10,
+        "--storage",
+        "sqlite3",
+    )
     assert made.exit_code == 0, made.output
     shown = json.loads(dsad("info", tmp_path / "bag", "--json").stdout)
     assert shown["storage"] == "sqlite3" and shown["messages"] == 12 and shown["duration_ns"] == 300_000_000
@@ -39,8 +52,11 @@ def test_limit_cuts_a_bag_made_of_a_bag(dsad, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [("make", "synthetic", "out", "--size", "48by40"), ("make", "synthetic", "out", "--fps", 0),
-     ("info", "absent")],
+    [
+        ("make", "synthetic", "out", "--size", "48by40"),
+        ("make", "synthetic", "out", "--fps", 0),
+        ("info", "absent"),
+    ],
 )
 def test_errors_are_the_suites_own(dsad, words):
     shown = dsad(*words)
@@ -52,7 +68,9 @@ def test_a_bag_knows_the_split_it_was_made_of(dsad, tmp_path):
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
         for index in range(3):
-            cv2.imwrite(str(folder / name / f"{index}.png"), np.full((8, 8), 255 * (name == "masks"), np.uint8))
+            cv2.imwrite(
+                str(folder / name / f"{index}.png"), np.full((8, 8), 255 * (name == "masks"), np.uint8)
+            )
     (folder / "test.txt").write_text("0\n1\n2\n")
     assert dsad("make", folder, tmp_path / "whole").exit_code == 0
     assert dsad("make", folder, tmp_path / "part", "--limit", 2, "--storage", "sqlite3").exit_code == 0

@@ -45,8 +45,20 @@ def test_contenders_take_turns_and_are_compared(dsad, tmp_path):
 
 
 def test_what_cannot_run_has_a_row_that_says_why(dsad, tmp_path):
-    result = dsad("engine", "local-contrast", *QUICK, "--backend", "acl", "--precision", "fp16", "--runs", 1,
-                  "--no-cold", "--out", tmp_path)
+    result = dsad(
+        "engine",
+        "local-contrast",
+        *QUICK,
+        "--backend",
+        "acl",
+        "--precision",
+        "fp16",
+        "--runs",
+        1,
+        "--no-cold",
+        "--out",
+        tmp_path,
+    )
     assert result.exit_code == 0, result.output
     found = rows(json.loads((tmp_path / "bench.json").read_text()))
     assert found["acl"]["reason"].startswith("missing: ")
@@ -70,21 +82,25 @@ def test_interrupted_it_shows_the_turns_until_then(dsad, tmp_path, monkeypatch):
         measure(self, runs, advance)
 
     monkeypatch.setattr(Block, "measure", until_the_second_block)
-    result = dsad("engine", "local-contrast", *QUICK, "--size", "32x32", "--runs", 2, "--no-cold",
-                  "--out", tmp_path)
+    result = dsad(
+        "engine", "local-contrast", *QUICK, "--size", "32x32", "--runs", 2, "--no-cold", "--out", tmp_path
+    )
     assert result.exit_code == 130 and "interrupted" in result.stdout
     report = json.loads((tmp_path / "bench.json").read_text())
     assert report["interrupted"] and {entry["width"] for entry in report["results"]} == {96}
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("local-contrast", "--size", "64"), "size '64'"),
-    (("local-contrast", "--target", "tpu"), "'tpu'"),
-    (("local-contrast", "--backend", "tea"), "'tea'"),
-    (("local-contrast", "--precision", "fp8"), "fp8"),
-    (("local-contrast", "--skip", "tea"), "tea"),
-    (("nope",), "no engine 'nope'"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("local-contrast", "--size", "64"), "size '64'"),
+        (("local-contrast", "--target", "tpu"), "'tpu'"),
+        (("local-contrast", "--backend", "tea"), "'tea'"),
+        (("local-contrast", "--precision", "fp8"), "fp8"),
+        (("local-contrast", "--skip", "tea"), "tea"),
+        (("nope",), "no engine 'nope'"),
+    ],
+)
 def test_engine_names_what_is_wrong(dsad, arguments, words):
     error = dsad("engine", *arguments).exception
     assert isinstance(error, DsadError) and words in str(error) and "\n" not in str(error)
@@ -92,24 +108,41 @@ def test_engine_names_what_is_wrong(dsad, arguments, words):
 
 def test_detector_measures_every_setting(dsad, tmp_path):
     path = tmp_path / "bench.json"
-    result = dsad("detector", "local-contrast", "--size", "96x64", "--size", "64x64", "--threads", "1",
-                  "--runs", "4", "--json", path)
+    result = dsad(
+        "detector",
+        "local-contrast",
+        "--size",
+        "96x64",
+        "--size",
+        "64x64",
+        "--threads",
+        "1",
+        "--runs",
+        "4",
+        "--json",
+        path,
+    )
     assert result.exit_code == 0, result.output
     assert "96x64" in result.stdout and "postprocess" in result.stdout
     report = json.loads(path.read_text())
     assert report["engine"] == "local-contrast" and report["machine"]["cpu"]
-    assert [(case["width"], case["height"], case["threads"]) for case in report["results"]] == \
-        [(96, 64, 1), (64, 64, 1)]
+    assert [(case["width"], case["height"], case["threads"]) for case in report["results"]] == [
+        (96, 64, 1),
+        (64, 64, 1),
+    ]
     for case in report["results"]:
         figures = case["milliseconds"]["total"]
         assert figures["frames"] == 4 and 0 < figures["p50"] <= figures["p99"] <= figures["max"]
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("local-contrast", "--size", "64"), "size '64'"),
-    (("local-contrast", "--target", "tpu"), "'tpu'"),
-    (("nope",), "no engine 'nope'"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("local-contrast", "--size", "64"), "size '64'"),
+        (("local-contrast", "--target", "tpu"), "'tpu'"),
+        (("nope",), "no engine 'nope'"),
+    ],
+)
 def test_detector_names_what_is_wrong(dsad, arguments, words):
     error = dsad("detector", *arguments).exception
     assert isinstance(error, DsadError) and words in str(error)

@@ -57,28 +57,34 @@ def test_check_says_what_is_out_of_date(app, monkeypatch):
     assert run(app, "local-contrast", "--size", "32x32", "--check").exit_code == 0
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("nope",), "no engine 'nope'"),
-    (("local-contrast", "--size", "64"), "size '64' is not WIDTHxHEIGHT"),
-    (("local-contrast", "--target", "tpu"), "'tpu'"),
-    (("local-contrast", "--precision", "fp16"), "local-contrast is an engine: --precision"),
-    (("local-contrast", "--data", "x", "--name", "y"), "--data, --name go with weights"),
-    (("local-contrast", "--out", "x"), "--out go with weights"),
-    (("local-contrast", "--no-test", "--max-fa-rise", "2"), "--no-test, --max-fa-rise go with weights"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("nope",), "no engine 'nope'"),
+        (("local-contrast", "--size", "64"), "size '64' is not WIDTHxHEIGHT"),
+        (("local-contrast", "--target", "tpu"), "'tpu'"),
+        (("local-contrast", "--precision", "fp16"), "local-contrast is an engine: --precision"),
+        (("local-contrast", "--data", "x", "--name", "y"), "--data, --name go with weights"),
+        (("local-contrast", "--out", "x"), "--out go with weights"),
+        (("local-contrast", "--no-test", "--max-fa-rise", "2"), "--no-test, --max-fa-rise go with weights"),
+    ],
+)
 def test_what_is_wrong_with_an_engine_is_named(app, arguments, words):
     result = run(app, *arguments)
     assert isinstance(result.exception, DsadError) and words in str(result.exception)
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ((), "need --data"),
-    (("--check",), "--check compares an engine"),
-    (("--data", "x", "--size", "64x64", "--size", "32x32"), "one --size"),
-    (("--data", "x", "--precision", "fp8"), "precision 'fp8'"),
-    (("--data", "x", "--target", "tpu"), "'tpu'"),
-    (("--data", "x"), "training stage, which is not installed"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((), "need --data"),
+        (("--check",), "--check compares an engine"),
+        (("--data", "x", "--size", "64x64", "--size", "32x32"), "one --size"),
+        (("--data", "x", "--precision", "fp8"), "precision 'fp8'"),
+        (("--data", "x", "--target", "tpu"), "'tpu'"),
+        (("--data", "x"), "training stage, which is not installed"),
+    ],
+)
 def test_what_is_wrong_with_weights_is_named(app, weights, monkeypatch, arguments, words):
     monkeypatch.setattr(compile_command, "entry_points", lambda **_: EntryPoints())
     result = run(app, weights, *arguments)

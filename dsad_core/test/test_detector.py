@@ -33,12 +33,14 @@ def with_manifest(engine, **changes):
 
 def three_channels(engine, multiple):
     normalisation = engine.manifest.normalisation.model_copy(
-        update={"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)})
+        update={"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    )
     return with_manifest(engine, input_channels=3, size_multiple=multiple, normalisation=normalisation)
 
 
-@pytest.mark.parametrize("dtype, scale, offset", [(np.uint8, 255, 0), (np.uint16, 2000, 6000),
-                                                  (np.float32, 30, 280)])
+@pytest.mark.parametrize(
+    "dtype, scale, offset", [(np.uint8, 255, 0), (np.uint16, 2000, 6000), (np.float32, 30, 280)]
+)
 def test_spots_are_found_where_they_are_in_frames_of_every_type(engine, spots, dtype, scale, offset):
     frame = (spots(128, 160, CENTRES) * scale + offset).astype(dtype)
     detection = Detector(engine).detect(frame)
@@ -125,8 +127,15 @@ def test_small_components_leave_mask_and_targets_together(engine):
         Detector(recorder, min_area=0)
 
 
-@pytest.mark.parametrize("frame", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float64),
-                                   np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((4, 4, 3), np.uint8),
+        np.zeros((4, 4), np.float64),
+        np.zeros((0, 4), np.uint8),
+        np.zeros(4, np.uint8),
+    ],
+)
 def test_what_is_no_grey_frame_is_refused(engine, frame):
     with pytest.raises(UsageError, match="not a grey image"):
         Detector(engine).detect(frame)
@@ -143,8 +152,14 @@ def test_a_given_range_is_used_and_checked(engine):
 def test_stages_are_stamped_in_order_on_the_steady_clock(engine):
     before = time.monotonic_ns()
     detection = Detector(engine).detect(np.zeros((64, 64), np.uint8))
-    stamps = [before, detection.start_ns, detection.preprocess_end_ns, detection.inference_end_ns,
-              detection.postprocess_end_ns, time.monotonic_ns()]
+    stamps = [
+        before,
+        detection.start_ns,
+        detection.preprocess_end_ns,
+        detection.inference_end_ns,
+        detection.postprocess_end_ns,
+        time.monotonic_ns(),
+    ]
     assert stamps == sorted(stamps)
 
 

@@ -44,7 +44,8 @@ def cache_root(tmp_path, monkeypatch):
     (tmp_path / "toolkit").mkdir()
     (tmp_path / "toolkit/version.cfg").write_text(
         "# version: 1.0\nruntime_running_version=[7.0.0.1:7.0.0]\n"
-        "compiler_running_version=[7.1.0.3.220:7.0.1]\n")
+        "compiler_running_version=[7.1.0.3.220:7.0.1]\n"
+    )
     (tmp_path / "version.info").write_text("Version=23.0.3\nascendhal_version=7.26\n")
     return tmp_path / "cache"
 
@@ -100,13 +101,22 @@ def image(size=SIZE, seed=0):
 
 # ATC
 
+
 def test_the_command_is_the_documented_one(baseline, options):
     folder, manifest = baseline
     recipe = atc.make_recipe(manifest, options, (512, 640), "Ascend310B4")
     assert atc.atc_command(recipe, manifest, folder / MODEL_FILE, Path("/tmp/x/model")) == [
-        "atc", f"--model={folder / MODEL_FILE}", "--framework=5", "--output=/tmp/x/model",
-        "--soc_version=Ascend310B4", "--input_format=NCHW", "--input_shape=image:1,1,512,640",
-        "--output_type=FP32", "--precision_mode=force_fp16", "--log=error"]
+        "atc",
+        f"--model={folder / MODEL_FILE}",
+        "--framework=5",
+        "--output=/tmp/x/model",
+        "--soc_version=Ascend310B4",
+        "--input_format=NCHW",
+        "--input_shape=image:1,1,512,640",
+        "--output_type=FP32",
+        "--precision_mode=force_fp16",
+        "--log=error",
+    ]
 
 
 def test_the_command_is_printed_before_it_is_run(acl, atc_tool, baseline, options, caplog):
@@ -144,16 +154,26 @@ def test_the_plan_depends_on_toolkit_driver_and_soc(acl, atc_tool, baseline, opt
     acl.get_soc_name = lambda: "Ascend310B1"
     assert backend.stale(*baseline, options, SIZE) == (
         "built by CANN 7.0.1, this is CANN 8.0.RC1; built for Ascend310B4, this is Ascend310B1; "
-        "built under driver 23.0.3, this is 24.1")
+        "built under driver 23.0.3, this is 24.1"
+    )
 
 
-@pytest.mark.parametrize("output, error, told", [
-    ("ATC start working now\nE19010: No parser is registered for Op [sharpen, optype [Sharpen]].\n",
-     UnsupportedModelError, "status 1: E19010: No parser is registered for Op"),
-    ("ATC start\nE10001: Value [Ascend1] for parameter [--soc_version] is invalid.\n\n", EngineError,
-     "E10001: Value"),
-    ("one\ntwo\nthree\nKilled\n", EngineError, "status 1: two; three; Killed"),
-])
+@pytest.mark.parametrize(
+    "output, error, told",
+    [
+        (
+            "ATC start working now\nE19010: No parser is registered for Op [sharpen, optype [Sharpen]].\n",
+            UnsupportedModelError,
+            "status 1: E19010: No parser is registered for Op",
+        ),
+        (
+            "ATC start\nE10001: Value [Ascend1] for parameter [--soc_version] is invalid.\n\n",
+            EngineError,
+            "E10001: Value",
+        ),
+        ("one\ntwo\nthree\nKilled\n", EngineError, "status 1: two; three; Killed"),
+    ],
+)
 def test_a_failure_of_atc_is_one_line(acl, atc_tool, baseline, options, output, error, told):
     atc_tool.fail.write_text(output)
     with pytest.raises(error) as caught:
@@ -172,14 +192,21 @@ def test_a_precision_that_atc_does_not_take_is_for_another_backend(acl, baseline
         backend.build(*baseline, options, (60, 80))
 
 
-@pytest.mark.parametrize("table, soc", [
-    ("| NPU     Name                  | Health          |\n"
-     "| 0       310B4                 | Alarm           | 0.0          54                15    / 15    |\n",
-     "Ascend310B4"),
-    ("| 1     910B3               | OK            | 89.1        35                0    / 0             |\n",
-     "Ascend910B3"),
-    ("DrvMngGetConsoleLogLevel failed.\n", None),
-])
+@pytest.mark.parametrize(
+    "table, soc",
+    [
+        (
+            "| NPU     Name                  | Health          |\n"
+            "| 0       310B4                 | Alarm           | 0.0          54                15    / 15    |\n",
+            "Ascend310B4",
+        ),
+        (
+            "| 1     910B3               | OK            | 89.1        35                0    / 0             |\n",
+            "Ascend910B3",
+        ),
+        ("DrvMngGetConsoleLogLevel failed.\n", None),
+    ],
+)
 def test_the_soc_is_read_from_npu_smi_without_pyacl(monkeypatch, tmp_path, table, soc):
     monkeypatch.setitem(sys.modules, "acl", None)
     (tmp_path / "table").write_text(table)
@@ -192,14 +219,26 @@ def test_the_soc_is_read_from_npu_smi_without_pyacl(monkeypatch, tmp_path, table
 
 # pyACL
 
+
 def test_frames_run_and_the_order_of_calls_is_the_documented_one(engine, acl):
     frame = image()
     assert np.array_equal(engine.infer(frame), 2 * frame[0, 0])
     assert engine.description == "ACL of CANN 7.0.1 fp16 on Ascend310B4"
     opening = [call for call in acl.calls if not call.startswith("mdl.get_")]
     data_set = ["rt.malloc", "mdl.create_dataset", "create_data_buffer", "mdl.add_dataset_buffer"]
-    assert opening == ["init", "rt.set_device", "rt.create_context", "rt.set_context", "mdl.load_from_file",
-                       "mdl.create_desc", *data_set, *data_set, "rt.memcpy", "mdl.execute", "rt.memcpy"]
+    assert opening == [
+        "init",
+        "rt.set_device",
+        "rt.create_context",
+        "rt.set_context",
+        "mdl.load_from_file",
+        "mdl.create_desc",
+        *data_set,
+        *data_set,
+        "rt.memcpy",
+        "mdl.execute",
+        "rt.memcpy",
+    ]
     acl.calls.clear()
     frame = image(seed=1)
     assert np.array_equal(engine.infer(frame), 2 * frame[0, 0])
@@ -207,8 +246,14 @@ def test_frames_run_and_the_order_of_calls_is_the_documented_one(engine, acl):
     acl.calls.clear()
     engine.close()
     freeing = ["destroy_data_buffer", "mdl.destroy_dataset", "rt.free"]
-    assert acl.calls == ["rt.set_context", *freeing, *freeing, "mdl.destroy_desc", "mdl.unload",
-                         "rt.destroy_context"]
+    assert acl.calls == [
+        "rt.set_context",
+        *freeing,
+        *freeing,
+        "mdl.destroy_desc",
+        "mdl.unload",
+        "rt.destroy_context",
+    ]
 
 
 def test_any_thread_may_run_and_close_it(engine):
@@ -237,8 +282,11 @@ def test_a_plan_that_acl_refuses_is_built_once_more_and_then_refused(engine, acl
     assert np.array_equal(engine.infer(frame), 2 * frame[0, 0])
     acl.refused.update({b"om 1,1,64,64 3", b"om 1,1,64,64 4"})
     for _ in range(2):
-        with pytest.raises(EngineError, match="built here and refused all the same: .*"
-                                              "acl.mdl.load_from_file failed with code 145006: EE9999"):
+        with pytest.raises(
+            EngineError,
+            match="built here and refused all the same: .*"
+            "acl.mdl.load_from_file failed with code 145006: EE9999",
+        ):
             engine.infer(image((64, 64)))
     assert len(atc_tool.log.read_text().splitlines()) == 4
 
@@ -266,8 +314,11 @@ def test_a_device_that_fails_at_the_start_is_one_line(acl, atc_tool, options, ba
 
 def test_want_of_memory_is_told_in_figures(engine, acl):
     acl.failures["rt.malloc"] = 207001
-    with pytest.raises(EngineError, match=r"80x64: frames of 80x64 need more memory than the NPU has left, "
-                                          r"64 of 4096 MiB \(acl.rt.malloc failed with code 207001"):
+    with pytest.raises(
+        EngineError,
+        match=r"80x64: frames of 80x64 need more memory than the NPU has left, "
+        r"64 of 4096 MiB \(acl.rt.malloc failed with code 207001",
+    ):
         engine.infer(image())
 
 

@@ -14,12 +14,28 @@ from dsad_core.errors import EngineError
 from hypothesis import given
 from hypothesis import strategies as st
 
-RECIPE = Recipe(engine="net", backend="tensorrt", model="a" * 64, runtime="TensorRT 10.3.0",
-                device="Orin, compute capability 8.7", driver="12.6", precision="fp16", size=(512, 640),
-                options={"format": "1"})
-CHANGES = {"model": "b" * 64, "runtime": "TensorRT 10.7.0", "device": "Thor, compute capability 11.0",
-           "driver": "13.0", "precision": "fp32", "size": (256, 256), "options": {"format": "2"},
-           "backend": "acl", "engine": "other"}
+RECIPE = Recipe(
+    engine="net",
+    backend="tensorrt",
+    model="a" * 64,
+    runtime="TensorRT 10.3.0",
+    device="Orin, compute capability 8.7",
+    driver="12.6",
+    precision="fp16",
+    size=(512, 640),
+    options={"format": "1"},
+)
+CHANGES = {
+    "model": "b" * 64,
+    "runtime": "TensorRT 10.7.0",
+    "device": "Thor, compute capability 11.0",
+    "driver": "13.0",
+    "precision": "fp32",
+    "size": (256, 256),
+    "options": {"format": "2"},
+    "backend": "acl",
+    "engine": "other",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +79,16 @@ def test_a_change_of_any_part_is_another_plan(part):
     assert stale(RECIPE) is None
 
 
-@pytest.mark.parametrize("part, told", [
-    ("runtime", "built by TensorRT 10.3.0, this is TensorRT 10.7.0"),
-    ("device", "built for Orin, compute capability 8.7, this is Thor, compute capability 11.0"),
-    ("driver", "built under driver 12.6, this is 13.0"),
-    ("model", "built from model aaaaaaaaaaaa..., this is bbbbbbbbbbbb..."),
-    ("options", "built with option format 1, this is 2"),
-])
+@pytest.mark.parametrize(
+    "part, told",
+    [
+        ("runtime", "built by TensorRT 10.3.0, this is TensorRT 10.7.0"),
+        ("device", "built for Orin, compute capability 8.7, this is Thor, compute capability 11.0"),
+        ("driver", "built under driver 12.6, this is 13.0"),
+        ("model", "built from model aaaaaaaaaaaa..., this is bbbbbbbbbbbb..."),
+        ("options", "built with option format 1, this is 2"),
+    ],
+)
 def test_the_reason_names_the_part_that_differs(part, told):
     obtain(RECIPE, lambda: b"plan")
     assert stale(replace(RECIPE, **{part: CHANGES[part]})) == told
@@ -77,10 +96,18 @@ def test_the_reason_names_the_part_that_differs(part, told):
 
 texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=12)
 recipes = st.builds(
-    Recipe, engine=st.just("net"), backend=st.sampled_from(["tensorrt", "acl"]), model=texts, runtime=texts,
-    device=texts, driver=texts, precision=st.sampled_from(["fp32", "fp16"]),
+    Recipe,
+    engine=st.just("net"),
+    backend=st.sampled_from(["tensorrt", "acl"]),
+    model=texts,
+    runtime=texts,
+    device=texts,
+    driver=texts,
+    precision=st.sampled_from(["fp32", "fp16"]),
     size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
-    options=st.dictionaries(st.sampled_from(["format", "typing"]), texts), suffix=st.just(".plan"))
+    options=st.dictionaries(st.sampled_from(["format", "typing"]), texts),
+    suffix=st.just(".plan"),
+)
 
 
 @given(recipes, recipes)
@@ -164,8 +191,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def test_providers_get_a_folder_for_each_model_and_option():
     options = load_target("cuda")
-    other = options.model_copy(update={"onnxruntime": options.onnxruntime.model_copy(
-        update={"provider_options": {"device_id": "1"}})})
+    other = options.model_copy(
+        update={
+            "onnxruntime": options.onnxruntime.model_copy(update={"provider_options": {"device_id": "1"}})
+        }
+    )
     folders = [cache_folder(*key) for key in (("a" * 64, options), ("b" * 64, options), ("a" * 64, other))]
     assert len(set(folders)) == 3 and all(folder.is_dir() for folder in folders)
     assert cache_folder("a" * 64, options) == folders[0]

@@ -24,8 +24,17 @@ def test_the_kernels_are_built_where_there_is_a_compiler():
 
 
 @FEW
-@given(size=st.sampled_from([1, 3, 5, 7]), dilation=st.integers(1, 3), inputs=CHANNELS, outputs=CHANNELS,
-       height=SIDE, width=st.integers(1, 150), relu=st.booleans(), add=st.booleans(), seed=st.integers(0, 99))
+@given(
+    size=st.sampled_from([1, 3, 5, 7]),
+    dilation=st.integers(1, 3),
+    inputs=CHANNELS,
+    outputs=CHANNELS,
+    height=SIDE,
+    width=st.integers(1, 150),
+    relu=st.booleans(),
+    add=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_convolutions(size, dilation, inputs, outputs, height, width, relu, add, seed):
     model = Model(inputs, seed)
     last = model.conv(INPUT_NAME, outputs, size, dilation)
@@ -38,20 +47,33 @@ def test_convolutions(size, dilation, inputs, outputs, height, width, relu, add,
 
 @FEW
 @example(scale=0.5, channels=1, height=1, width=1, mode="pytorch_half_pixel")
-@given(scale=st.sampled_from([0.5, 1, 2, 3, 4, 16]), channels=CHANNELS, height=st.integers(1, 20),
-       width=st.integers(1, 40), mode=st.sampled_from(["align_corners", "half_pixel", "pytorch_half_pixel"]))
+@given(
+    scale=st.sampled_from([0.5, 1, 2, 3, 4, 16]),
+    channels=CHANNELS,
+    height=st.integers(1, 20),
+    width=st.integers(1, 40),
+    mode=st.sampled_from(["align_corners", "half_pixel", "pytorch_half_pixel"]),
+)
 def test_resizing(scale, channels, height, width, mode):
     """Halved, or made small by a pool, and brought back to the image's size."""
     model = Model(channels)
     factor = 2 if scale == 0.5 else int(scale)
-    small = (model.resize(INPUT_NAME, 0.5, mode) if scale == 0.5 else
-             model.op("MaxPool", INPUT_NAME, kernel_shape=[factor] * 2, strides=[factor] * 2))
+    small = (
+        model.resize(INPUT_NAME, 0.5, mode)
+        if scale == 0.5
+        else model.op("MaxPool", INPUT_NAME, kernel_shape=[factor] * 2, strides=[factor] * 2)
+    )
     assert_same(model, model.resize(small, factor, mode), (factor * height, factor * width), multiple=factor)
 
 
 @FEW
-@given(size=st.sampled_from([2, 3, 4]), ceil=st.booleans(), channels=CHANNELS, height=SIDE,
-       width=st.integers(1, 70))
+@given(
+    size=st.sampled_from([2, 3, 4]),
+    ceil=st.booleans(),
+    channels=CHANNELS,
+    height=SIDE,
+    width=st.integers(1, 70),
+)
 def test_pooling(size, ceil, channels, height, width):
     model = Model(channels)
     pooled = model.op("MaxPool", INPUT_NAME, kernel_shape=[size] * 2, strides=[size] * 2, ceil_mode=int(ceil))
@@ -80,9 +102,17 @@ def test_what_is_done_pixel_by_pixel(channels, height, width, seed):
 
 
 @FEW
-@given(inputs=CHANNELS, channels=CHANNELS, spatial=st.sampled_from([(3, 0), (7, 0), (7, 4)]),
-       hidden=st.integers(1, 3), height=SIDE, width=st.integers(1, 300), project=st.booleans(),
-       stacked=st.booleans(), seed=st.integers(0, 99))
+@given(
+    inputs=CHANNELS,
+    channels=CHANNELS,
+    spatial=st.sampled_from([(3, 0), (7, 0), (7, 4)]),
+    hidden=st.integers(1, 3),
+    height=SIDE,
+    width=st.integers(1, 300),
+    project=st.booleans(),
+    stacked=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_attention_blocks_are_fused(inputs, channels, spatial, hidden, height, width, project, stacked, seed):
     model = Model(inputs, seed)
     size, axes = spatial
@@ -112,8 +142,11 @@ def compositions(draw):
     maps = [INPUT_NAME]
     for _ in range(draw(st.integers(1, 12))):
         one, other = draw(st.sampled_from(maps)), draw(st.sampled_from(maps))
-        kind = draw(st.sampled_from(
-            ["conv", "relu", "sigmoid", "add", "mul", "concat", "ReduceMean", "ReduceMax", "gate", "pool"]))
+        kind = draw(
+            st.sampled_from(
+                ["conv", "relu", "sigmoid", "add", "mul", "concat", "ReduceMean", "ReduceMax", "gate", "pool"]
+            )
+        )
         if kind == "conv":
             maps.append(model.conv(one, draw(CHANNELS), draw(st.sampled_from([1, 3, 5]))))
         elif kind in ("relu", "sigmoid"):
@@ -140,9 +173,15 @@ def test_any_composition(composition, height, width):
     assert_same(model, last, (2 * height, 2 * width), (2, 2), (2 * height, 2 * width))
 
 
-@pytest.mark.parametrize("kind, attributes", [
-    ("Softmax", {"axis": 1}), ("Tanh", {}), ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2]}),
-    ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]})])
+@pytest.mark.parametrize(
+    "kind, attributes",
+    [
+        ("Softmax", {"axis": 1}),
+        ("Tanh", {}),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2]}),
+        ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    ],
+)
 def test_what_there_is_no_kernel_for_is_named(tmp_path, kind, attributes):
     model = Model(1)
     with pytest.raises(UnsupportedModelError, match=f"direct kernels have no {kind}"):
@@ -159,22 +198,45 @@ def test_a_form_there_is_no_kernel_for_is_named(tmp_path):
         open_model(tmp_path, model.proto(model.resize(INPUT_NAME, 1.5)))
 
 
-@pytest.mark.parametrize("named, build", [
-    ("Pad but in directional attention", lambda model: model.edge_conv(INPUT_NAME, 4)),
-    ("Pad but in directional attention", lambda model: model.attention_block(INPUT_NAME, 5, axes=3)),
-    ("ReduceMin but in directional attention",
-     lambda model: model.op("ReduceMin", INPUT_NAME, channels=1, axes=[1])),
-    (r"Reduce with .* over axes \[2, 3\]", lambda model: model.op("ReduceMin", INPUT_NAME, axes=[2, 3])),
-    ("Relu of a padded map", lambda model: model.op("Relu", model.op(
-        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="edge"))),
-    ("Pad by .*reflect", lambda model: model.op(
-        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="reflect")),
-    ("Pad by .*", lambda model: model.op(
-        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 2] * 2)), mode="edge")),
-    (r"Conv \(4, 1, 5, 5\) of a map padded by 3", lambda model: model.op("Conv", model.op(
-        "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="edge"),
-        model.random(4, 1, 5, 5), channels=4)),
-])
+@pytest.mark.parametrize(
+    "named, build",
+    [
+        ("Pad but in directional attention", lambda model: model.edge_conv(INPUT_NAME, 4)),
+        ("Pad but in directional attention", lambda model: model.attention_block(INPUT_NAME, 5, axes=3)),
+        (
+            "ReduceMin but in directional attention",
+            lambda model: model.op("ReduceMin", INPUT_NAME, channels=1, axes=[1]),
+        ),
+        (r"Reduce with .* over axes \[2, 3\]", lambda model: model.op("ReduceMin", INPUT_NAME, axes=[2, 3])),
+        (
+            "Relu of a padded map",
+            lambda model: model.op(
+                "Relu", model.op("Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="edge")
+            ),
+        ),
+        (
+            "Pad by .*reflect",
+            lambda model: model.op(
+                "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="reflect"
+            ),
+        ),
+        (
+            "Pad by .*",
+            lambda model: model.op(
+                "Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 2] * 2)), mode="edge"
+            ),
+        ),
+        (
+            r"Conv \(4, 1, 5, 5\) of a map padded by 3",
+            lambda model: model.op(
+                "Conv",
+                model.op("Pad", INPUT_NAME, model.constant(np.array([0, 0, 3, 3] * 2)), mode="edge"),
+                model.random(4, 1, 5, 5),
+                channels=4,
+            ),
+        ),
+    ],
+)
 def test_what_only_directional_attention_may_hold_is_named(tmp_path, named, build):
     model = Model(1)
     last = build(model)
@@ -197,19 +259,25 @@ def damaged_models():
     proto.graph.initializer[0].dims[1] = 2
     yield "weights of other dimensions than numbers", proto
     model = Model(1)
-    yield "weights for other channels", model.proto(
-        model.op("Conv", INPUT_NAME, model.random(4, 2, 1, 1), channels=4))
+    yield (
+        "weights for other channels",
+        model.proto(model.op("Conv", INPUT_NAME, model.random(4, 2, 1, 1), channels=4)),
+    )
     model = Model(1)
-    yield "a bias too short", model.proto(
-        model.op("Conv", INPUT_NAME, model.random(4, 1, 1, 1), model.random(3), channels=4))
+    yield (
+        "a bias too short",
+        model.proto(model.op("Conv", INPUT_NAME, model.random(4, 1, 1, 1), model.random(3), channels=4)),
+    )
     model = Model(1)
     yield "an input that nothing computes", model.proto(model.op("Relu", "nowhere"))
     model = Model(1)
     small = model.op("MaxPool", INPUT_NAME, kernel_shape=[2, 2], strides=[2, 2])
     yield "maps of two sizes added", model.proto(model.op("Add", small, INPUT_NAME))
     model = Model(1)
-    yield "a smaller output than the image", model.proto(
-        model.op("MaxPool", INPUT_NAME, kernel_shape=[2, 2], strides=[2, 2]))
+    yield (
+        "a smaller output than the image",
+        model.proto(model.op("MaxPool", INPUT_NAME, kernel_shape=[2, 2], strides=[2, 2])),
+    )
     model = Model(1)
     yield "an output of two maps", model.proto(INPUT_NAME, output_channels=2)
     model = Model(1)
@@ -225,11 +293,15 @@ def damaged_models():
     yield "channels without end", model.proto(model.op("ReduceMax", doubled, channels=1, axes=[1]))
     yield "no channels", Model(0).proto(INPUT_NAME)
     model = Model(1)
-    yield "numbers for no channel", model.proto(
-        model.op("Mul", INPUT_NAME, model.constant(np.zeros((1, 0, 1, 1), np.float32))))
+    yield (
+        "numbers for no channel",
+        model.proto(model.op("Mul", INPUT_NAME, model.constant(np.zeros((1, 0, 1, 1), np.float32)))),
+    )
     model = Model(1)
-    yield "a window larger than the image", model.proto(
-        model.op("MaxPool", INPUT_NAME, kernel_shape=[1 << 30] * 2, strides=[1 << 30] * 2))
+    yield (
+        "a window larger than the image",
+        model.proto(model.op("MaxPool", INPUT_NAME, kernel_shape=[1 << 30] * 2, strides=[1 << 30] * 2)),
+    )
 
 
 @pytest.mark.parametrize("proto", [pytest.param(proto, id=name) for name, proto in damaged_models()])

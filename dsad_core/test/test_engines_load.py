@@ -24,11 +24,14 @@ def identity(input_name="image", output_name="logits", shape=(1, 1, "h", "w"), d
     onnx = pytest.importorskip("onnx")
     kind = dtype or onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Identity", [input_name], [output_name])], "identity",
+        [onnx.helper.make_node("Identity", [input_name], [output_name])],
+        "identity",
         [onnx.helper.make_tensor_value_info(input_name, kind, shape)],
-        [onnx.helper.make_tensor_value_info(output_name, kind, shape)])
-    return onnx.helper.make_model(graph, ir_version=8,
-                                  opset_imports=[onnx.helper.make_opsetid("", 17)]).SerializeToString()
+        [onnx.helper.make_tensor_value_info(output_name, kind, shape)],
+    )
+    return onnx.helper.make_model(
+        graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)]
+    ).SerializeToString()
 
 
 def tensor(height=32, width=48, channels=1):
@@ -57,27 +60,33 @@ def test_threads_change_the_time_but_not_the_answer(engine_dir):
     assert two.description.endswith("2 threads")
 
 
-@pytest.mark.parametrize("bad, words", [
-    (tensor(33, 48), "multiples of 8, not 48x33"),
-    (tensor(0, 48), "multiples"),
-    (tensor(channels=3), r"\(1, 1, H, W\)"),
-    (tensor().astype(np.float64), "float64"),
-    (tensor()[0], "float32"),
-    (tensor().transpose(0, 1, 3, 2), "C-contiguous"),
-])
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        (tensor(33, 48), "multiples of 8, not 48x33"),
+        (tensor(0, 48), "multiples"),
+        (tensor(channels=3), r"\(1, 1, H, W\)"),
+        (tensor().astype(np.float64), "float64"),
+        (tensor()[0], "float32"),
+        (tensor().transpose(0, 1, 3, 2), "C-contiguous"),
+    ],
+)
 def test_tensors_that_do_not_fit_are_refused(engine, bad, words):
     with pytest.raises(EngineError, match=words):
         engine.infer(bad)
 
 
-@pytest.mark.parametrize("content, words", [
-    (lambda: b"this is no network", "cannot load it"),
-    (lambda: identity(input_name="x"), "'x'"),
-    (lambda: identity(output_name="y"), "'y'"),
-    (lambda: identity(shape=(1, 3, "h", "w")), "manifest needs"),
-    (lambda: identity(shape=(1, "h", "w")), "manifest needs"),
-    (lambda: identity(dtype=10), "float16"),
-])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (lambda: b"this is no network", "cannot load it"),
+        (lambda: identity(input_name="x"), "'x'"),
+        (lambda: identity(output_name="y"), "'y'"),
+        (lambda: identity(shape=(1, 3, "h", "w")), "manifest needs"),
+        (lambda: identity(shape=(1, "h", "w")), "manifest needs"),
+        (lambda: identity(dtype=10), "float16"),
+    ],
+)
 def test_files_that_are_no_engine_are_refused_in_one_line(engine_dir, content, words):
     replace_model(engine_dir, content())
     with pytest.raises(EngineError, match=words) as caught:
@@ -115,8 +124,9 @@ def test_every_target_has_a_file_that_parses(target):
     assert load_target(target).target == target
 
 
-@pytest.mark.parametrize("content, words", [("target: cpu\n", "backends"), ("a: [", "cannot be read"),
-                                            ("", "cpu.yaml")])
+@pytest.mark.parametrize(
+    "content, words", [("target: cpu\n", "backends"), ("a: [", "cannot be read"), ("", "cpu.yaml")]
+)
 def test_a_broken_target_file_is_named(tmp_path, monkeypatch, content, words):
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets/cpu.yaml").write_text(content)
@@ -139,16 +149,23 @@ def test_a_provider_that_is_not_there_is_never_replaced_in_silence(engine_dir):
     options = load_target("cpu")
     settings = options.onnxruntime.model_copy(update={"provider": "TensorrtExecutionProvider"})
     with pytest.raises(TargetError, match="needs TensorrtExecutionProvider"):
-        OnnxRuntimeEngine(engine_dir, load_manifest(engine_dir),
-                          options.model_copy(update={"onnxruntime": settings}), threads=1)
+        OnnxRuntimeEngine(
+            engine_dir,
+            load_manifest(engine_dir),
+            options.model_copy(update={"onnxruntime": settings}),
+            threads=1,
+        )
 
 
 def test_the_cache_differs_with_model_options_and_device(tmp_path, monkeypatch):
     monkeypatch.setenv("DSAD_CACHE", str(tmp_path))
     agx = load_target("agx")
     other = agx.onnxruntime.model_copy(update={"provider_options": {}})
-    folders = {cache_folder("a" * 64, agx), cache_folder("b" * 64, agx),
-               cache_folder("a" * 64, agx.model_copy(update={"onnxruntime": other}))}
+    folders = {
+        cache_folder("a" * 64, agx),
+        cache_folder("b" * 64, agx),
+        cache_folder("a" * 64, agx.model_copy(update={"onnxruntime": other})),
+    }
     monkeypatch.setattr("dsad_core.engines.cache.accelerator_name", lambda: "another board")
     folders.add(cache_folder("a" * 64, agx))
     assert len(folders) == 4 and all(folder.is_dir() and tmp_path in folder.parents for folder in folders)

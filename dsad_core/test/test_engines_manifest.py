@@ -1,12 +1,32 @@
 import pytest
 import yaml
 
-from dsad_core.engines.manifest import (MANIFEST_FILE, MODEL_FILE, Manifest, TestResult, load_manifest,
-                                        read_manifest, save_manifest)
+from dsad_core.engines.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Manifest,
+    TestResult,
+    load_manifest,
+    read_manifest,
+    save_manifest,
+)
 from dsad_core.errors import EngineError
 
-RESULT = TestResult(data_set="NUDT-SIRST", split="test", split_hash="abc", threshold=0.5, matching="nearest",
-                    images=2, targets=3, iou=0.5, niou=0.4, pd=1 / 3, fa=1e-5, counts={"hits": 1}, seed=0)
+RESULT = TestResult(
+    data_set="NUDT-SIRST",
+    split="test",
+    split_hash="abc",
+    threshold=0.5,
+    matching="nearest",
+    images=2,
+    targets=3,
+    iou=0.5,
+    niou=0.4,
+    pd=1 / 3,
+    fa=1e-5,
+    counts={"hits": 1},
+    seed=0,
+)
 
 
 def change(folder, **fields):
@@ -27,16 +47,19 @@ def test_provenance_keeps_further_facts(engine_dir):
     assert load_manifest(engine_dir).provenance.images_seen == 1000
 
 
-@pytest.mark.parametrize("fields, words", [
-    ({"threshold": 1.0}, "threshold"),
-    ({"sha256": "short"}, "sha256"),
-    ({"name": "drop"}, "name"),
-    ({"unheard": 1}, "unheard"),
-    ({"input_channels": 2}, "input_channels"),
-    ({"input_channels": 3}, "normalisation.mean has 1 values, input_channels is 3"),
-    ({"normalisation": {"mean": [0.5], "std": [0.0]}}, "normalisation.std"),
-    ({"size_multiple": 0}, "size_multiple"),
-])
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"threshold": 1.0}, "threshold"),
+        ({"sha256": "short"}, "sha256"),
+        ({"name": "drop"}, "name"),
+        ({"unheard": 1}, "unheard"),
+        ({"input_channels": 2}, "input_channels"),
+        ({"input_channels": 3}, "normalisation.mean has 1 values, input_channels is 3"),
+        ({"normalisation": {"mean": [0.5], "std": [0.0]}}, "normalisation.std"),
+        ({"size_multiple": 0}, "size_multiple"),
+    ],
+)
 def test_a_bad_field_is_named_with_its_file_in_one_line(engine_dir, fields, words):
     change(engine_dir, **fields)
     with pytest.raises(EngineError) as caught:
@@ -45,8 +68,15 @@ def test_a_bad_field_is_named_with_its_file_in_one_line(engine_dir, fields, word
     assert words in message and MANIFEST_FILE in message and "\n" not in message
 
 
-@pytest.mark.parametrize("content, words", [(b"- a\n- b\n", "no mapping"), (b"a: [", "not YAML"),
-                                            (b"\xff\xfe\x00", "not YAML"), (b"", "no mapping")])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"- a\n- b\n", "no mapping"),
+        (b"a: [", "not YAML"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (b"", "no mapping"),
+    ],
+)
 def test_a_manifest_that_is_none_is_refused(engine_dir, content, words):
     (engine_dir / MANIFEST_FILE).write_bytes(content)
     with pytest.raises(EngineError, match=words):

@@ -31,7 +31,9 @@ print("lives")
 
 @pytest.mark.parametrize("backend", check_target("cpu").usable)
 def test_a_frame_too_large_for_the_memory_is_refused_and_the_next_is_answered(backend):
-    done = subprocess.run([sys.executable, "-c", PROGRAM, backend], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, backend], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     first, last = done.stdout.splitlines()
     assert "dnanet-num4-nudt" in first and "8192x8192" in first and last == "lives"

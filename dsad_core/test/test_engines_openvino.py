@@ -17,7 +17,9 @@ def tensor(height, width, seed=0):
 
 @pytest.fixture(scope="module")
 def pair():
-    engines = [load_engine("dnanet-num4-nudt", threads=1, backend=name) for name in ("openvino", "onnxruntime")]
+    engines = [
+        load_engine("dnanet-num4-nudt", threads=1, backend=name) for name in ("openvino", "onnxruntime")
+    ]
     yield engines
     for engine in engines:
         engine.close()

@@ -38,6 +38,7 @@ def baseline():
 @pytest.fixture
 def stand_in(monkeypatch):
     """A function (version, ...) -> TensorRT and CUDA in place of what is installed."""
+
     def forget():
         api_module._probe.cache_clear()
         cuda_module.find_module.cache_clear()
@@ -61,6 +62,7 @@ def image(size=SMALL, seed=0):
 
 
 # What is needed
+
 
 def test_requirements_tell_why_each_module_is_of_no_use(stand_in, monkeypatch, options):
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
@@ -113,20 +115,24 @@ NEWEST = {"version": "11.4.0", "creation": ("STRONGLY_TYPED",), "flags": ("TF32"
 CURRENT = {}
 
 
-@pytest.mark.parametrize("release, manifest_precision, asked, strong, flags", [
-    (CURRENT, "fp32", "fp32", False, set()),
-    (CURRENT, "fp32", "fp16", False, {"FP16", "TF32"}),
-    (CURRENT, "fp16", "fp32", True, {"TF32"}),
-    (CURRENT, "int8", "fp16", True, {"TF32"}),
-    (CURRENT, "bf16", "fp16", False, {"BF16", "TF32"}),
-    (JETPACK_6_0, "fp32", "fp16", False, {"FP16", "TF32"}),
-    (JETPACK_6_0, "fp16", "fp16", False, {"FP16", "TF32"}),
-    (JETPACK_6_0, "int8", "fp16", False, {"INT8", "FP16", "TF32"}),
-    (NEWEST, "fp32", "fp32", True, set()),
-    (NEWEST, "fp16", "fp32", True, {"TF32"}),
-])
-def test_precision_is_asked_for_as_the_release_wants_it(stand_in, options, baseline, release,
-                                                        manifest_precision, asked, strong, flags):
+@pytest.mark.parametrize(
+    "release, manifest_precision, asked, strong, flags",
+    [
+        (CURRENT, "fp32", "fp32", False, set()),
+        (CURRENT, "fp32", "fp16", False, {"FP16", "TF32"}),
+        (CURRENT, "fp16", "fp32", True, {"TF32"}),
+        (CURRENT, "int8", "fp16", True, {"TF32"}),
+        (CURRENT, "bf16", "fp16", False, {"BF16", "TF32"}),
+        (JETPACK_6_0, "fp32", "fp16", False, {"FP16", "TF32"}),
+        (JETPACK_6_0, "fp16", "fp16", False, {"FP16", "TF32"}),
+        (JETPACK_6_0, "int8", "fp16", False, {"INT8", "FP16", "TF32"}),
+        (NEWEST, "fp32", "fp32", True, set()),
+        (NEWEST, "fp16", "fp32", True, {"TF32"}),
+    ],
+)
+def test_precision_is_asked_for_as_the_release_wants_it(
+    stand_in, options, baseline, release, manifest_precision, asked, strong, flags
+):
     trt = stand_in(**release)
     folder, manifest = baseline
     manifest = manifest.model_copy(update={"precision": manifest_precision})
@@ -138,13 +144,17 @@ def test_precision_is_asked_for_as_the_release_wants_it(stand_in, options, basel
     assert trt.configs[-1].flags == flags
 
 
-@pytest.mark.parametrize("release, manifest_precision, asked, told", [
-    (NEWEST, "fp32", "fp16", r"TensorRT 11.4.0 .* not in fp16; .*`dsad compile --precision fp16`"),
-    (NEWEST, "bf16", "fp32", "not in bf16"),
-    (JETPACK_6_0, "bf16", "fp32", "not in bf16"),
-])
-def test_a_precision_that_a_release_lacks_is_for_another_backend(stand_in, options, baseline, release,
-                                                                  manifest_precision, asked, told):
+@pytest.mark.parametrize(
+    "release, manifest_precision, asked, told",
+    [
+        (NEWEST, "fp32", "fp16", r"TensorRT 11.4.0 .* not in fp16; .*`dsad compile --precision fp16`"),
+        (NEWEST, "bf16", "fp32", "not in bf16"),
+        (JETPACK_6_0, "bf16", "fp32", "not in bf16"),
+    ],
+)
+def test_a_precision_that_a_release_lacks_is_for_another_backend(
+    stand_in, options, baseline, release, manifest_precision, asked, told
+):
     stand_in(**release)
     folder, manifest = baseline
     manifest = manifest.model_copy(update={"precision": manifest_precision})
@@ -153,6 +163,7 @@ def test_a_precision_that_a_release_lacks_is_for_another_backend(stand_in, optio
 
 
 # Building
+
 
 def test_the_plan_depends_on_runtime_and_device(stand_in, options, baseline):
     trt = stand_in()
@@ -202,8 +213,10 @@ RTX = {"name": "tensorrt_rtx", "version": "1.7.1.116", "creation": ("STRONGLY_TY
 def test_rtx_builds_for_the_architecture_where_it_knows_it(stand_in, options, baseline, capability, target):
     trt = stand_in(**RTX)
     major, minor = capability
-    trt.cuda.cudaGetDeviceProperties = lambda device: (Code.success, SimpleNamespace(
-        name=b"GPU", major=major, minor=minor))
+    trt.cuda.cudaGetDeviceProperties = lambda device: (
+        Code.success,
+        SimpleNamespace(name=b"GPU", major=major, minor=minor),
+    )
     backend.build(*baseline, options, SMALL)
     assert getattr(trt.configs[-1], "target", None) == target and not trt.timings
 
@@ -219,6 +232,7 @@ def test_kernels_that_rtx_compiled_are_kept_for_the_next_start(stand_in, options
 
 
 # Running, on a stand-in for the GPU
+
 
 @pytest.fixture
 def engine(stand_in, options, baseline):
@@ -240,8 +254,10 @@ def test_frames_run_as_one_graph(engine):
     assert engine.description == "TensorRT 10.3.0 fp32 on Orin" and len(engine.trt.builds) == 1
 
 
-@pytest.mark.parametrize("function", ["cudaStreamBeginCapture", "cudaStreamEndCapture",
-                                      "cudaGraphInstantiateWithFlags", "cudaGraphLaunch"])
+@pytest.mark.parametrize(
+    "function",
+    ["cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiateWithFlags", "cudaGraphLaunch"],
+)
 def test_without_a_graph_it_runs_all_the_same_and_says_so(engine, function):
     engine.trt.cuda.failures[function] = Code.cudaErrorStreamCaptureInvalidated
     frame = image()
@@ -282,18 +298,24 @@ def test_a_plan_that_the_runtime_refuses_is_built_once_more(engine):
 def test_a_plan_that_is_refused_twice_is_not_built_for_every_frame(engine):
     engine.trt.refused.update({b"(1, 1, 64, 80) build 0", b"(1, 1, 64, 80) build 1"})
     for _ in range(3):
-        with pytest.raises(EngineError, match="cannot run on 80x64: .*built here and refused all the same: "
-                                              "TensorRT 10.3.0 refuses the plan: magic tag does not match"):
+        with pytest.raises(
+            EngineError,
+            match="cannot run on 80x64: .*built here and refused all the same: "
+            "TensorRT 10.3.0 refuses the plan: magic tag does not match",
+        ):
             engine.infer(image())
     assert len(engine.trt.builds) == 2
     frame = image((64, 64))
     assert np.array_equal(engine.infer(frame), 2 * frame[0, 0])
 
 
-@pytest.mark.parametrize("context_bytes, told", [
-    (1 << 40, r"need 1048576 MiB of GPU memory, 0 of 0 MiB are free \(OutOfMemory"),
-    (0, r"need 1 MiB of GPU memory, 0 of 0 MiB are free \(cudaMalloc failed: cudaErrorMemoryAllocation"),
-])
+@pytest.mark.parametrize(
+    "context_bytes, told",
+    [
+        (1 << 40, r"need 1048576 MiB of GPU memory, 0 of 0 MiB are free \(OutOfMemory"),
+        (0, r"need 1 MiB of GPU memory, 0 of 0 MiB are free \(cudaMalloc failed: cudaErrorMemoryAllocation"),
+    ],
+)
 def test_want_of_memory_is_told_in_figures(stand_in, options, baseline, context_bytes, told):
     trt = stand_in(memory=1000)
     trt.context_bytes = context_bytes

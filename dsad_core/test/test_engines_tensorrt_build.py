@@ -20,8 +20,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 real_api, real_reason = find_api()
 real_gpu = find_device()
-needs_rtx = pytest.mark.skipif(real_api is None or not (real_api.rtx or real_gpu),
-                               reason=f"nothing that builds plans here ({real_reason or 'no GPU'})")
+needs_rtx = pytest.mark.skipif(
+    real_api is None or not (real_api.rtx or real_gpu),
+    reason=f"nothing that builds plans here ({real_reason or 'no GPU'})",
+)
 needs_gpu = pytest.mark.skipif(real_api is None or real_gpu is None, reason="no NVIDIA GPU, or no TensorRT")
 
 SMALL = (64, 80)
@@ -70,8 +72,10 @@ def test_rtx_builds_for_one_architecture_without_such_a_gpu(options, monkeypatch
 
 
 def write_model(folder, nodes, **constants):
-    image, logits = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, "height", "width"])
-                     for name in ("image", "logits"))
+    image, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, "height", "width"])
+        for name in ("image", "logits")
+    )
     values = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("example", 1)]
     graph = helper.make_graph(nodes, "g", [image], [logits], values)
@@ -83,19 +87,28 @@ def write_model(folder, nodes, **constants):
 def test_models_of_less_than_float32_are_built(options, engine_dir, precision):
     node = helper.make_node
     if precision == "fp16":
-        write_model(engine_dir, [
-            node("Cast", ["image"], ["half"], to=TensorProto.FLOAT16),
-            node("Conv", ["half", "kernel"], ["answer"], pads=[1] * 4),
-            node("Cast", ["answer"], ["logits"], to=TensorProto.FLOAT)],
-            kernel=np.ones((1, 1, 3, 3), np.float16))
+        write_model(
+            engine_dir,
+            [
+                node("Cast", ["image"], ["half"], to=TensorProto.FLOAT16),
+                node("Conv", ["half", "kernel"], ["answer"], pads=[1] * 4),
+                node("Cast", ["answer"], ["logits"], to=TensorProto.FLOAT),
+            ],
+            kernel=np.ones((1, 1, 3, 3), np.float16),
+        )
     else:
-        write_model(engine_dir, [
-            node("QuantizeLinear", ["image", "scale", "zero"], ["image_q"]),
-            node("DequantizeLinear", ["image_q", "scale", "zero"], ["image_dq"]),
-            node("DequantizeLinear", ["kernel", "scale", "zero"], ["kernel_dq"]),
-            node("Conv", ["image_dq", "kernel_dq"], ["logits"], pads=[1] * 4)],
+        write_model(
+            engine_dir,
+            [
+                node("QuantizeLinear", ["image", "scale", "zero"], ["image_q"]),
+                node("DequantizeLinear", ["image_q", "scale", "zero"], ["image_dq"]),
+                node("DequantizeLinear", ["kernel", "scale", "zero"], ["kernel_dq"]),
+                node("Conv", ["image_dq", "kernel_dq"], ["logits"], pads=[1] * 4),
+            ],
             kernel=np.ones((1, 1, 3, 3), np.int8),
-            scale=np.array(0.01, np.float32), zero=np.array(0, np.int8))
+            scale=np.array(0.01, np.float32),
+            zero=np.array(0, np.int8),
+        )
     manifest = load_manifest(find_engine("local-contrast")).model_copy(update={"precision": precision})
     path = backend.build(engine_dir, manifest, options, SMALL)
     assert precision in path.name and path.stat().st_size > 10_000
@@ -142,9 +155,16 @@ def builder():
     def start():
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         # A shell's background jobs ignore Ctrl-C, and so would their children.
-        started.append(subprocess.Popen([sys.executable, "-c", BUILDER], env=environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)))
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", BUILDER],
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        )
         return started[-1]
 
     yield start

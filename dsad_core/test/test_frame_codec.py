@@ -71,8 +71,16 @@ def test_grey_stored_as_colour_comes_back_exactly(encoding):
     np.testing.assert_array_equal(decode_message(message), grey)
 
 
-@pytest.mark.parametrize("buffer", [bytes, bytearray, lambda data: array.array("B", data),
-                                    lambda data: np.frombuffer(data, np.uint8), memoryview])
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        bytes,
+        bytearray,
+        lambda data: array.array("B", data),
+        lambda data: np.frombuffer(data, np.uint8),
+        memoryview,
+    ],
+)
 def test_native_frames_are_views_on_any_buffer(buffer):
     frame = np.arange(12, dtype=np.uint16).reshape(3, 4)
     data = buffer(frame.tobytes())
@@ -80,19 +88,22 @@ def test_native_frames_are_views_on_any_buffer(buffer):
     assert np.shares_memory(decoded, np.frombuffer(data, np.uint8))
 
 
-@pytest.mark.parametrize("reason, fields", [
-    ("encoding", ("bayer_rggb8", 4, 4, 4, bytes(16))),
-    ("size", ("mono8", 0, 4, 4, b"")),
-    ("size", ("mono8", 4, 0, 0, b"")),
-    ("size", ("mono8", MAX_SIDE + 1, 1, 1, bytes(MAX_SIDE + 1))),
-    ("size", ("32FC1", 2**32 - 1, 2**32 - 1, 2**32 - 1, bytes(16))),
-    ("step", ("mono16", 4, 4, 7, bytes(32))),
-    ("step", ("rgb8", 4, 4, 4, bytes(64))),
-    ("step", ("mono8", 4, 4, 4, bytes(20))),
-    ("truncated", ("mono8", 4, 4, 4, bytes(15))),
-    ("truncated", ("mono8", 4, 4, 2**31, bytes(16))),
-    ("truncated", ("mono16", MAX_SIDE, MAX_SIDE, MAX_SIDE * 2, bytes(8))),
-])
+@pytest.mark.parametrize(
+    "reason, fields",
+    [
+        ("encoding", ("bayer_rggb8", 4, 4, 4, bytes(16))),
+        ("size", ("mono8", 0, 4, 4, b"")),
+        ("size", ("mono8", 4, 0, 0, b"")),
+        ("size", ("mono8", MAX_SIDE + 1, 1, 1, bytes(MAX_SIDE + 1))),
+        ("size", ("32FC1", 2**32 - 1, 2**32 - 1, 2**32 - 1, bytes(16))),
+        ("step", ("mono16", 4, 4, 7, bytes(32))),
+        ("step", ("rgb8", 4, 4, 4, bytes(64))),
+        ("step", ("mono8", 4, 4, 4, bytes(20))),
+        ("truncated", ("mono8", 4, 4, 4, bytes(15))),
+        ("truncated", ("mono8", 4, 4, 2**31, bytes(16))),
+        ("truncated", ("mono16", MAX_SIDE, MAX_SIDE, MAX_SIDE * 2, bytes(8))),
+    ],
+)
 def test_frames_that_lie_are_refused_with_their_reason(reason, fields):
     with pytest.raises(FrameError) as caught:
         decode(*fields)
@@ -112,17 +123,21 @@ def test_floats_that_are_no_numbers_are_refused_and_counted(value, big):
 
 
 def test_a_buffer_rounded_up_by_less_than_a_row_is_accepted():
-    np.testing.assert_array_equal(decode("mono8", 2, 4, 4, bytes(range(11))),
-                                  np.arange(8, dtype=np.uint8).reshape(2, 4))
+    np.testing.assert_array_equal(
+        decode("mono8", 2, 4, 4, bytes(range(11))), np.arange(8, dtype=np.uint8).reshape(2, 4)
+    )
 
 
-@pytest.mark.parametrize("frame, encoding", [
-    (np.zeros((4, 4), np.uint16), "mono8"),
-    (np.zeros((4, 4), np.float64), "32FC1"),
-    (np.zeros((4, 4), np.uint8), "bgr8"),
-    (np.zeros((4, 4, 4), np.uint8), "bgr8"),
-    (np.zeros((4, 4), np.uint8), "yuv422"),
-])
+@pytest.mark.parametrize(
+    "frame, encoding",
+    [
+        (np.zeros((4, 4), np.uint16), "mono8"),
+        (np.zeros((4, 4), np.float64), "32FC1"),
+        (np.zeros((4, 4), np.uint8), "bgr8"),
+        (np.zeros((4, 4, 4), np.uint8), "bgr8"),
+        (np.zeros((4, 4), np.uint8), "yuv422"),
+    ],
+)
 def test_filling_refuses_what_the_encoding_does_not_say(frame, encoding):
     with pytest.raises(FrameError) as caught:
         fill_message(SimpleNamespace(), frame, encoding)

@@ -58,12 +58,15 @@ def test_no_pixels_have_no_bearings(model, d):
     assert bearing([], [], K, d, model).shape == (0, 3)
 
 
-@pytest.mark.parametrize("k, d, model, word", [
-    ((0.0,) * 9, (), "plumb_bob", "uncalibrated"),
-    (K, (0.1,), "plumb_bob", "1 coefficients"),
-    (K, (0.1,) * 5, "equidistant", "5 coefficients"),
-    (K, (), "thin_prism", "thin_prism"),
-])
+@pytest.mark.parametrize(
+    "k, d, model, word",
+    [
+        ((0.0,) * 9, (), "plumb_bob", "uncalibrated"),
+        (K, (0.1,), "plumb_bob", "1 coefficients"),
+        (K, (0.1,) * 5, "equidistant", "5 coefficients"),
+        (K, (), "thin_prism", "thin_prism"),
+    ],
+)
 def test_cameras_it_cannot_use_are_named(k, d, model, word):
     with pytest.raises(UsageError, match=word):
         bearing(1.0, 1.0, k, d, model)

@@ -28,8 +28,12 @@ def test_a_range_that_is_none_is_refused(value_range):
         to_unit(np.zeros((4, 4), np.uint16), value_range)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([np.uint8, np.uint16, np.float32]),
-       st.integers(0, 2**32 - 1))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from([np.uint8, np.uint16, np.float32]),
+    st.integers(0, 2**32 - 1),
+)
 def test_the_result_is_finite_and_in_the_unit_range_for_any_frame(height, width, dtype, seed):
     rng = np.random.default_rng(seed)
     frame = rng.normal(rng.uniform(0, 200), rng.uniform(0, 50), (height, width)).clip(0, 255).astype(dtype)
@@ -40,8 +44,11 @@ def test_the_result_is_finite_and_in_the_unit_range_for_any_frame(height, width,
 
 def test_offset_and_gain_of_the_sensor_do_not_matter(spots):
     image = spots(128, 160, [(40, 50)])
-    np.testing.assert_allclose(to_unit((image * 40 + 280).astype(np.float32)),
-                               to_unit((image * 3000 + 20000).astype(np.float32)), atol=1e-3)
+    np.testing.assert_allclose(
+        to_unit((image * 40 + 280).astype(np.float32)),
+        to_unit((image * 3000 + 20000).astype(np.float32)),
+        atol=1e-3,
+    )
 
 
 def test_a_hot_pixel_leaves_the_contrast_of_a_faint_target(spots):
@@ -60,13 +67,15 @@ def test_a_hot_pixel_leaves_the_contrast_of_a_faint_target(spots):
 def test_a_target_above_everything_else_is_not_clipped_against_warm_clutter(spots):
     frame = counts(spots)
     frame[80:100, 100:130] += 600  # a warm roof, 3 % of the frame
-    frame[90, 115] += 250          # and a target in front of it
+    frame[90, 115] += 250  # and a target in front of it
     unit = to_unit(frame)
     assert unit[90, 115] - unit[80:100, 100:130].mean() > 0.05
 
 
-@pytest.mark.parametrize("dtype, level, sigma", [(np.uint16, 8000, 3.0), (np.uint16, 8000, 0.4),
-                                                 (np.float32, 293.15, 0.03), (np.float32, 0.5, 1e-3)])
+@pytest.mark.parametrize(
+    "dtype, level, sigma",
+    [(np.uint16, 8000, 3.0), (np.uint16, 8000, 0.4), (np.float32, 293.15, 0.03), (np.float32, 0.5, 1e-3)],
+)
 def test_pure_noise_is_not_blown_up(dtype, level, sigma):
     frame = np.random.default_rng(0).normal(level, sigma, (512, 640)).astype(dtype)
     assert to_unit(frame).std() < 1.3 / NOISE_SPAN

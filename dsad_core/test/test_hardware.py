@@ -25,7 +25,9 @@ def test_findings_name_what_is_needed_and_how_to_get_it(target):
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_backend_says_what_it_needs_of_any_machine(name, target):
-    assert all(isinstance(finding, Finding) for finding in backend_module(name).requirements(load_target(target)))
+    assert all(
+        isinstance(finding, Finding) for finding in backend_module(name).requirements(load_target(target))
+    )
 
 
 @pytest.mark.parametrize("target", ["cuda", "agx", "ascend"])
@@ -37,7 +39,9 @@ def test_a_refusal_is_one_line_with_everything_missing(target):
         require_target(target)
     message = str(caught.value)
     assert "\n" not in message and target in message
-    assert all(finding.what in message and finding.hint in message for finding in check.device if not finding.ok)
+    assert all(
+        finding.what in message and finding.hint in message for finding in check.device if not finding.ok
+    )
 
 
 def test_an_unknown_target_is_named():
@@ -70,5 +74,6 @@ def test_probes_say_what_they_found():
     assert python_module("numpy", "pip install numpy").ok
     assert python_module("no_such_module", "get it") == Finding(False, "no_such_module", "get it")
     assert shared_library("C library", "libnothing.so", "libc.so.6", hint="") == Finding(
-        True, "C library", "libc.so.6")
+        True, "C library", "libc.so.6"
+    )
     assert hardware.device("cpu") == []

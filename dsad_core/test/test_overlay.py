@@ -9,7 +9,7 @@ TARGET = Target(x=30.0, y=25.0, left=29, top=24, width=3, height=3, area=9, scor
 
 def mask_of(target, shape):
     mask = np.zeros(shape, np.uint8)
-    mask[target.top:target.top + target.height, target.left:target.left + target.width] = 255
+    mask[target.top : target.top + target.height, target.left : target.left + target.width] = 255
     return mask
 
 

@@ -69,7 +69,10 @@ def test_mask_is_exactly_the_pixels_above_half_of_the_targets_own_light(seed):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    x=st.floats(20, 21), y=st.floats(20, 21), length=st.floats(0.4, 9.0), aspect=st.floats(0.45, 1.0),
+    x=st.floats(20, 21),
+    y=st.floats(20, 21),
+    length=st.floats(0.4, 9.0),
+    aspect=st.floats(0.45, 1.0),
     angle=st.floats(0, 2 * np.pi),
 )
 def test_mask_is_small_and_centred(x, y, length, aspect, angle):
@@ -83,8 +86,16 @@ def test_mask_is_small_and_centred(x, y, length, aspect, angle):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"height": 8}, {"frames": 0}, {"seed": -1}, {"dtype": "float32"}, {"targets": (3, 1)},
-     {"terrain": "moon"}, {"snr": (0.0, 1.0)}, {"fps": 0.0}],
+    [
+        {"height": 8},
+        {"frames": 0},
+        {"seed": -1},
+        {"dtype": "float32"},
+        {"targets": (3, 1)},
+        {"terrain": "moon"},
+        {"snr": (0.0, 1.0)},
+        {"fps": 0.0},
+    ],
 )
 def test_a_wrong_argument_is_named(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):

@@ -78,8 +78,9 @@ def test_boxes_areas_and_order_agree_with_opencv(seed, density):
     mask = np.where(rng.random((24, 31)) < density, 255, 0).astype(np.uint8)
     targets = extract_targets(logits, mask)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    assert sorted((t.left, t.top, t.width, t.height, t.area) for t in targets) == \
-        sorted(tuple(row) for row in stats[1:].tolist())
+    assert sorted((t.left, t.top, t.width, t.height, t.area) for t in targets) == sorted(
+        tuple(row) for row in stats[1:].tolist()
+    )
     scores = [target.score for target in targets]
     assert scores == sorted(scores, reverse=True)
     highest = [logits[labels == label].max() for label in range(1, count)]

@@ -70,10 +70,14 @@ def keep_weights(path: str | Path, folder: Path) -> Path:
     network, recipe, facts = load_weights(path)
     if (folder / WEIGHTS_FILE).exists():
         raise UsageError(f"{folder} already holds weights; choose another folder")
-    kept = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in network.state_dict().items()}
+    kept = {
+        name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in network.state_dict().items()
+    }
     for name, tensor in kept.items():
         if not tensor.isfinite().all():
-            raise CheckpointError(f"{weights_path(path)}: {name} is not finite in float16; keep the run itself")
+            raise CheckpointError(
+                f"{weights_path(path)}: {name} is not finite in float16; keep the run itself"
+            )
     save_weights(folder, kept, recipe, facts)
     return folder / WEIGHTS_FILE
 

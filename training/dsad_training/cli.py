@@ -7,9 +7,12 @@ import typer
 
 from dsad_core.errors import UsageError
 
-Data = Annotated[list[Path], typer.Option(
-    help="Data set folder: images/, masks/ and a split such as 50_50/. Repeated: their training splits together."
-)]
+Data = Annotated[
+    list[Path],
+    typer.Option(
+        help="Data set folder: images/, masks/ and a split such as 50_50/. Repeated: their training splits together."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -72,9 +75,10 @@ def profile(
     network: Annotated[
         list[str] | None, typer.Option(help="dnanet, amfunet, dmfnet; all by default.")
     ] = None,
-    width: Annotated[
-        list[int], typer.Option(min=1, help="Channels of the first level; may be repeated.")
-    ] = [4, 16],
+    width: Annotated[list[int], typer.Option(min=1, help="Channels of the first level; may be repeated.")] = [
+        4,
+        16,
+    ],
     height: Annotated[int, typer.Option(min=16, help="Image height, px, a multiple of 16.")] = 256,
     image_width: Annotated[int, typer.Option(min=16, help="Image width, px, a multiple of 16.")] = 256,
     runs: Annotated[int, typer.Option(min=1, help="Timed passes.")] = 10,

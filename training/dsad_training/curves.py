@@ -16,7 +16,7 @@ from dsad_training.display import LOG_FILE
 
 #: A run's task loss is the mean over this share of its log, else nobody sees the runs for their noise.
 SMOOTHED = 0.05
-LEGEND_LETTERS = 90   # that stand beside each other, each name taking 8 more for its line
+LEGEND_LETTERS = 90  # that stand beside each other, each name taking 8 more for its line
 DASHES = ("-", "--", "-.")
 
 
@@ -48,8 +48,9 @@ def read_curve(run: Path) -> Curve:
         records = [json.loads(line) for line in (run / LOG_FILE).read_text().splitlines()]
         # A run that was killed wrote some steps that its next call wrote again: the later ones count.
         losses = {recipe.pixels(each["step"]): each["task"] for each in records if "task" in each}
-        scores = {recipe.pixels(each["step"]): each["validation"]["iou"]
-                  for each in records if "validation" in each}
+        scores = {
+            recipe.pixels(each["step"]): each["validation"]["iou"] for each in records if "validation" in each
+        }
     except (OSError, ValueError, KeyError, TypeError):
         raise CheckpointError(f"{run / LOG_FILE}: missing, or not the log of a run") from None
     if not losses:
@@ -59,8 +60,9 @@ def read_curve(run: Path) -> Curve:
         return [(pixels / 256**2, value) for pixels, value in sorted(values.items())]
 
     ends = [sum(phase.steps for phase in recipe.phases[:n]) for n in range(1, len(recipe.phases))]
-    return Curve(run.resolve().name, ordered(losses), ordered(scores),
-                 [recipe.pixels(step) / 256**2 for step in ends])
+    return Curve(
+        run.resolve().name, ordered(losses), ordered(scores), [recipe.pixels(step) / 256**2 for step in ends]
+    )
 
 
 def curve_figure(curves: Sequence[Curve]) -> Figure:
@@ -97,7 +99,7 @@ def smoothed(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Each value the mean of its neighbours within ``SMOOTHED`` of the list."""
     reach = max(1, round(SMOOTHED * len(points))) // 2
     values = [value for _, value in points]
-    windows = [values[max(0, i - reach):i + reach + 1] for i in range(len(values))]
+    windows = [values[max(0, i - reach) : i + reach + 1] for i in range(len(values))]
     return [(x, sum(window) / len(window)) for (x, _), window in zip(points, windows)]
 
 

@@ -111,7 +111,9 @@ def usable_device(name: str) -> torch.device:
         raise UsageError("device cuda: this machine has no usable NVIDIA GPU, or torch is a CPU build")
     number = int(os.environ.get("LOCAL_RANK", 0))
     if number >= torch.cuda.device_count():
-        raise UsageError(f"device cuda: process {number} of this machine has no GPU of its own, there are "
-                         f"{torch.cuda.device_count()}; lower --nproc-per-node")
+        raise UsageError(
+            f"device cuda: process {number} of this machine has no GPU of its own, there are "
+            f"{torch.cuda.device_count()}; lower --nproc-per-node"
+        )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)

@@ -82,8 +82,12 @@ def kernel_figure(options: DsaOptions) -> Figure:
             _kernel(grid[0, i + 1], directions[i], f"$k_{{d{i + 1}}}$, {45 * i}°")
             _kernel(grid[1, i + 1], directions[i + 4], f"$k_{{d{i + 5}}}$, {45 * i + 180}°")
             _kernel(grid[2, i + 1], axes_of[i], f"$k_{{d{i + 1}}}-k_{{d{i + 5}}}$")
-        top.suptitle(f"DSA kernels, base {options.base}, sign {options.sign}; each panel scaled by its "
-                     "largest tap", fontsize=9, x=0.01, ha="left")
+        top.suptitle(
+            f"DSA kernels, base {options.base}, sign {options.sign}; each panel scaled by its largest tap",
+            fontsize=9,
+            x=0.01,
+            ha="left",
+        )
 
         frame, truth, weights = bottom.subplots(1, 3)
         show(frame, stretched(view.image))
@@ -114,8 +118,15 @@ def _kernel(axes: Axes, kernel: Tensor, title: str) -> None:
     for (y, x), value in np.ndenumerate(values):
         if value:
             text = f"{value:.2f}".replace("0.", ".")
-            axes.text(x, y, text, ha="center", va="center", fontsize=4.2 if len(values) > 3 else 7,
-                      color="white" if abs(value) > 0.6 * largest else "black")
+            axes.text(
+                x,
+                y,
+                text,
+                ha="center",
+                va="center",
+                fontsize=4.2 if len(values) > 3 else 7,
+                color="white" if abs(value) > 0.6 * largest else "black",
+            )
 
 
 def _rings(axes: Axes, mask: np.ndarray) -> None:

@@ -86,10 +86,16 @@ class TrainingState:
         """
         other, recipe, _ = load_weights(path)
         same_attention = recipe.network.spatial == self.recipe.network.spatial
-        taken = {name: weight for name, weight in other.state_dict().items()
-                 if same_attention or ".spatial." not in name}
-        own = {name: weight for name, weight in self.network.state_dict().items()
-               if not same_attention and ".spatial." in name}
+        taken = {
+            name: weight
+            for name, weight in other.state_dict().items()
+            if same_attention or ".spatial." not in name
+        }
+        own = {
+            name: weight
+            for name, weight in self.network.state_dict().items()
+            if not same_attention and ".spatial." in name
+        }
         try:
             for network in (self.network, self.ema):
                 network.load_state_dict(own | taken)
@@ -112,8 +118,10 @@ class TrainingState:
             # One row for each rank; states older than ranks hold the row itself.
             random = {name: torch.atleast_2d(saved[name]) for name in self._random()}
             if (ranks := len(random["generator"])) != self.ranks.size:
-                raise CheckpointError(f"the run was trained by {ranks} process{'es' * (ranks > 1)}; it can "
-                                      f"go on with as many, not with {self.ranks.size}")
+                raise CheckpointError(
+                    f"the run was trained by {ranks} process{'es' * (ranks > 1)}; it can "
+                    f"go on with as many, not with {self.ranks.size}"
+                )
             mine = {name: rows[self.ranks.rank].clone() for name, rows in random.items()}
             self.network.load_state_dict(saved["network"])
             self.ema.load_state_dict(saved["ema"])

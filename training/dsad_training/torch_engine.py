@@ -46,17 +46,26 @@ class TorchEngine:
     @torch.inference_mode()
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         multiple = self.manifest.size_multiple
-        if (tensor.ndim != 4 or tensor.shape[:2] != (1, 1) or tensor.dtype != np.float32 or not tensor.size
-                or tensor.shape[2] % multiple or tensor.shape[3] % multiple):
-            raise EngineError(f"checkpoint {self.manifest.name} takes float32 (1, 1, H, W) with sides that "
-                              f"are multiples of {multiple}, not {tensor.dtype} {tensor.shape}")
+        if (
+            tensor.ndim != 4
+            or tensor.shape[:2] != (1, 1)
+            or tensor.dtype != np.float32
+            or not tensor.size
+            or tensor.shape[2] % multiple
+            or tensor.shape[3] % multiple
+        ):
+            raise EngineError(
+                f"checkpoint {self.manifest.name} takes float32 (1, 1, H, W) with sides that "
+                f"are multiples of {multiple}, not {tensor.dtype} {tensor.shape}"
+            )
         try:
             # The network spreads the one channel over its own input channels.
             return self._network(torch.from_numpy(tensor).to(self._device))[-1][0, 0].cpu().numpy()
         except RuntimeError as error:  # torch's out-of-memory errors are of this type, too
             height, width = tensor.shape[2:]
-            raise EngineError(f"checkpoint {self.manifest.name} failed on {width}x{height}: "
-                              f"{' '.join(str(error).split())}") from error
+            raise EngineError(
+                f"checkpoint {self.manifest.name} failed on {width}x{height}: {' '.join(str(error).split())}"
+            ) from error
 
     def close(self) -> None:
         self._network = None
@@ -64,8 +73,10 @@ class TorchEngine:
 
 def _device(target: str) -> torch.device:
     if target not in TARGETS:
-        raise TargetError(f"a checkpoint does not run on target {target!r}, only on {' and '.join(TARGETS)}; "
-                          "`dsad compile` makes an engine of it")
+        raise TargetError(
+            f"a checkpoint does not run on target {target!r}, only on {' and '.join(TARGETS)}; "
+            "`dsad compile` makes an engine of it"
+        )
     if target == "cuda" and not torch.cuda.is_available():
         raise TargetError(f"target cuda: torch {torch.__version__} finds no CUDA device here")
     return torch.device(target)

@@ -131,8 +131,10 @@ def _train(
                 last_save = now
             if stopping and state.step < recipe.steps:
                 folders = " ".join(f"--data {folder}" for folder in data)
-                display.say(f"stopped at step {state.step} of {recipe.steps}; resume with: "
-                            f"dsad train --resume {folders} --out {out}")
+                display.say(
+                    f"stopped at step {state.step} of {recipe.steps}; resume with: "
+                    f"dsad train --resume {folders} --out {out}"
+                )
                 return False
     return True
 
@@ -174,8 +176,10 @@ def check_shares(recipe: Recipe, ranks: Ranks) -> None:
     """Every rank trains on the same share of each batch, of two images or more."""
     for number, phase in enumerate(recipe.phases):
         if phase.batch % ranks.size or phase.batch < 2 * ranks.size:
-            raise UsageError(f"phases.{number}.batch: {phase.batch} images do not give each of {ranks.size} "
-                             f"processes the same share of 2 or more; choose a multiple of {ranks.size}")
+            raise UsageError(
+                f"phases.{number}.batch: {phase.batch} images do not give each of {ranks.size} "
+                f"processes the same share of 2 or more; choose a multiple of {ranks.size}"
+            )
 
 
 def learning_rate(phase: Phase, within: int) -> float:

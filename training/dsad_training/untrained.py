@@ -52,8 +52,9 @@ def untrained(folder: Path, precisions: tuple[Precision, ...] = (), seed: int = 
     return subjects
 
 
-def _compile(checkpoint: Path, folder: Path, manifest: Manifest, precisions: tuple[Precision, ...],
-             note: str = "") -> Subject:
+def _compile(
+    checkpoint: Path, folder: Path, manifest: Manifest, precisions: tuple[Precision, ...], note: str = ""
+) -> Subject:
     network = load_weights(checkpoint)[0]
     graph = to_onnx(deployable(network), manifest.size_multiple)
     manifest = manifest.model_copy(update={"opset": OPSET})
@@ -87,15 +88,26 @@ def _export(network: nn.Module, path: Path, multiple: int) -> None:
     axes = {2: "height", 3: "width"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(Prediction(network), (torch.zeros(1, 1, 2 * multiple, 2 * multiple),), path,
-                          dynamo=False, opset_version=OPSET, input_names=[INPUT_NAME],
-                          output_names=[OUTPUT_NAME], dynamic_axes={INPUT_NAME: axes, OUTPUT_NAME: axes})
+        torch.onnx.export(
+            Prediction(network),
+            (torch.zeros(1, 1, 2 * multiple, 2 * multiple),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_axes={INPUT_NAME: axes, OUTPUT_NAME: axes},
+        )
 
 
 def _checkpoint(name: str, width: int, folder: Path, seed: int) -> Path:
     spatial = "none" if name == "dmfnet" else "cbam"
-    content = {"name": "untrained", "network": {"name": name, "width": width, "spatial": spatial}, "seed": seed,
-               "phases": [{"steps": 1, "batch": 2, "crop": 16, "lr": 1e-3}]}
+    content = {
+        "name": "untrained",
+        "network": {"name": name, "width": width, "spatial": spatial},
+        "seed": seed,
+        "phases": [{"steps": 1, "batch": 2, "crop": 16, "lr": 1e-3}],
+    }
     recipe = build_recipe(content, origin="untrained network")
     # The caller's random numbers go on as if nothing had happened.
     with torch.random.fork_rng(devices=[]):

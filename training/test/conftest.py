@@ -86,7 +86,10 @@ def engine(tmp_path):
             seed=seed,
         )
         made = {
-            "recipe_content": content, "split_hash": made_of.train, "images_seen": 5000, "recipe_changes": []
+            "recipe_content": content,
+            "split_hash": made_of.train,
+            "images_seen": 5000,
+            "recipe_changes": [],
         }
         manifest = Manifest(
             name=name,

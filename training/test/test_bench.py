@@ -24,29 +24,55 @@ def dsad():
 
 def test_both_loops_are_timed_in_turn(dsad, tiny_data, tmp_path):
     out = tmp_path / "train.json"
-    shown = dsad("bench", "train", "--data", tiny_data, "--width", 2, "--crop", 32, "--batch", 4,
-                 "--crop", 48, "--batch", 2, "--blocks", 2,
-                 "--seconds", 0.05, "--threads", 1, "--json", out)
+    shown = dsad(
+        "bench",
+        "train",
+        "--data",
+        tiny_data,
+        "--width",
+        2,
+        "--crop",
+        32,
+        "--batch",
+        4,
+        "--crop",
+        48,
+        "--batch",
+        2,
+        "--blocks",
+        2,
+        "--seconds",
+        0.05,
+        "--threads",
+        1,
+        "--json",
+        out,
+    )
     assert shown.exit_code == 0, shown.output
     report = json.loads(out.read_text())
     assert [(size["crop"], size["batch"]) for size in report["sizes"]] == [(32, 4), (48, 2)]
     for size in report["sizes"]:
         for loop in ("plain", "ours"):
             assert len(size[loop]["blocks"]) == 2
-            assert all(block["images"] % size["batch"] == 0 and block["seconds"] > 0
-                       for block in size[loop]["blocks"])
+            assert all(
+                block["images"] % size["batch"] == 0 and block["seconds"] > 0
+                for block in size[loop]["blocks"]
+            )
         pairs = zip(size["plain"]["blocks"], size["ours"]["blocks"])
         rates = [(one["images"] / one["seconds"], two["images"] / two["seconds"]) for one, two in pairs]
         assert size["ratios"] == pytest.approx([ours / plain for plain, ours in rates])
         assert f"{size['ratio']:.2f}" in shown.output
 
 
-@pytest.mark.parametrize("words", [
-    ("--network", "dmfnet"),
-    ("--crop", 64, "--batch", 64),
-    ("--crop", 64),
-    ("--crop", 60, "--batch", 4),
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--network", "dmfnet"),
+        ("--crop", 64, "--batch", 64),
+        ("--crop", 64),
+        ("--crop", 60, "--batch", 4),
+    ],
+)
 def test_what_cannot_be_compared_is_refused(dsad, tiny_data, words):
     shown = dsad("bench", "train", "--data", tiny_data, *words)
     assert isinstance(shown.exception, DsadError)

@@ -49,7 +49,9 @@ def test_kept_weights_are_half_as_large_and_all_but_the_same(run, tiny_recipe, t
 
 def test_curves_of_a_run_on_its_way_and_of_one_that_is_done(run, tiny_recipe, tiny_data, tmp_path):
     for name, minutes in (("done", None), ("begun", 0)):
-        train(build_recipe({**tiny_recipe, "validate_every": 2}), [tiny_data], tmp_path / name, minutes=minutes)
+        train(
+            build_recipe({**tiny_recipe, "validate_every": 2}), [tiny_data], tmp_path / name, minutes=minutes
+        )
     done, begun = tmp_path / "done", tmp_path / "begun"
     missing = run("curves", done, begun, "--out", tmp_path / "curves.png")
     assert isinstance(missing.exception, DsadError) and "begun/log.jsonl" in str(missing.exception)

@@ -149,9 +149,7 @@ def test_names_are_short_and_those_of_the_modules(network, free):
 
 def test_the_same_network_gives_the_same_bytes():
     network = AMFUNet(4, "dsa").eval()
-    first, second = (
-        to_onnx(deployable(network), 16).SerializeToString(deterministic=True) for _ in range(2)
-    )
+    first, second = (to_onnx(deployable(network), 16).SerializeToString(deterministic=True) for _ in range(2))
     assert hashlib.sha256(first).digest() == hashlib.sha256(second).digest()
 
 

@@ -104,6 +104,7 @@ def test_a_compiler_that_fails_is_one_line(subject, monkeypatch):
     def fail(*args, **options):
         def run(tensor):
             raise RuntimeError("no C++ compiler\nand a long story")
+
         return run
 
     monkeypatch.setattr(torch, "compile", fail)
@@ -121,9 +122,29 @@ def test_bench_engine_shows_teacher_and_student(tmp_path, monkeypatch):
     app = typer.Typer()
     bench.register(app)
     app.callback()(lambda: None)
-    shown = CliRunner().invoke(app, [
-        "bench", "engine", "--networks", "--size", "48x32", "--threads", "1", "--backend", "onnxruntime",
-        "--skip", "torch.compile", "--precision", "bf16", "--runs", "2", "--no-cold", "--out", str(tmp_path)])
+    shown = CliRunner().invoke(
+        app,
+        [
+            "bench",
+            "engine",
+            "--networks",
+            "--size",
+            "48x32",
+            "--threads",
+            "1",
+            "--backend",
+            "onnxruntime",
+            "--skip",
+            "torch.compile",
+            "--precision",
+            "bf16",
+            "--runs",
+            "2",
+            "--no-cold",
+            "--out",
+            str(tmp_path),
+        ],
+    )
     assert shown.exit_code == 0, shown.output
     report = json.loads((tmp_path / "bench.json").read_text())
     (one, *_) = report["speedups"]

@@ -101,7 +101,9 @@ def test_decoded_once_and_again_when_a_file_changes(folder, decoded):
     assert [path.name[:15] for path in packed_folder().iterdir()] == ["IRSTD-1k-train-"]
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda content: b"{}", lambda content: b""])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-100], lambda content: b"{}", lambda content: b""]
+)
 def test_a_damaged_cache_is_replaced(damage, folder, decoded):
     source = SirstDataset(folder, "train")
     first = packed_dataset(source)
@@ -188,9 +190,17 @@ def test_a_run_with_scenes_resumes_to_the_same_weights_and_says_so(tiny_recipe, 
     assert facts["train_images"] == 8 and facts["synthetic_images"] == 12
 
 
-@pytest.mark.parametrize("key, value", [
-    ("images", 0), ("seed", -1), ("terrain", "moon"), ("side", 16), ("snr", "[9, 2]"), ("frames", 3),
-])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("images", 0),
+        ("seed", -1),
+        ("terrain", "moon"),
+        ("side", 16),
+        ("snr", "[9, 2]"),
+        ("frames", 3),
+    ],
+)
 def test_a_bad_value_is_named(key, value, tiny_recipe):
     content = {**tiny_recipe, "data": {"synthetic": {"images": 5}}}
     with pytest.raises(UsageError, match=f"data.synthetic.{key}"):

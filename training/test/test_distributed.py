@@ -64,8 +64,14 @@ def start(folder, script, *words):
     path.write_text(script)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.Popen([*torchrun, *map(str, [path, *words])], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, env=environment, start_new_session=True)
+    return subprocess.Popen(
+        [*torchrun, *map(str, [path, *words])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def finish(process):
@@ -113,8 +119,10 @@ def test_sigterm_at_one_rank_stops_all_and_the_run_resumes_to_the_same_weights(
     train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "teacher", minutes=0)
     phases = [{"steps": 4, "batch": 4, "crop": 32, "lr": 0.01}]
     recipe = recipe_file(phases=phases, distillation={"method": "mgd", "teacher": str(tmp_path / "teacher")})
-    both = [start(tmp_path, TRAIN, recipe, tiny_data, tmp_path / name, last_draw)
-            for name, last_draw in (("whole", 0), ("cut", 2))]
+    both = [
+        start(tmp_path, TRAIN, recipe, tiny_data, tmp_path / name, last_draw)
+        for name, last_draw in (("whole", 0), ("cut", 2))
+    ]
     whole, cut = map(finish, both)
     assert whole.count("validation on") == 1, whole
     assert cut.count("stopped at step 2 of 4") == 1 and load_state(tmp_path / "cut")["step"] == 2, cut

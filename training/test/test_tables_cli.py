@@ -77,9 +77,18 @@ def test_table_7_is_the_papers_until_ours_is_measured(run):
 @pytest.fixture
 def bench(tmp_path):
     """What ``dsad bench engine --networks --out`` writes, of three pairs one of which the paper has."""
-    entry = {"teacher": "dnanet-num16", "student": "dnanet-num4", "network": "dnanet", "widths": [16, 4],
-             "width": 256, "height": 256, "threads": 2, "contender": "direct", "milliseconds": [90.5, 30.25],
-             "speedup": 3.01}
+    entry = {
+        "teacher": "dnanet-num16",
+        "student": "dnanet-num4",
+        "network": "dnanet",
+        "widths": [16, 4],
+        "width": 256,
+        "height": 256,
+        "threads": 2,
+        "contender": "direct",
+        "milliseconds": [90.5, 30.25],
+        "speedup": 3.01,
+    }
     others = [entry | {"width": 640, "height": 512}, entry | {"widths": [8, 4]}]
     path = tmp_path / "bench.json"
     machine = {"cpu": "A CPU", "accelerator": ""}
@@ -96,10 +105,15 @@ def test_table_7_sets_ours_beside_the_papers(run, bench):
     assert ours["pair"] == ["DNA-num16", "DNA-num4"] and ours["speedup"] == 3.01
 
 
-@pytest.mark.parametrize("content, named", [
-    (None, "cannot be read"), ("{", "not what dsad bench engine"), ("[]", "not what dsad bench engine"),
-    ('{"speedups": [], "machine": {"cpu": "A CPU", "accelerator": ""}}', "no teacher with its student"),
-])
+@pytest.mark.parametrize(
+    "content, named",
+    [
+        (None, "cannot be read"),
+        ("{", "not what dsad bench engine"),
+        ("[]", "not what dsad bench engine"),
+        ('{"speedups": [], "machine": {"cpu": "A CPU", "accelerator": ""}}', "no teacher with its student"),
+    ],
+)
 def test_a_foreign_bench_file_is_named_in_one_line(run, tmp_path, content, named):
     path = tmp_path / "other.json"
     if content is not None:

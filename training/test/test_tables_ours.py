@@ -101,8 +101,14 @@ def test_what_cannot_be_read_is_said_and_does_not_hide_the_rest(engine, tmp_path
 def test_the_trainings_on_record_all_count():
     tables = [ours(number, RESULTS) for number in (1, 4, 5, 6)]
     assert {"dna-num16", "dna-num4", "dsad"} < tables[0][0].keys() and not tables[0][1]
-    counted = {training.folder.name for rows, _ in tables for row in rows.values() for found in row.values()
-               for outcome in found for training, _ in outcome.trials}
+    counted = {
+        training.folder.name
+        for rows, _ in tables
+        for row in rows.values()
+        for found in row.values()
+        for outcome in found
+        for training, _ in outcome.trials
+    }
     assert counted == {folder.name for folder in RESULTS.iterdir()}
 
 

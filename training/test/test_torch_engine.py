@@ -27,9 +27,15 @@ FACTS = {"data": "tiny", "split_hash": "0123456789ab", "step": 40, "images": 160
 @pytest.fixture(params=["dnanet", "amfunet", "dmfnet"])
 def run_folder(request, tmp_path):
     """A run whose weights are random, but whose normalisations have seen data."""
-    recipe = build_recipe({
-        "name": "tiny", "network": {"name": request.param, "width": 4}, "seed": 3,
-        "data": {"mean": 0.4, "std": 0.2}, "phases": [{"steps": 1, "batch": 2, "crop": 32, "lr": 0.1}]})
+    recipe = build_recipe(
+        {
+            "name": "tiny",
+            "network": {"name": request.param, "width": 4},
+            "seed": 3,
+            "data": {"mean": 0.4, "std": 0.2},
+            "phases": [{"steps": 1, "batch": 2, "crop": 32, "lr": 0.1}],
+        }
+    )
     torch.manual_seed(5)
     network = build_network(recipe.network).train()
     for _ in range(3):
@@ -92,9 +98,16 @@ def test_a_checkpoint_is_analysed_as_an_engine_is(checkpoint, tiny_data, tmp_pat
     assert ours.frames == 4 and abs(ours.union - theirs.union) <= 0.001 * ours.pixels
 
 
-@pytest.mark.parametrize("tensor", [
-    np.zeros((1, 3, 32, 32), np.float32), np.zeros((1, 1, 30, 32), np.float32), np.zeros((1, 1, 32, 32)),
-    np.zeros((1, 1, 0, 32), np.float32), np.zeros((32, 32), np.float32)])
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        np.zeros((1, 3, 32, 32), np.float32),
+        np.zeros((1, 1, 30, 32), np.float32),
+        np.zeros((1, 1, 32, 32)),
+        np.zeros((1, 1, 0, 32), np.float32),
+        np.zeros((32, 32), np.float32),
+    ],
+)
 def test_tensors_that_do_not_fit_are_refused(checkpoint, tensor):
     with pytest.raises(EngineError, match=r"takes float32 \(1, 1, H, W\).*multiples of (8|16)"):
         checkpoint.infer(tensor)

@@ -10,8 +10,15 @@ from dsad_core.analysis.study import EngineStudy, Study
 from dsad_core.metrics import DetectionResult
 
 #: Marks on the threshold axis.
-TICKS = {1e-5: "$10^{-5}$", 1e-3: "0.001", 0.05: "0.05", 0.5: "0.5", 0.95: "0.95", 0.999: "0.999",
-         1 - 1e-5: "$1-10^{-5}$"}
+TICKS = {
+    1e-5: "$10^{-5}$",
+    1e-3: "0.001",
+    0.05: "0.05",
+    0.5: "0.5",
+    0.95: "0.95",
+    0.999: "0.999",
+    1 - 1e-5: "$1-10^{-5}$",
+}
 FA_END = 1e-2
 """Operating points of the ROC end here: with more than a false pixel in a hundred, masks are one blot."""
 
@@ -28,8 +35,13 @@ def roc(study: Study) -> Figure:
     with styled():
         figure = new_figure(5.4, 4.1)
         axes = figure.add_subplot()
-        ring = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.6,
-                "linestyle": "none"}
+        ring = {
+            "marker": "o",
+            "markersize": 8,
+            "markerfacecolor": "none",
+            "markeredgewidth": 1.6,
+            "linestyle": "none",
+        }
         for series, engine in enumerate(study.engines):
             colour = SERIES[series % len(SERIES)]
             points = _operating_points(engine)
@@ -65,8 +77,14 @@ def thresholds(study: Study) -> Figure:
     zero = _zero_level(study)
     with styled():
         figure = new_figure(0.6 + 3.7 * len(study.engines), 4.6)
-        rows = figure.subplots(2, len(study.engines), sharex=True, sharey="row", squeeze=False,
-                               gridspec_kw={"height_ratios": (1.7, 1.0)})
+        rows = figure.subplots(
+            2,
+            len(study.engines),
+            sharex=True,
+            sharey="row",
+            squeeze=False,
+            gridspec_kw={"height_ratios": (1.7, 1.0)},
+        )
         for column, engine in enumerate(study.engines):
             _ratios(rows[0, column], engine)
             _false_alarms(rows[1, column], engine, zero)
@@ -86,14 +104,20 @@ def _ratios(axes, engine: EngineStudy) -> None:
     for name, colour, style in (("pd", SERIES[0], "-"), ("iou", SERIES[1], "-"), ("niou", SERIES[2], "--")):
         label = {"pd": "Pd", "iou": "IoU", "niou": "nIoU"}[name]
         values = [getattr(point.result, name) for point in engine.points]
-        axes.plot(logit, [math.nan if value is None else value for value in values], style, color=colour,
-                  label=label)
+        axes.plot(
+            logit,
+            [math.nan if value is None else value for value in values],
+            style,
+            color=colour,
+            label=label,
+        )
         if (value := getattr(own, name)) is not None:
             axes.plot(_logit(engine.threshold), value, "o", color=colour, markersize=4.5)
     axes.axvline(_logit(engine.threshold), color=INK, linewidth=0.9, linestyle=":")
     axes.set_ylim(-0.02, 1.02)
-    figures = ", ".join(f"{word} {value:.3f}" for word, value in (("Pd", own.pd), ("IoU", own.iou))
-                        if value is not None)
+    figures = ", ".join(
+        f"{word} {value:.3f}" for word, value in (("Pd", own.pd), ("IoU", own.iou)) if value is not None
+    )
     figures += f", Fa {own.fa * 1e5:.2f}\u00b710$^{{-5}}$"
     axes.set_title(f"{engine.label}\nat {engine.threshold:g}: {figures}", fontsize=8.5)
 

@@ -24,8 +24,10 @@ PANEL = 1.62
 LEGEND = 0.45
 """Height of the legend with its caption, inches."""
 
-CLOSE = {f"figure.constrained_layout.{gap}": value
-         for gap, value in (("w_pad", 0.015), ("h_pad", 0.015), ("wspace", 0.01), ("hspace", 0.01))}
+CLOSE = {
+    f"figure.constrained_layout.{gap}": value
+    for gap, value in (("w_pad", 0.015), ("h_pad", 0.015), ("wspace", 0.01), ("hspace", 0.01))
+}
 """Settings for panels that stand close together."""
 
 
@@ -38,8 +40,10 @@ class Window:
     side: float
 
     def holds(self, x: float, y: float, margin: float) -> bool:
-        return (self.left - margin < x < self.left + self.side + margin
-                and self.top - margin < y < self.top + self.side + margin)
+        return (
+            self.left - margin < x < self.left + self.side + margin
+            and self.top - margin < y < self.top + self.side + margin
+        )
 
 
 def grid(study: Study) -> Figure:
@@ -69,16 +73,44 @@ def add_legend(place: FigureBase, caption: str, outlines: tuple[str, ...] = ()) 
     It wants `LEGEND` inches without panels there, most simply a part of the figure of its own: matplotlib before
     3.7, which Ubuntu 24.04 has, cannot place a legend outside of panels.
     """
-    handles = [Line2D([], [], marker="o", markersize=8, linestyle="none", markerfacecolor="none",
-                      markeredgecolor=LINES[outcome]["edgecolor"], markeredgewidth=1.4, label=WORDS[outcome])
-               for outcome in ("hit", "false")]
+    handles = [
+        Line2D(
+            [],
+            [],
+            marker="o",
+            markersize=8,
+            linestyle="none",
+            markerfacecolor="none",
+            markeredgecolor=LINES[outcome]["edgecolor"],
+            markeredgewidth=1.4,
+            label=WORDS[outcome],
+        )
+        for outcome in ("hit", "false")
+    ]
     # A marker's edge cannot be dashed: the line itself shows the dashes.
-    handles.append(Line2D([], [], color=LINES["missed"]["edgecolor"], linestyle=LINES["missed"]["linestyle"],
-                          linewidth=1.6, label=WORDS["missed"]))
-    handles += [Line2D([], [], color=OUTLINES[name], linewidth=1.2, label=f"outline: {name}")
-                for name in outlines]
-    place.legend(handles=handles, loc="lower center", ncol=len(handles), fontsize=8,
-                 labelcolor=INK, handletextpad=0.5, title=caption, title_fontsize=7.5)
+    handles.append(
+        Line2D(
+            [],
+            [],
+            color=LINES["missed"]["edgecolor"],
+            linestyle=LINES["missed"]["linestyle"],
+            linewidth=1.6,
+            label=WORDS["missed"],
+        )
+    )
+    handles += [
+        Line2D([], [], color=OUTLINES[name], linewidth=1.2, label=f"outline: {name}") for name in outlines
+    ]
+    place.legend(
+        handles=handles,
+        loc="lower center",
+        ncol=len(handles),
+        fontsize=8,
+        labelcolor=INK,
+        handletextpad=0.5,
+        title=caption,
+        title_fontsize=7.5,
+    )
 
 
 def _column(panels, view: View, study: Study) -> None:
@@ -110,7 +142,7 @@ def focus(truth: np.ndarray, masks: list[np.ndarray], marks: list[list[Mark]]) -
         x, y = targets.centroids[number]
         missed = sum(mark.outcome == "missed" and (mark.x, mark.y) == (x, y) for row in marks for mark in row)
         left, top, width, height = targets.boxes[number]
-        near = np.s_[max(top - 3, 0):top + height + 3, max(left - 3, 0):left + width + 3]
+        near = np.s_[max(top - 3, 0) : top + height + 3, max(left - 3, 0) : left + width + 3]
         return missed, sum(int(np.count_nonzero((mask[near] != 0) != (truth[near] != 0))) for mask in masks)
 
     number = max(range(len(targets)), key=disagreement)
@@ -128,12 +160,16 @@ def window_around(x: float, y: float, extent: float, shape: tuple[int, int]) -> 
 
 def draw_window(axes, window: Window) -> None:
     """Show in the panel what its close-up enlarges."""
-    axes.add_patch(Rectangle((window.left, window.top), window.side, window.side, fill=False,
-                             edgecolor=CLOSE_UP, linewidth=0.7))
+    axes.add_patch(
+        Rectangle(
+            (window.left, window.top), window.side, window.side, fill=False, edgecolor=CLOSE_UP, linewidth=0.7
+        )
+    )
 
 
-def add_close_up(axes, image: np.ndarray, outlined: dict[str, np.ndarray], window: Window,
-                 corner: tuple[bool, bool]) -> None:
+def add_close_up(
+    axes, image: np.ndarray, outlined: dict[str, np.ndarray], window: Window, corner: tuple[bool, bool]
+) -> None:
     """Enlarge a window of the panel into one of its corners (right or left, bottom or top).
 
     Args:
@@ -143,8 +179,12 @@ def add_close_up(axes, image: np.ndarray, outlined: dict[str, np.ndarray], windo
     height, width = image.shape
     side = INSET * min(height, width)
     right, bottom = corner
-    box = [(1 - side / width) if right else 0.0, 0.0 if bottom else 1 - side / height,
-           side / width, side / height]
+    box = [
+        (1 - side / width) if right else 0.0,
+        0.0 if bottom else 1 - side / height,
+        side / width,
+        side / height,
+    ]
     inset = axes.inset_axes(box)
     inset.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     for name, mask in outlined.items():
@@ -165,8 +205,13 @@ def _outline(axes, mask: np.ndarray, colour: str) -> None:
     for edges, (run, rise) in ((level, (1, 0)), (upright, (0, 1))):
         rows, columns = np.nonzero(edges)
         x, y = columns - 0.5, rows - 0.5
-        axes.plot(np.stack([x, x + run]), np.stack([y, y + rise]), color=colour, linewidth=0.8,
-                  solid_capstyle="projecting")
+        axes.plot(
+            np.stack([x, x + run]),
+            np.stack([y, y + rise]),
+            color=colour,
+            linewidth=0.8,
+            solid_capstyle="projecting",
+        )
 
 
 def free_corner(view: View, window: Window, marks: list[Mark]) -> tuple[bool, bool]:
@@ -178,7 +223,9 @@ def free_corner(view: View, window: Window, marks: list[Mark]) -> tuple[bool, bo
         right, bottom = corner
         place = Window(width - side if right else 0, height - side if bottom else 0, side)
         middle = window.left + window.side / 2, window.top + window.side / 2
-        return (place.holds(*middle, window.side / 2),
-                sum(place.holds(mark.x, mark.y, 0.06 * min(height, width)) for mark in marks))
+        return (
+            place.holds(*middle, window.side / 2),
+            sum(place.holds(mark.x, mark.y, 0.06 * min(height, width)) for mark in marks),
+        )
 
     return min([(True, True), (True, False), (False, True), (False, False)], key=hidden)

@@ -76,9 +76,9 @@ class EngineStudy:
     @property
     def best(self) -> SweepPoint:
         """The point of highest IoU, the one nearest to the engine's threshold among equals."""
-        return max(self.points,
-                   key=lambda point: (point.result.iou or 0.0, -abs(point.threshold - self.threshold)))
-
+        return max(
+            self.points, key=lambda point: (point.result.iou or 0.0, -abs(point.threshold - self.threshold))
+        )
 
     @property
     def offset(self) -> tuple[float, float] | None:
@@ -112,9 +112,15 @@ class Study:
         return f"{split}, {self.frames} frames, matching {self.matching}"
 
 
-def analyse(engines: dict[str, Engine], source: SampleSource, matching: Matching = "nearest",
-            threshold: float | None = None, limit: int | None = None, images: Sequence[str] = (),
-            progress: bool = True) -> Study:
+def analyse(
+    engines: dict[str, Engine],
+    source: SampleSource,
+    matching: Matching = "nearest",
+    threshold: float | None = None,
+    limit: int | None = None,
+    images: Sequence[str] = (),
+    progress: bool = True,
+) -> Study:
     """Run engines over the masked frames of a source, each frame decoded once and inferred once an engine.
 
     Args:
@@ -153,16 +159,29 @@ def analyse(engines: dict[str, Engine], source: SampleSource, matching: Matching
         except DsadError as error:
             raise DataError(f"{source.name}, frame {sample.name}: {error}") from error
         if sample.name in images or (not images and number in evenly):
-            views[sample.name] = View(sample.name, sample.image, sample.mask,
-                                      {label: probability(logits) for label, logits in maps.items()})
+            views[sample.name] = View(
+                sample.name,
+                sample.image,
+                sample.mask,
+                {label: probability(logits) for label, logits in maps.items()},
+            )
     if not scored:
-        raise DataError(f"{source.name}: none of {unlabelled} frames has a truth mask; thresholds and "
-                        "failures need masks (`dsad evaluate` scores boxes)")
+        raise DataError(
+            f"{source.name}: none of {unlabelled} frames has a truth mask; thresholds and "
+            "failures need masks (`dsad evaluate` scores boxes)"
+        )
     _require_images(images, views, source)
-    return Study(source=source.name, split=getattr(source, "split", ""), split_hash=source.split_hash,
-                 matching=matching, frames=scored, unlabelled=unlabelled,
-                 engines=[scorer.finish() for scorer in scorers],
-                 views=[views[name] for name in images or views], notes=list(source.notes))
+    return Study(
+        source=source.name,
+        split=getattr(source, "split", ""),
+        split_hash=source.split_hash,
+        matching=matching,
+        frames=scored,
+        unlabelled=unlabelled,
+        engines=[scorer.finish() for scorer in scorers],
+        views=[views[name] for name in images or views],
+        notes=list(source.notes),
+    )
 
 
 class _Scorer:
@@ -204,12 +223,18 @@ def _require_images(wanted: Sequence[str], known: Iterable[str], source: SampleS
     known = set(known)
     missing = [name for name in wanted if name not in known]
     if missing:
-        raise UsageError(f"image {', '.join(missing)} is not among the masked frames taken from "
-                         f"{source.name}; check the name, --split and --limit")
+        raise UsageError(
+            f"image {', '.join(missing)} is not among the masked frames taken from "
+            f"{source.name}; check the name, --split and --limit"
+        )
 
 
 def _with_progress(samples: Iterable[Sample], total: int, name: str) -> Iterable[Sample]:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, transient=True) as bar:
         yield from bar.track(samples, total=total, description=name)

@@ -36,8 +36,12 @@ def surfaces(study: Study) -> Figure:
         top, bottom = 1 - 0.2 / height, 0.5 / height
         for column, view in enumerate(study.views):
             for row, name in enumerate(names):
-                cell = [left + column * (right - left) / columns, top - (row + 1) * (top - bottom) / rows,
-                        (right - left) / columns, (top - bottom) / rows]
+                cell = [
+                    left + column * (right - left) / columns,
+                    top - (row + 1) * (top - bottom) / rows,
+                    (right - left) / columns,
+                    (top - bottom) / rows,
+                ]
                 # The drawing leaves a wide margin around the box; let the cells overlap by it.
                 grown = [cell[0] - 0.08 * cell[2], cell[1] - 0.12 * cell[3], 1.16 * cell[2], 1.24 * cell[3]]
                 axes = figure.add_axes(grown, projection="3d", computed_zorder=False)
@@ -46,10 +50,23 @@ def surfaces(study: Study) -> Figure:
                 axes.set_zorder(columns - column)
                 _panel(axes, name, view, study)
                 if not column:
-                    figure.text(0.5 * left, cell[1] + cell[3] / 2, wrapped(name, cell[3] * height),
-                                rotation=90, ha="center", va="center", fontsize=8.5)
-            figure.text(left + (column + 0.5) * (right - left) / columns, top, view.name, ha="center",
-                        va="bottom", fontsize=8)
+                    figure.text(
+                        0.5 * left,
+                        cell[1] + cell[3] / 2,
+                        wrapped(name, cell[3] * height),
+                        rotation=90,
+                        ha="center",
+                        va="center",
+                        fontsize=8.5,
+                    )
+            figure.text(
+                left + (column + 0.5) * (right - left) / columns,
+                top,
+                view.name,
+                ha="center",
+                va="bottom",
+                fontsize=8,
+            )
         add_legend(figure, study.caption)
         return figure
 
@@ -64,8 +81,15 @@ def _panel(axes, name: str, view: View, study: Study) -> None:
     if engine:
         for mark in find_marks(values > engine.threshold, view.truth, study.matching):
             line = LINES[mark.outcome]
-            axes.plot([mark.x] * 2, [mark.y] * 2, [_peak(values, mark), TOP], color=line["edgecolor"],
-                      linestyle=line["linestyle"], linewidth=1.0, zorder=5)
+            axes.plot(
+                [mark.x] * 2,
+                [mark.y] * 2,
+                [_peak(values, mark), TOP],
+                color=line["edgecolor"],
+                linestyle=line["linestyle"],
+                linewidth=1.0,
+                zorder=5,
+            )
             axes.plot([mark.x], [mark.y], [TOP], "o", color=line["edgecolor"], markersize=3.0, zorder=6)
 
 
@@ -73,7 +97,7 @@ def _peak(values: np.ndarray, mark: Mark) -> float:
     """Height of the surface around a mark, where its pin begins."""
     reach = int(np.ceil(mark.reach))
     y, x = round(mark.y), round(mark.x)
-    return float(values[max(y - reach, 0):y + reach + 1, max(x - reach, 0):x + reach + 1].max())
+    return float(values[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].max())
 
 
 def _surface(axes, values: np.ndarray, colours: Colormap) -> None:
@@ -84,8 +108,18 @@ def _surface(axes, values: np.ndarray, colours: Colormap) -> None:
     y, x = np.mgrid[0:height:step, 0:width:step]
     # A face takes the colour of its highest corner; by its mean, a target of one cell would look half sure.
     highest = cv2.dilate(peaks, np.ones((2, 2), np.uint8), anchor=(0, 0))
-    axes.plot_surface(x, y, peaks, facecolors=colours(highest), rcount=SIDE,
-                      ccount=SIDE, linewidth=0, antialiased=False, shade=False, zorder=1)
+    axes.plot_surface(
+        x,
+        y,
+        peaks,
+        facecolors=colours(highest),
+        rcount=SIDE,
+        ccount=SIDE,
+        linewidth=0,
+        antialiased=False,
+        shade=False,
+        zorder=1,
+    )
     axes.set(xlim=(0, x.max()), ylim=(y.max(), 0), zlim=(0, TOP), xticks=(), yticks=(), zticks=(0, 0.5, 1))
     axes.set_box_aspect((1, height / width, 0.55))
     axes.view_init(elev=32, azim=-62)

@@ -76,5 +76,7 @@ class ThresholdSweep:
 
     def points(self) -> list[SweepPoint]:
         """Metrics so far, lowest threshold first."""
-        return [SweepPoint(threshold, accumulator.result())
-                for threshold, accumulator in zip(self.thresholds, self._accumulators)]
+        return [
+            SweepPoint(threshold, accumulator.result())
+            for threshold, accumulator in zip(self.thresholds, self._accumulators)
+        ]

@@ -46,18 +46,35 @@ def write_study(folder: str | Path, study: Study) -> list[Path]:
 
 
 def _document(study: Study, **more) -> dict:
-    return {"source": study.source, "split": study.split, "split_hash": study.split_hash,
-            "matching": study.matching, "frames": study.frames, "frames_unlabelled": study.unlabelled,
-            "images": [view.name for view in study.views], "notes": study.notes, **more}
+    return {
+        "source": study.source,
+        "split": study.split,
+        "split_hash": study.split_hash,
+        "matching": study.matching,
+        "frames": study.frames,
+        "frames_unlabelled": study.unlabelled,
+        "images": [view.name for view in study.views],
+        "notes": study.notes,
+        **more,
+    }
 
 
 def _identity(one: EngineStudy) -> dict:
     manifest = one.engine.manifest
-    return {"label": one.label, "engine": manifest.name, "engine_sha256": manifest.sha256,
-            "target": one.engine.target, "runtime": one.engine.description, "threshold": one.threshold}
+    return {
+        "label": one.label,
+        "engine": manifest.name,
+        "engine_sha256": manifest.sha256,
+        "target": one.engine.target,
+        "runtime": one.engine.description,
+        "threshold": one.threshold,
+    }
 
 
 def _sweep(one: EngineStudy) -> dict:
-    return {**_identity(one), "best_threshold": one.best.threshold,
-            "mean_offset_px": one.offset,
-            "points": [point.to_dict() for point in one.points]}
+    return {
+        **_identity(one),
+        "best_threshold": one.best.threshold,
+        "mean_offset_px": one.offset,
+        "points": [point.to_dict() for point in one.points],
+    }

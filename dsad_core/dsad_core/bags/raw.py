@@ -30,8 +30,17 @@ _UNSET = QosTime(sec=0, nsec=0)
 
 def reliable_qos(depth: int) -> Qos:
     """Reliable, volatile, keep-last: what every publisher of the suite offers."""
-    return Qos(QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, QosDurability.VOLATILE,
-               _UNSET, _UNSET, QosLiveliness.AUTOMATIC, _UNSET, False)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        depth,
+        QosReliability.RELIABLE,
+        QosDurability.VOLATILE,
+        _UNSET,
+        _UNSET,
+        QosLiveliness.AUTOMATIC,
+        _UNSET,
+        False,
+    )
 
 
 class RawBagWriter:
@@ -57,8 +66,9 @@ class RawBagWriter:
         with _full_disk_named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._aside = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
-        self._writer = Writer(self._aside / self.path.name, version=_BAG_VERSION,
-                              storage_plugin=STORAGES[storage])
+        self._writer = Writer(
+            self._aside / self.path.name, version=_BAG_VERSION, storage_plugin=STORAGES[storage]
+        )
         for key, value in (origin or {}).items():
             self._writer.set_custom_data(key, value)
         self._writer.open()
@@ -119,5 +129,6 @@ def _full_disk_named(path: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BagError(f"{path}: cannot be written ({reason}); free some space or name another "
-                       "folder") from None
+        raise BagError(
+            f"{path}: cannot be written ({reason}); free some space or name another folder"
+        ) from None

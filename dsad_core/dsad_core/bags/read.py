@@ -115,8 +115,9 @@ class BagReader:
                         return
                     connection, stamp, data = item
                     seen[connection.topic] += 1
-                    content = (bytes(data) if store is None
-                               else store.deserialize_cdr(data, connection.msgtype))
+                    content = (
+                        bytes(data) if store is None else store.deserialize_cdr(data, connection.msgtype)
+                    )
                 yield connection.topic, stamp, content
 
     def _choose(self, reader: Reader, topics: Collection[str] | None) -> list[Connection]:
@@ -124,8 +125,10 @@ class BagReader:
             return list(reader.connections)
         absent = sorted(set(topics) - {connection.topic for connection in reader.connections})
         if absent:
-            raise BagError(f"{self.path}: has no topic {', '.join(absent)}; it has "
-                           f"{', '.join(topic.name for topic in self.topics()) or 'none'}")
+            raise BagError(
+                f"{self.path}: has no topic {', '.join(absent)}; it has "
+                f"{', '.join(topic.name for topic in self.topics()) or 'none'}"
+            )
         return [connection for connection in reader.connections if connection.topic in topics]
 
     def _store(self, connections: list[Connection]) -> Typestore:
@@ -133,8 +136,10 @@ class BagReader:
         unknown = {connection.msgtype for connection in connections} - set(known.types)
         if not unknown:
             return known
-        raise BagError(f"{self.path}: messages of type {', '.join(sorted(unknown))} cannot be decoded here; "
-                       "choose other topics or replay them as they are")
+        raise BagError(
+            f"{self.path}: messages of type {', '.join(sorted(unknown))} cannot be decoded here; "
+            "choose other topics or replay them as they are"
+        )
 
     def _opened(self) -> _Opened:
         return _Opened(self.path)
@@ -171,8 +176,10 @@ class _named:
         if kind is None or not issubclass(kind, Exception) or issubclass(kind, BagError):
             return False
         reason = " ".join(str(error).split()) or kind.__name__
-        raise BagError(f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, "
-                       "or try `ros2 bag reindex`") from None
+        raise BagError(
+            f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, "
+            "or try `ros2 bag reindex`"
+        ) from None
 
 
 def _look_first(path: Path) -> None:
@@ -181,15 +188,18 @@ def _look_first(path: Path) -> None:
         raise BagError(f"{path}: no such bag")
     if path.is_file():
         if path.suffix == ".bag":
-            raise BagError(f"{path}: a ROS 1 bag; convert it with `rosbags-convert --src {path.name} --dst "
-                           f"{path.stem}`")
+            raise BagError(
+                f"{path}: a ROS 1 bag; convert it with `rosbags-convert --src {path.name} --dst {path.stem}`"
+            )
         if path.suffix not in (".mcap", ".db3"):
             raise BagError(f"{path}: not a rosbag2; give its folder, or an .mcap or .db3 file")
     elif not (path / "metadata.yaml").is_file():
         parts = sorted(entry.name for entry in path.iterdir() if entry.suffix in (".mcap", ".db3"))
         if parts:
-            raise BagError(f"{path}: metadata.yaml is missing (was the recording cut off?); give the file "
-                           f"{parts[0]} itself, or run `ros2 bag reindex {path.name}`")
+            raise BagError(
+                f"{path}: metadata.yaml is missing (was the recording cut off?); give the file "
+                f"{parts[0]} itself, or run `ros2 bag reindex {path.name}`"
+            )
         raise BagError(f"{path}: no rosbag2, it holds neither metadata.yaml nor an .mcap or .db3 file")
 
 
@@ -199,14 +209,17 @@ def _require_all(path: Path, connections: list[Connection], seen: Counter[str]) 
         announced[connection.topic] += connection.msgcount
     for topic, count in announced.items():
         if seen[topic] < count:
-            raise BagError(f"{path}: {topic} has only {seen[topic]} of the {count} messages that the bag "
-                           "announces; it is damaged, record or copy it again")
+            raise BagError(
+                f"{path}: {topic} has only {seen[topic]} of the {count} messages that the bag "
+                "announces; it is damaged, record or copy it again"
+            )
 
 
 def _qos(connections: list[Connection]) -> str:
     profiles = dict.fromkeys(
         f"{qos.reliability.name} {qos.durability.name} {qos.history.name} {qos.depth}".lower()
-        for connection in connections for qos in connection.ext.offered_qos_profiles
+        for connection in connections
+        for qos in connection.ext.offered_qos_profiles
     )
     return ", ".join(profiles)
 

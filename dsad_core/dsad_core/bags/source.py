@@ -107,8 +107,10 @@ def find_frames(reader: BagReader, image_topic: str | None = None) -> TopicInfo:
     if frames:
         raise BagError(f"{reader.path}: {frames[0].name} holds no message; there is nothing to detect in")
     if any(topic.type == COMPRESSED_IMAGE for topic in reader.topics()):
-        raise BagError(f"{reader.path}: holds compressed images only; republish them as raw "
-                       "(image_transport republish) and record that")
+        raise BagError(
+            f"{reader.path}: holds compressed images only; republish them as raw "
+            "(image_transport republish) and record that"
+        )
     wanted = f"no Image topic {image_topic}" if image_topic else "no topic of sensor_msgs/msg/Image"
     raise BagError(f"{reader.path}: {wanted}; it holds {names}")
 

@@ -114,20 +114,26 @@ class BagWriter:
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
         )
         return self._types[CAMERA_INFO](
-            header=header, height=height, width=width, distortion_model="plumb_bob",
+            header=header,
+            height=height,
+            width=width,
+            distortion_model="plumb_bob",
             d=np.zeros(5),
             k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, one], np.float64),
             r=np.eye(3).ravel(),
             p=np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, one, 0], np.float64),
-            binning_x=0, binning_y=0, roi=region,
+            binning_x=0,
+            binning_y=0,
+            roi=region,
         )
 
     def _targets(self, header, sample: Sample):
         height, width = sample.image.shape
         nowhere = self._types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0)
         target = self._types["dsad_msgs/msg/Target"]
-        targets = [target(**target_fields(*box), has_bearing=False, bearing=nowhere)
-                   for box in sample.boxes.tolist()]
+        targets = [
+            target(**target_fields(*box), has_bearing=False, bearing=nowhere) for box in sample.boxes.tolist()
+        ]
         return self._types[TARGET_ARRAY](header=header, height=height, width=width, targets=targets)
 
 

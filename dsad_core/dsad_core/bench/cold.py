@@ -36,19 +36,30 @@ class ColdStart:
     memory_mib: float
 
 
-def cold_start(subject: Subject, contender: Contender, target: str, threads: int,
-               size: tuple[int, int]) -> ColdStart:
+def cold_start(
+    subject: Subject, contender: Contender, target: str, threads: int, size: tuple[int, int]
+) -> ColdStart:
     """Measure it for frames of ``size`` (height, width).
 
     Raises:
         EngineError: there was no answer; the last line that the process wrote says why.
     """
-    task = {"engine": str(subject.engine), "checkpoint": subject.checkpoint and str(subject.checkpoint),
-            "contender": contender.name, "target": target, "threads": threads, "size": size}
+    task = {
+        "engine": str(subject.engine),
+        "checkpoint": subject.checkpoint and str(subject.checkpoint),
+        "contender": contender.name,
+        "target": target,
+        "threads": threads,
+        "size": size,
+    }
     start = time.monotonic_ns()
     try:
-        done = subprocess.run([sys.executable, "-m", __spec__.name, json.dumps(task | {"start": start})],
-                              capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(
+            [sys.executable, "-m", __spec__.name, json.dumps(task | {"start": start})],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"no first answer within {PATIENCE} s") from error
     if done.returncode:
@@ -71,8 +82,15 @@ def main() -> None:
     except DsadError as error:
         sys.exit(str(error))
     answered = time.monotonic_ns()
-    print(json.dumps({"start_ms": (answered - task["start"]) / 1e6, "load_ms": (answered - opened) / 1e6,
-                      "memory_mib": (_memory("VmHWM") - before) / 1024}))
+    print(
+        json.dumps(
+            {
+                "start_ms": (answered - task["start"]) / 1e6,
+                "load_ms": (answered - opened) / 1e6,
+                "memory_mib": (_memory("VmHWM") - before) / 1024,
+            }
+        )
+    )
 
 
 def _memory(key: str) -> int:

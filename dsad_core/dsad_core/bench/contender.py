@@ -16,6 +16,7 @@ from dsad_core.engines.protocol import Engine
 from dsad_core.engines.target_file import Backend, load_target
 from dsad_core.errors import EngineError, TargetError
 
+
 @dataclass(frozen=True)
 class Contender:
     """One way of running a network.
@@ -50,8 +51,13 @@ def contenders(target: str, backends: list[str], precisions: tuple[Precision, ..
     return [
         Contender("plain onnxruntime", False, _open_plain),
         *(contender for entry in others.values() for contender in entry.load()(target)),
-        *(Contender(" ".join(filter(None, (name, precision))), True, partial(_open_backend, name, precision))
-          for name in dict.fromkeys(names) for precision in (None, *precisions)),
+        *(
+            Contender(
+                " ".join(filter(None, (name, precision))), True, partial(_open_backend, name, precision)
+            )
+            for name in dict.fromkeys(names)
+            for precision in (None, *precisions)
+        ),
     ]
 
 
@@ -59,8 +65,14 @@ def _open_plain(subject: Subject, target: str, threads: int, size: tuple[int, in
     return PlainOnnxRuntime(subject.engine / MODEL_FILE, subject.manifest, target, threads)
 
 
-def _open_backend(name: Backend, precision: Precision | None, subject: Subject, target: str, threads: int,
-                  size: tuple[int, int]) -> Engine:
+def _open_backend(
+    name: Backend,
+    precision: Precision | None,
+    subject: Subject,
+    target: str,
+    threads: int,
+    size: tuple[int, int],
+) -> Engine:
     check = check_target(target, name)
     missing = [finding.what for finding in [*check.device, *check.backends[name]] if not finding.ok]
     if missing:

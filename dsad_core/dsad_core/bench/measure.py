@@ -133,8 +133,9 @@ class Block:
             if not entrant.runs:
                 continue
             try:
-                entrant.cold = cold_start(entrant.subject, entrant.contender, self.target, self.threads,
-                                          self.size)
+                entrant.cold = cold_start(
+                    entrant.subject, entrant.contender, self.target, self.threads, self.size
+                )
             except DsadError as error:
                 entrant.cold_failure = str(error)
 
@@ -151,8 +152,10 @@ class Block:
 def scenes(manifest: Manifest, height: int, width: int) -> Iterator[np.ndarray]:
     """Generated frames as the engine takes them: (1, C, H, W) float32, normalised and padded."""
     full = padded_size(height, width, manifest.size_multiple)
-    mean, std = (np.array(values, np.float32)[:, None, None]
-                 for values in (manifest.normalisation.mean, manifest.normalisation.std))
+    mean, std = (
+        np.array(values, np.float32)[:, None, None]
+        for values in (manifest.normalisation.mean, manifest.normalisation.std)
+    )
     for sample in SceneGenerator(height, width, frames=FRAMES, **SCENE):
         image = np.pad(to_unit(sample.image), ((0, full[0] - height), (0, full[1] - width)), mode="reflect")
         yield np.ascontiguousarray(((image - mean) / std)[None])

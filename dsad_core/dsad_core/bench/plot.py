@@ -19,8 +19,9 @@ def _figure(report: dict[str, Any]):
     places = _places(rows)
     height = max(places.values()) + 1.0
     figure = new_figure(2.2 + 3.0 * len(panels), 1.1 + 0.19 * height)
-    figure.suptitle(f"Speed against {report['baseline']}, median of {report['runs']} turns; time at p50",
-                    fontsize=10)
+    figure.suptitle(
+        f"Speed against {report['baseline']}, median of {report['runs']} turns; time at p50", fontsize=10
+    )
     columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     longest = max(entry.get("ratio", 1.0) for entry in report["results"])
     for axes, panel in zip(columns, panels):
@@ -30,9 +31,18 @@ def _figure(report: dict[str, Any]):
                 _bar(axes, places[entry["network"], entry["contender"]], entry, 0.02 * longest)
     for network in dict.fromkeys(network for network, _ in rows):
         top = min(place for (name, _), place in places.items() if name == network)
-        columns[0].annotate(network, (0, top - 1), xycoords=("axes fraction", "data"), fontsize=8.5,
-                            fontweight="bold", ha="right", va="center", xytext=(-3.5, 0),
-                            textcoords="offset points", annotation_clip=False)
+        columns[0].annotate(
+            network,
+            (0, top - 1),
+            xycoords=("axes fraction", "data"),
+            fontsize=8.5,
+            fontweight="bold",
+            ha="right",
+            va="center",
+            xytext=(-3.5, 0),
+            textcoords="offset points",
+            annotation_clip=False,
+        )
     columns[0].set_yticks(list(places.values()), [contender for _, contender in places])
     columns[0].set_ylim(height, -1.6)
     return figure
@@ -44,8 +54,13 @@ def _bar(axes, place: float, entry: dict[str, Any], gap: float) -> None:
         return
     axes.barh(place, entry["ratio"], height=0.78, color=OURS if entry["ours"] else OTHER)
     time = entry["milliseconds"]["p50"]
-    axes.text(max(entry["ratio"], 1.0) + gap, place,
-              f"{entry['ratio']:.2f}x, {time:.{0 if time >= 100 else 1}f} ms", fontsize=7, va="center")
+    axes.text(
+        max(entry["ratio"], 1.0) + gap,
+        place,
+        f"{entry['ratio']:.2f}x, {time:.{0 if time >= 100 else 1}f} ms",
+        fontsize=7,
+        va="center",
+    )
 
 
 def _style(axes, panel: tuple[int, int, int], end: float) -> None:

@@ -17,8 +17,12 @@ def subject_facts(subject: Subject) -> dict[str, Any]:
     """What was run, by its hashes."""
     manifest = subject.manifest
     return {
-        "name": manifest.name, "network": manifest.network, "width": manifest.width,
-        "precision": manifest.precision, "parameters": manifest.parameters, "cost_gmac": manifest.cost_gmac,
+        "name": manifest.name,
+        "network": manifest.network,
+        "width": manifest.width,
+        "precision": manifest.precision,
+        "parameters": manifest.parameters,
+        "cost_gmac": manifest.cost_gmac,
         "sha256": manifest.sha256,
         "weights_sha256": None if subject.checkpoint is None else sha256_file(subject.checkpoint),
         "note": subject.note,
@@ -42,22 +46,31 @@ def results(block: Block) -> list[dict[str, Any]]:
     found = []
     for entrant in block.entrants:
         contender = entrant.contender
-        entry = {"network": entrant.manifest.name, "width": width, "height": height,
-                 "threads": block.threads, "contender": contender.name, "ours": contender.ours}
+        entry = {
+            "network": entrant.manifest.name,
+            "width": width,
+            "height": height,
+            "threads": block.threads,
+            "contender": contender.name,
+            "ours": contender.ours,
+        }
         if not entrant.runs:
             found.append(entry | {"reason": entrant.failure or "interrupted before its first turn"})
             continue
         baseline = block.baseline(entrant.subject)
-        found.append(entry | {
-            "runtime": entrant.runtime,
-            "sha256": entrant.sha256,
-            "baseline": entrant is baseline,
-            "ratio": ratios(baseline.durations, entrant.durations),
-            "milliseconds": percentiles(entrant.durations).to_dict(),
-            "agreement": asdict(entrant.agreement),
-            "cold_start": entrant.cold and asdict(entrant.cold),
-            "cold_failure": entrant.cold_failure,
-        })
+        found.append(
+            entry
+            | {
+                "runtime": entrant.runtime,
+                "sha256": entrant.sha256,
+                "baseline": entrant is baseline,
+                "ratio": ratios(baseline.durations, entrant.durations),
+                "milliseconds": percentiles(entrant.durations).to_dict(),
+                "agreement": asdict(entrant.agreement),
+                "cold_start": entrant.cold and asdict(entrant.cold),
+                "cold_failure": entrant.cold_failure,
+            }
+        )
     return found
 
 
@@ -69,12 +82,22 @@ def speedups(block: Block) -> list[dict[str, Any]]:
     teacher, student = max(widths, key=widths.get), min(widths, key=widths.get)
     height, width = block.size
     pairs = zip(block.of(teacher), block.of(student))
-    return [{"teacher": slow.manifest.name, "student": fast.manifest.name,
-             "network": slow.manifest.network, "widths": [widths[teacher], widths[student]],
-             "width": width, "height": height, "threads": block.threads, "contender": slow.contender.name,
-             "milliseconds": [_median(slow), _median(fast)],
-             "speedup": ratios(slow.durations, fast.durations)}
-            for slow, fast in pairs if slow.runs and fast.runs]
+    return [
+        {
+            "teacher": slow.manifest.name,
+            "student": fast.manifest.name,
+            "network": slow.manifest.network,
+            "widths": [widths[teacher], widths[student]],
+            "width": width,
+            "height": height,
+            "threads": block.threads,
+            "contender": slow.contender.name,
+            "milliseconds": [_median(slow), _median(fast)],
+            "speedup": ratios(slow.durations, fast.durations),
+        }
+        for slow, fast in pairs
+        if slow.runs and fast.runs
+    ]
 
 
 def _median(entrant: Entrant) -> float:

@@ -44,8 +44,9 @@ class Subject:
         return folder
 
 
-def find_subjects(sources: list[str], networks: bool, folder: Path,
-                  precisions: tuple[Precision, ...] = ()) -> list[Subject]:
+def find_subjects(
+    sources: list[str], networks: bool, folder: Path, precisions: tuple[Precision, ...] = ()
+) -> list[Subject]:
     """The engines and weights that are named, and with ``networks`` the six of the paper's Table 7.
 
     Weights are turned into an engine, and networks made, by the package that trains them. It offers
@@ -76,6 +77,7 @@ def _subject(source: str, folder: Path, precisions: tuple[Precision, ...]) -> Su
 def _maker(name: str, what: str) -> Callable:
     entries = list(entry_points(group="dsad.networks", name=name))
     if not entries:
-        raise UsageError(f"{what} needs the training stage, which is not installed here; "
-                         "see training/README.md")
+        raise UsageError(
+            f"{what} needs the training stage, which is not installed here; see training/README.md"
+        )
     return entries[0].load()

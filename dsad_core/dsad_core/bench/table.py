@@ -30,8 +30,12 @@ def speedup_table(report: dict[str, Any]) -> Table | None:
         last = _block(entry)
         teacher, student = entry["widths"]
         labels = (f"{entry['network']} num{teacher} / num{student}", _frame(entry), str(entry["threads"]))
-        table.add_row(*(labels if first else ("", "", "")), entry["contender"],
-                      *(f"{value:.2f}" for value in entry["milliseconds"]), f"{entry['speedup']:.2f}x")
+        table.add_row(
+            *(labels if first else ("", "", "")),
+            entry["contender"],
+            *(f"{value:.2f}" for value in entry["milliseconds"]),
+            f"{entry['speedup']:.2f}x",
+        )
     return table
 
 
@@ -39,18 +43,24 @@ def footnotes(report: dict[str, Any]) -> Iterator[str]:
     """What ran, on what, and what the figures have to be read with."""
     for subject in report["subjects"]:
         note = f"; {subject['note']}" if subject["note"] else ""
-        yield (f"{subject['name']}: SHA-256 {subject['sha256'][:12]}, {subject['parameters']:,} parameters, "
-               f"{subject['cost_gmac']:.2f} GMAC{note}")
+        yield (
+            f"{subject['name']}: SHA-256 {subject['sha256'][:12]}, {subject['parameters']:,} parameters, "
+            f"{subject['cost_gmac']:.2f} GMAC{note}"
+        )
     ran = [entry for entry in report["results"] if "runtime" in entry]
     yield "; ".join(sorted({f"{entry['contender']}: {entry['runtime'].split(', ')[0]}" for entry in ran}))
     for entry in ran:
         if entry["cold_failure"]:
-            yield (f"{entry['network']}, {_frame(entry)}: {entry['contender']} did not start in a process of "
-                   f"its own: {entry['cold_failure']}")
+            yield (
+                f"{entry['network']}, {_frame(entry)}: {entry['contender']} did not start in a process of "
+                f"its own: {entry['cold_failure']}"
+            )
     machine = report["machine"]
     accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
-    yield (f"{machine['cpu']}, {machine['cores']} cores{accelerator}, load {machine['load_average']} at the "
-           f"start; {machine['system']}")
+    yield (
+        f"{machine['cpu']}, {machine['cores']} cores{accelerator}, load {machine['load_average']} at the "
+        f"start; {machine['system']}"
+    )
 
 
 def _result_table(entries: list[dict[str, Any]]) -> Table:
@@ -67,10 +77,12 @@ def _result_table(entries: list[dict[str, Any]]) -> Table:
             continue
         figures, agreement, cold = entry["milliseconds"], entry["agreement"], entry["cold_start"]
         table.add_row(
-            entry["contender"], f"{entry['ratio']:.2f}x",
+            entry["contender"],
+            f"{entry['ratio']:.2f}x",
             *(f"{figures[key]:.2f}" for key in ("p50", "p95", "p99")),
             *(("", "") if entry["baseline"] else _agreement(agreement)),
-            *(("", "") if cold is None else (f"{cold['start_ms'] / 1e3:.2f}", f"{cold['memory_mib']:.0f}")))
+            *(("", "") if cold is None else (f"{cold['start_ms'] / 1e3:.2f}", f"{cold['memory_mib']:.0f}")),
+        )
     return table
 
 
@@ -80,8 +92,14 @@ def _agreement(agreement: dict[str, Any]) -> tuple[str, str]:
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0),
-                  pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     table.add_column(first, no_wrap=True)
     return table
 

@@ -23,20 +23,29 @@ def register(app: typer.Typer) -> None:
 
 
 def analyse(
-    engines: Annotated[list[str], typer.Argument(
-        metavar="ENGINE...", help="Names or folders of engines; run folders or weights of checkpoints.")],
+    engines: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ENGINE...", help="Names or folders of engines; run folders or weights of checkpoints."
+        ),
+    ],
     source: Annotated[Path, typer.Argument(help="Data set folder with masks.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures and numbers.")],
     split: Annotated[str, typer.Option(help="Split of a data set: test, train or all.")] = "test",
     target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
-    threshold: Annotated[float | None, typer.Option(
-        help="Probability marked in the curves and used in the pictures. Default: each manifest's.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability marked in the curves and used in the pictures. Default: each manifest's."
+        ),
+    ] = None,
     matching: Annotated[str, typer.Option(help="nearest or dnanet.")] = "nearest",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: the target's.")] = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first frames.")] = None,
-    images: Annotated[str, typer.Option(
-        help="Frames of the grid and the surfaces, id,id,... Default: six, evenly spread.")] = "",
+    images: Annotated[
+        str, typer.Option(help="Frames of the grid and the surfaces, id,id,... Default: six, evenly spread.")
+    ] = "",
 ) -> None:
     """Compare engines: metrics over thresholds, pictures side by side, failures worst first, offsets."""
     if matching not in ("nearest", "dnanet"):
@@ -57,8 +66,12 @@ def analyse(
 def _labelled(engines: dict[str, Engine]) -> dict[str, Engine]:
     """Engines by their manifest's name; where two share it, by what the user called them, too."""
     names = Counter(engine.manifest.name for engine in engines.values())
-    return {engine.manifest.name if names[engine.manifest.name] == 1 else f"{engine.manifest.name} ({given})":
-            engine for given, engine in engines.items()}
+    return {
+        engine.manifest.name
+        if names[engine.manifest.name] == 1
+        else f"{engine.manifest.name} ({given})": engine
+        for given, engine in engines.items()
+    }
 
 
 def _print(study: Study, written: list[Path]) -> None:

@@ -40,7 +40,9 @@ def main() -> None:
     try:
         build_app()()
     except DsadError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]dsad:[/] {escape(str(error))}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(
+            f"[bold red]dsad:[/] {escape(str(error))}", soft_wrap=True
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

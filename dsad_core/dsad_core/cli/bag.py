@@ -20,8 +20,9 @@ from dsad_core.scenes.generator import SceneGenerator
 
 SYNTHETIC = "synthetic"
 console = Console(highlight=False)
-bag_app = typer.Typer(help="Make an infrared rosbag2 with ground truth, and look into one.",
-                      no_args_is_help=True)
+bag_app = typer.Typer(
+    help="Make an infrared rosbag2 with ground truth, and look into one.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +32,9 @@ def register(app: typer.Typer) -> None:
 
 @bag_app.command()
 def make(
-    source: Annotated[str, typer.Argument(help="Data set, image folder, annotated sequence, video, bag, or "
-                                               f"'{SYNTHETIC}'.")],
+    source: Annotated[
+        str, typer.Argument(help=f"Data set, image folder, annotated sequence, video, bag, or '{SYNTHETIC}'.")
+    ],
     out: Annotated[Path, typer.Argument(help="Bag folder to make.")],
     split: Annotated[str, typer.Option(help="Split of a data set: train, test, all, or a file.")] = "test",
     storage: Annotated[str, typer.Option(help="mcap or sqlite3.")] = "mcap",
@@ -76,11 +78,22 @@ def info(
         print(json.dumps(_as_dict(found), indent=2))
         return
     seconds = found.duration_ns / 1e9
-    console.print(f"[bold]{bag}[/]  {found.storage}, {found.size_bytes / 2**20:.1f} MiB, "
-                  f"{found.messages} messages, {seconds:.3f} s", soft_wrap=True)
-    table = Table(Column("topic", no_wrap=True), Column("type", no_wrap=True),
-                  Column("count", justify="right"), Column("Hz", justify="right"), "offered",
-                  box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    console.print(
+        f"[bold]{bag}[/]  {found.storage}, {found.size_bytes / 2**20:.1f} MiB, "
+        f"{found.messages} messages, {seconds:.3f} s",
+        soft_wrap=True,
+    )
+    table = Table(
+        Column("topic", no_wrap=True),
+        Column("type", no_wrap=True),
+        Column("count", justify="right"),
+        Column("Hz", justify="right"),
+        "offered",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
     for topic in found.topics:
         rate = f"{(topic.count - 1) / seconds:.2f}" if seconds and topic.count > 1 else "–"
         table.add_row(topic.name, topic.type, str(topic.count), rate, _reliability(topic.qos))

@@ -40,26 +40,43 @@ def register(app: typer.Typer) -> None:
 
 
 def engine(
-    sources: Annotated[list[str] | None, typer.Argument(
-        metavar="[SOURCE]...", help="Names or folders of engines; run folders or weights of checkpoints. "
-                                    "Default: the default engine.")] = None,
-    networks: Annotated[bool, typer.Option(
-        "--networks", help="The paper's six networks with untrained weights.")] = False,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="Names or folders of engines; run folders or weights of checkpoints. "
+            "Default: the default engine.",
+        ),
+    ] = None,
+    networks: Annotated[
+        bool, typer.Option("--networks", help="The paper's six networks with untrained weights.")
+    ] = False,
     target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
-    size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")]
-    = ["256x256", "640x512"],
-    threads: Annotated[list[int], typer.Option(
-        min=1, help="CPU threads; may be repeated. Default: 1 and all.")] = [],
-    backend: Annotated[list[str], typer.Option(
-        help="Backend to measure; may be repeated. Default: all of the target.")] = [],
-    precision: Annotated[list[str], typer.Option(
-        help="Also run engines compiled to it, NAME-PRECISION beside NAME; weights are compiled to it. "
-             "fp16, bf16 or int8; may be repeated.")] = [],
-    skip: Annotated[list[str], typer.Option(
-        metavar="CONTENDER", help="Leave one out, such as torch.compile; may be repeated.")] = [],
+    size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")] = [
+        "256x256",
+        "640x512",
+    ],
+    threads: Annotated[
+        list[int], typer.Option(min=1, help="CPU threads; may be repeated. Default: 1 and all.")
+    ] = [],
+    backend: Annotated[
+        list[str], typer.Option(help="Backend to measure; may be repeated. Default: all of the target.")
+    ] = [],
+    precision: Annotated[
+        list[str],
+        typer.Option(
+            help="Also run engines compiled to it, NAME-PRECISION beside NAME; weights are compiled to it. "
+            "fp16, bf16 or int8; may be repeated."
+        ),
+    ] = [],
+    skip: Annotated[
+        list[str],
+        typer.Option(metavar="CONTENDER", help="Leave one out, such as torch.compile; may be repeated."),
+    ] = [],
     runs: Annotated[int, typer.Option(help="Turns of each.", min=1)] = 30,
-    cold: Annotated[bool, typer.Option(
-        help="Measure cold start and memory, at the most threads, in a process for each.")] = True,
+    cold: Annotated[
+        bool, typer.Option(help="Measure cold start and memory, at the most threads, in a process for each.")
+    ] = True,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.png.")] = None,
 ) -> None:
     """Time backends against plain onnxruntime and, where it is installed, torch, in turn, frame by frame.
@@ -76,18 +93,29 @@ def engine(
     precisions = tuple(dict.fromkeys(precision))
     ways = contenders(target, backend, precisions)
     if unknown := set(skip) - {way.name for way in ways}:
-        raise UsageError(f"--skip {', '.join(sorted(unknown))}: the contenders are "
-                         f"{', '.join(way.name for way in ways)}")
+        raise UsageError(
+            f"--skip {', '.join(sorted(unknown))}: the contenders are {', '.join(way.name for way in ways)}"
+        )
     ways = [way for way in ways if way.name not in skip]
     with tempfile.TemporaryDirectory(prefix="dsad-bench-") as folder:
         with Console(stderr=True).status("Preparing networks"):
             named = sources or ([] if networks else ["default"])
             subjects = find_subjects(named, networks, Path(folder), precisions)
-        blocks = [Block(target, frame, count, [Entrant(subject, way, subject.manifest)
-                                               for subject in family for way in ways])
-                  for family, frame, count in product(_families(subjects), sizes, counts)]
-        report = {"target": target, "runs": runs, "machine": machine_facts() | runtime_versions(),
-                  "subjects": [subject_facts(subject) for subject in subjects]}
+        blocks = [
+            Block(
+                target,
+                frame,
+                count,
+                [Entrant(subject, way, subject.manifest) for subject in family for way in ways],
+            )
+            for family, frame, count in product(_families(subjects), sizes, counts)
+        ]
+        report = {
+            "target": target,
+            "runs": runs,
+            "machine": machine_facts() | runtime_versions(),
+            "subjects": [subject_facts(subject) for subject in subjects],
+        }
         report["interrupted"] = not _measure(blocks, runs, max(counts) if cold else 0)
     begun = [block for block in blocks if any(entrant.runs or entrant.failure for entrant in block.entrants)]
     report["results"] = [entry for block in begun for entry in results(block)]

@@ -29,8 +29,10 @@ def detector(
     name: Annotated[str, typer.Argument(metavar="ENGINE", help="Name or folder of an engine.")] = "default",
     target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
-    size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")]
-    = ["256x256", "640x512"],
+    size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")] = [
+        "256x256",
+        "640x512",
+    ],
     threads: Annotated[list[int], typer.Option(help="CPU threads; repeatable. Default: 1 and all.")] = [],
     dtype: Annotated[str, typer.Option(help="Type of the frames: uint8 or uint16.")] = "uint16",
     runs: Annotated[int, typer.Option(help="Frames timed for each size and thread count.", min=1)] = 50,
@@ -42,8 +44,11 @@ def detector(
     """
     sizes = [parse_size(text) for text in size]
     threads = threads or sorted({1, usable_cores()})
-    cases = [_Case(Detector(load_engine(name, target, count, backend)), width, height, count)
-             for height, width in sizes for count in threads]
+    cases = [
+        _Case(Detector(load_engine(name, target, count, backend)), width, height, count)
+        for height, width in sizes
+        for count in threads
+    ]
     facts = machine_facts()
     for case in cases:
         case.frames = _scenes(case.width, case.height, dtype)
@@ -52,8 +57,15 @@ def detector(
         for case in cases:
             case.run(turn)
     manifest = cases[0].detector.engine.manifest
-    report = {"engine": manifest.name, "sha256": manifest.sha256, "target": target, "dtype": dtype,
-              "runs": runs, "machine": facts, "results": [case.result() for case in cases]}
+    report = {
+        "engine": manifest.name,
+        "sha256": manifest.sha256,
+        "target": target,
+        "dtype": dtype,
+        "runs": runs,
+        "machine": facts,
+        "results": [case.result() for case in cases],
+    }
     for case in cases:
         case.detector.engine.close()
     if json_path is not None:
@@ -82,9 +94,14 @@ class _Case:
     def result(self) -> dict:
         median = statistics.median(self.durations["total"])
         milliseconds = {stage: percentiles(spans).to_dict() for stage, spans in self.durations.items()}
-        return {"width": self.width, "height": self.height, "threads": self.threads,
-                "runtime": self.detector.engine.description, "frames_per_second": 1e9 / median,
-                "milliseconds": milliseconds}
+        return {
+            "width": self.width,
+            "height": self.height,
+            "threads": self.threads,
+            "runtime": self.detector.engine.description,
+            "frames_per_second": 1e9 / median,
+            "milliseconds": milliseconds,
+        }
 
 
 def _scenes(width: int, height: int, dtype: str) -> list[np.ndarray]:
@@ -94,19 +111,27 @@ def _scenes(width: int, height: int, dtype: str) -> list[np.ndarray]:
 def _print(report: dict) -> None:
     machine = report["machine"]
     console = Console()
-    title = (f"{report['engine']} on {report['target']}, {report['dtype']} frames, {report['runs']} runs "
-             "each, milliseconds")
+    title = (
+        f"{report['engine']} on {report['target']}, {report['dtype']} frames, {report['runs']} runs "
+        "each, milliseconds"
+    )
     table = Table("size", "threads", Column("stage", no_wrap=True), title=title, title_justify="left")
     for column in ("p50", "p95", "p99", "max", "frames/s"):
         table.add_column(column, justify="right")
     for result in report["results"]:
         for stage, figures in result["milliseconds"].items():
             first, last = stage == STAGES[0], stage == STAGES[-1]
-            table.add_row(f"{result['width']}x{result['height']}" if first else "",
-                          str(result["threads"]) if first else "", stage,
-                          *(f"{figures[key]:.2f}" for key in ("p50", "p95", "p99", "max")),
-                          f"{result['frames_per_second']:.1f}" if last else "", end_section=last)
+            table.add_row(
+                f"{result['width']}x{result['height']}" if first else "",
+                str(result["threads"]) if first else "",
+                stage,
+                *(f"{figures[key]:.2f}" for key in ("p50", "p95", "p99", "max")),
+                f"{result['frames_per_second']:.1f}" if last else "",
+                end_section=last,
+            )
     console.print(table)
     runtime = report["results"][0]["runtime"].split(",")[0]
-    console.print(f"{runtime}; {machine['cpu']}, {machine['cores']} cores, load {machine['load_average']} "
-                  f"at the start; {machine['system']}")
+    console.print(
+        f"{runtime}; {machine['cpu']}, {machine['cores']} cores, load {machine['load_average']} "
+        f"at the start; {machine['system']}"
+    )

@@ -34,29 +34,48 @@ def register(app: typer.Typer) -> None:
 
 
 def compile_engine(
-    source: Annotated[str, typer.Argument(
-        help="A training run's folder or weights, or the name or folder of an engine.")],
+    source: Annotated[
+        str, typer.Argument(help="A training run's folder or weights, or the name or folder of an engine.")
+    ],
     target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
-    size: Annotated[list[str], typer.Option(
-        help="Frame size WIDTHxHEIGHT. Weights: a graph of this size alone; default: of any size. "
-             "Engine: built for these; may be repeated; default 640x512.")] = [],
+    size: Annotated[
+        list[str],
+        typer.Option(
+            help="Frame size WIDTHxHEIGHT. Weights: a graph of this size alone; default: of any size. "
+            "Engine: built for these; may be repeated; default 640x512."
+        ),
+    ] = [],
     precision: Annotated[str, typer.Option(help="Of weights: fp32, fp16, bf16 or int8.")] = "fp32",
-    data: Annotated[list[Path], typer.Option(
-        help="Weights: data set they were trained on, for parity and calibration (training split) and the "
-             "test result; may be repeated.")] = [],
-    out: Annotated[Path | None, typer.Option(
-        help=f"Weights: folder that holds the engines. Default: {ENGINES}.")] = None,
-    name: Annotated[str | None, typer.Option(help="Weights: name of the engine. Default: what it is.")] = None,
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Weights: data set they were trained on, for parity and calibration (training split) and the "
+            "test result; may be repeated."
+        ),
+    ] = [],
+    out: Annotated[
+        Path | None, typer.Option(help=f"Weights: folder that holds the engines. Default: {ENGINES}.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Weights: name of the engine. Default: what it is.")
+    ] = None,
     test: Annotated[bool, typer.Option(help="Weights: score the engine on the test split.")] = True,
-    max_iou_drop: Annotated[float | None, typer.Option(
-        min=0.0, help="Below fp32: IoU that may be lost on the parity images. Default 0.01.")] = None,
-    max_pd_drop: Annotated[float | None, typer.Option(
-        min=0.0, help="Below fp32: Pd that may be lost. Default 0.01.")] = None,
-    max_fa_rise: Annotated[float | None, typer.Option(
-        min=0.0, help="Below fp32: Fa that may be added, in 1e-5. Default 1.")] = None,
+    max_iou_drop: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Below fp32: IoU that may be lost on the parity images. Default 0.01."),
+    ] = None,
+    max_pd_drop: Annotated[
+        float | None, typer.Option(min=0.0, help="Below fp32: Pd that may be lost. Default 0.01.")
+    ] = None,
+    max_fa_rise: Annotated[
+        float | None, typer.Option(min=0.0, help="Below fp32: Fa that may be added, in 1e-5. Default 1.")
+    ] = None,
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
-    check: Annotated[bool, typer.Option(
-        "--check", help="Engine: build nothing; status 1 and the reason where something is out of date.")
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Engine: build nothing; status 1 and the reason where something is out of date."
+        ),
     ] = False,
 ) -> None:
     """Compile weights to an engine, or build what a device needs to run an engine.
@@ -68,9 +87,16 @@ def compile_engine(
     sizes = [parse_size(text) for text in size]
     checkpoint = find_checkpoint(source)
     if checkpoint is None:
-        given = {"--precision": precision != "fp32", "--data": bool(data), "--name": name is not None,
-                 "--out": out is not None, "--no-test": not test, "--max-iou-drop": max_iou_drop is not None,
-                 "--max-pd-drop": max_pd_drop is not None, "--max-fa-rise": max_fa_rise is not None}
+        given = {
+            "--precision": precision != "fp32",
+            "--data": bool(data),
+            "--name": name is not None,
+            "--out": out is not None,
+            "--no-test": not test,
+            "--max-iou-drop": max_iou_drop is not None,
+            "--max-pd-drop": max_pd_drop is not None,
+            "--max-fa-rise": max_fa_rise is not None,
+        }
         if foreign := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"{source} is an engine: {', '.join(foreign)} go with weights, which it has not")
         prepare(find_engine(source), target, sizes, backend, check)
@@ -84,9 +110,22 @@ def compile_engine(
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     load_target(target)
-    limits = {"iou": max_iou_drop, "pd": max_pd_drop, "fa": None if max_fa_rise is None else max_fa_rise * 1e-5}
-    folder = _compiler()(checkpoint, target, data, out or ENGINES, name, precision, sizes[0] if sizes else None,
-                         {key: limit for key, limit in limits.items() if limit is not None}, test)
+    limits = {
+        "iou": max_iou_drop,
+        "pd": max_pd_drop,
+        "fa": None if max_fa_rise is None else max_fa_rise * 1e-5,
+    }
+    folder = _compiler()(
+        checkpoint,
+        target,
+        data,
+        out or ENGINES,
+        name,
+        precision,
+        sizes[0] if sizes else None,
+        {key: limit for key, limit in limits.items() if limit is not None},
+        test,
+    )
     typer.echo(f"wrote {folder}")
     try:
         require_target(target, backend)
@@ -96,8 +135,13 @@ def compile_engine(
     prepare(folder, target, sizes, backend)
 
 
-def prepare(folder: Path, target: str, sizes: list[tuple[int, int]], backend: Backend | None = None,
-            check: bool = False) -> None:
+def prepare(
+    folder: Path,
+    target: str,
+    sizes: list[tuple[int, int]],
+    backend: Backend | None = None,
+    check: bool = False,
+) -> None:
     """Run an engine once at each size (height, width), which builds what its backend needs there.
 
     With ``check`` nothing is built; raises ``typer.Exit`` with status 1 where something is out of date.
@@ -129,19 +173,28 @@ def prepare(folder: Path, target: str, sizes: list[tuple[int, int]], backend: Ba
         engine.close()
 
 
-def _print_commands(console: Console, folder: Path, manifest: Manifest, target: str,
-                    sizes: list[tuple[int, int]]) -> None:
+def _print_commands(
+    console: Console, folder: Path, manifest: Manifest, target: str, sizes: list[tuple[int, int]]
+) -> None:
     """For a backend whose files a vendor's compiler builds: what would be run where that compiler is."""
     options = load_target(target)
     for name in options.backends:
         module = backend_module(name)
         if hasattr(module, "command_line"):
             for size in sizes:
-                console.print(f"{name}: {module.command_line(folder, manifest, options, size)}", soft_wrap=True)
+                console.print(
+                    f"{name}: {module.command_line(folder, manifest, options, size)}", soft_wrap=True
+                )
 
 
-def _check(console: Console, folder: Path, manifest: Manifest, target: str, sizes: list[tuple[int, int]],
-           backend: Backend | None) -> None:
+def _check(
+    console: Console,
+    folder: Path,
+    manifest: Manifest,
+    target: str,
+    sizes: list[tuple[int, int]],
+    backend: Backend | None,
+) -> None:
     options = load_target(target)
     modules = [backend_module(name) for name in require_target(target, backend).usable]
     outdated = False
@@ -153,8 +206,9 @@ def _check(console: Console, folder: Path, manifest: Manifest, target: str, size
         raise typer.Exit(1)
 
 
-def _verdicts(modules: list[ModuleType], folder: Path, manifest: Manifest, options: TargetFile,
-              size: tuple[int, int]) -> Iterator[str]:
+def _verdicts(
+    modules: list[ModuleType], folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]
+) -> Iterator[str]:
     """What each backend that builds files and can take the engine says of them, in order of preference."""
     for module in modules:
         if hasattr(module, "stale"):
@@ -166,6 +220,8 @@ def _compiler():
     suffix = CHECKPOINT_SUFFIX.removeprefix(".")
     compilers = list(entry_points(group="dsad.compilers", name=suffix))
     if not compilers:
-        raise EngineError("weights are compiled by the training stage, which is not installed here; use its "
-                          "environment (see training/README.md)")
+        raise EngineError(
+            "weights are compiled by the training stage, which is not installed here; use its "
+            "environment (see training/README.md)"
+        )
     return compilers[0].load()

@@ -86,8 +86,15 @@ def _machine_table(machine: dict) -> Table:
 
 
 def _target_table(targets: list[dict]) -> Table:
-    table = Table("target", "runs here", "backend", "needs", Column("found, or how to get it", overflow="fold"),
-                  title="Targets", title_justify="left")
+    table = Table(
+        "target",
+        "runs here",
+        "backend",
+        "needs",
+        Column("found, or how to get it", overflow="fold"),
+        title="Targets",
+        title_justify="left",
+    )
     for entry in targets:
         verdict = f"[green]{entry['runs']}[/]" if entry["runs"] else "[red]no[/]"
         rows = [("all", finding) for finding in entry["device"]]
@@ -95,15 +102,26 @@ def _target_table(targets: list[dict]) -> Table:
         for number, (backend, finding) in enumerate(rows):
             mark = "[green]✓[/]" if finding["ok"] else "[red]✗[/]"
             first = number == 0
-            table.add_row(entry["target"] if first else "", verdict if first else "", backend,
-                          f"{mark} {finding['what']}", escape(finding["hint"]),
-                          end_section=number == len(rows) - 1)
+            table.add_row(
+                entry["target"] if first else "",
+                verdict if first else "",
+                backend,
+                f"{mark} {finding['what']}",
+                escape(finding["hint"]),
+                end_section=number == len(rows) - 1,
+            )
     return table
 
 
 def _engine_table(engines: list[dict]) -> Table:
-    table = Table("engine", "manifest", Column("what it is, or what is wrong", overflow="fold"),
-                  Column("folder", overflow="fold"), title="Engines", title_justify="left")
+    table = Table(
+        "engine",
+        "manifest",
+        Column("what it is, or what is wrong", overflow="fold"),
+        Column("folder", overflow="fold"),
+        title="Engines",
+        title_justify="left",
+    )
     for entry in engines:
         name = f"{entry['name']} ({', '.join(entry['roles'])})" if entry["roles"] else entry["name"]
         verdict = "[green]agrees[/]" if entry["ok"] else "[red]refused[/]"

@@ -21,6 +21,7 @@ def add_offers(group: str, app: typer.Typer) -> None:
         except ModuleNotFoundError as error:
             Console(stderr=True, highlight=False).print(
                 f"[yellow]dsad:[/] without the commands of {escape(unique[name].module)}: {escape(str(error))}",
-                soft_wrap=True)
+                soft_wrap=True,
+            )
         else:
             register(app)

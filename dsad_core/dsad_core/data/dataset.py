@@ -42,8 +42,9 @@ class SirstDataset:
         self.name = self.folder.resolve().name
         self.notes: list[str] = []
         self._images = _by_stem(self.folder / "images")
-        self._masks = {stem.removesuffix("_pixels0"): path
-                       for stem, path in _by_stem(self.folder / "masks").items()}
+        self._masks = {
+            stem.removesuffix("_pixels0"): path for stem, path in _by_stem(self.folder / "masks").items()
+        }
         self.ids = list(self._images) if split == "all" else _read_ids(_find_split(self.folder, split))
         self._require("images", self._images)
         self._require("masks", self._masks)
@@ -53,8 +54,10 @@ class SirstDataset:
         missing = [name for name in self.ids if name not in files]
         if missing:
             named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            raise DataError(f"{self.folder / what}: {len(missing)} of {len(self.ids)} files of split "
-                            f"'{self.split}' are missing ({named}); complete the folder or the split file")
+            raise DataError(
+                f"{self.folder / what}: {len(missing)} of {len(self.ids)} files of split "
+                f"'{self.split}' are missing ({named}); complete the folder or the split file"
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,8 +67,10 @@ class SirstDataset:
         image = read_grey(self._images[name])
         mask = read_mask(self._masks[name])
         if mask.shape != image.shape:
-            note = (f"{name}: mask {mask.shape[1]}x{mask.shape[0]} resized (nearest) to the image, "
-                    f"{image.shape[1]}x{image.shape[0]}")
+            note = (
+                f"{name}: mask {mask.shape[1]}x{mask.shape[0]} resized (nearest) to the image, "
+                f"{image.shape[1]}x{image.shape[0]}"
+            )
             if note not in self.notes:
                 self.notes.append(note)
             mask = cv2.resize(mask, image.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -77,8 +82,9 @@ class SirstDataset:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; a data set holds images/, masks/ and a split such as "
-                        "50_50/test.txt")
+        raise DataError(
+            f"{folder}: no such folder; a data set holds images/, masks/ and a split such as 50_50/test.txt"
+        )
     files: dict[str, Path] = {}
     for path in list_images(folder):
         if path.stem in files:
@@ -96,16 +102,20 @@ def _find_split(folder: Path, split: str) -> Path:
             raise DataError(f"{named}: no such split file")
         return named
     for word in (split, "trainval") if split == "train" else (split,):
-        found = sorted({*folder.glob(f"{word}.txt"), *folder.glob(f"*/{word}.txt"),
-                        *folder.glob(f"*/{word}_*.txt")})
+        found = sorted(
+            {*folder.glob(f"{word}.txt"), *folder.glob(f"*/{word}.txt"), *folder.glob(f"*/{word}_*.txt")}
+        )
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(folder).with_suffix("")) for path in found)
-            raise DataError(f"{folder}: several files could be split '{split}': {names}; give one of them as "
-                            "the split")
+            raise DataError(
+                f"{folder}: several files could be split '{split}': {names}; give one of them as the split"
+            )
         if found:
             return found[0]
-    raise DataError(f"{folder}: no split '{split}' (looked for {split}.txt, */{split}.txt and "
-                    f"*/{split}_*.txt); add the file or use the split 'all'")
+    raise DataError(
+        f"{folder}: no split '{split}' (looked for {split}.txt, */{split}.txt and "
+        f"*/{split}_*.txt); add the file or use the split 'all'"
+    )
 
 
 def _read_ids(path: Path) -> list[str]:
@@ -113,8 +123,9 @@ def _read_ids(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a readable split file ({error})") from None
-    ids = [line.removesuffix(Path(line).suffix) if line.lower().endswith(EXTENSIONS) else line
-           for line in lines]
+    ids = [
+        line.removesuffix(Path(line).suffix) if line.lower().endswith(EXTENSIONS) else line for line in lines
+    ]
     if not ids:
         raise DataError(f"{path}: names no image; write one id a line")
     repeated = [name for name, count in Counter(ids).items() if count > 1]

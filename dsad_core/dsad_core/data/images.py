@@ -13,14 +13,19 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm")
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which ``frame_10`` comes after ``frame_9``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower())
-            for part in re.findall(r"[0-9]+|[^0-9]+", name)]
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part.lower())
+        for part in re.findall(r"[0-9]+|[^0-9]+", name)
+    ]
 
 
 def list_images(folder: Path) -> list[Path]:
     """Image files directly inside ``folder``, in natural order of their names."""
-    found = [path for path in folder.iterdir()
-             if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    ]
     return sorted(found, key=lambda path: natural_key(path.name))
 
 

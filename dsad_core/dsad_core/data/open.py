@@ -35,8 +35,10 @@ def open_source(path: str | Path, split: str = "test") -> SampleSource:
             return BagSource(path)
         if suffix in VIDEO_EXTENSIONS:
             return VideoFile(path)
-        raise DataError(f"{path}: neither a video ({', '.join(VIDEO_EXTENSIONS)}) nor a bag "
-                        f"({', '.join(BAG_EXTENSIONS[:2])})")
+        raise DataError(
+            f"{path}: neither a video ({', '.join(VIDEO_EXTENSIONS)}) nor a bag "
+            f"({', '.join(BAG_EXTENSIONS[:2])})"
+        )
     if (path / "images").is_dir() and (path / "masks").is_dir():
         return SirstDataset(path, split)
     if (path / "gt.csv").is_file():
@@ -46,5 +48,7 @@ def open_source(path: str | Path, split: str = "test") -> SampleSource:
     folder = path / "images" if (path / "images").is_dir() else path
     if list_images(folder):
         return ImageFolder(folder)
-    raise DataError(f"{path}: holds none of images/ with masks/ (a data set), gt.csv (an annotated "
-                    "sequence), metadata.yaml (a bag) or images")
+    raise DataError(
+        f"{path}: holds none of images/ with masks/ (a data set), gt.csv (an annotated "
+        "sequence), metadata.yaml (a bag) or images"
+    )

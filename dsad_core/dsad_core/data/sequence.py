@@ -128,8 +128,10 @@ class AnnotatedSequence:
         self.fps = self._frames.fps
         last = max(self._boxes, default=0)
         if last >= len(self._frames):
-            raise DataError(f"{self.folder / 'gt.csv'}: labels frame {last}, but there are only "
-                            f"{len(self._frames)} frames; is it the file of another sequence?")
+            raise DataError(
+                f"{self.folder / 'gt.csv'}: labels frame {last}, but there are only "
+                f"{len(self._frames)} frames; is it the file of another sequence?"
+            )
 
     @property
     def notes(self) -> list[str]:
@@ -162,8 +164,10 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
             table = csv.DictReader(stream)
             absent = {"frame", "labelled", "x", "y", "w", "h"} - set(table.fieldnames or ())
             if absent:
-                raise DataError(f"{path}: lacks the columns {', '.join(sorted(absent))}; the header line is "
-                                "frame,source_frame,labelled,x,y,w,h")
+                raise DataError(
+                    f"{path}: lacks the columns {', '.join(sorted(absent))}; the header line is "
+                    "frame,source_frame,labelled,x,y,w,h"
+                )
             for row in table:
                 try:
                     frame = int(row["frame"])
@@ -180,8 +184,11 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
                     raise DataError(f"{path}: line {table.line_num}: {error}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a readable table of boxes ({error})") from None
-    return {frame: np.array(boxes, np.float32).reshape(-1, 4)
-            for frame, boxes in rows.items() if frame not in unknown}
+    return {
+        frame: np.array(boxes, np.float32).reshape(-1, 4)
+        for frame, boxes in rows.items()
+        if frame not in unknown
+    }
 
 
 def _box(cells: list[str]) -> tuple[float, ...]:

@@ -49,8 +49,9 @@ class TargetCheck:
         """Everything that is missing, in one line."""
         if absent := describe_missing(self.device):
             return absent
-        return "; or ".join(f"for {name}: {describe_missing(findings)}"
-                            for name, findings in self.backends.items())
+        return "; or ".join(
+            f"for {name}: {describe_missing(findings)}" for name, findings in self.backends.items()
+        )
 
 
 def backend_module(name: Backend) -> ModuleType:

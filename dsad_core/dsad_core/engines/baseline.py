@@ -12,8 +12,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from dsad_core.engines.manifest import (INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest, Normalisation,
-                                        Provenance, save_manifest)
+from dsad_core.engines.manifest import (
+    INPUT_NAME,
+    MODEL_FILE,
+    OUTPUT_NAME,
+    Manifest,
+    Normalisation,
+    Provenance,
+    save_manifest,
+)
 from dsad_core.files import sha256_file, write_atomic
 
 NAME = "local-contrast"
@@ -39,11 +46,21 @@ def build_local_contrast(folder: str | Path) -> Manifest:
     write_atomic(folder / MODEL_FILE, model.SerializeToString(deterministic=True))
     side = 2 * RADIUS + 1
     manifest = Manifest(
-        name=NAME, network=NAME, width=None, distiller=None, training_data=None,
-        normalisation=Normalisation(mean=(0.0,), std=(1.0,)), input_channels=1, size_multiple=BLOCK,
-        threshold=0.5, opset=OPSET, sha256=sha256_file(folder / MODEL_FILE), parameters=0,
+        name=NAME,
+        network=NAME,
+        width=None,
+        distiller=None,
+        training_data=None,
+        normalisation=Normalisation(mean=(0.0,), std=(1.0,)),
+        input_channels=1,
+        size_multiple=BLOCK,
+        threshold=0.5,
+        opset=OPSET,
+        sha256=sha256_file(folder / MODEL_FILE),
+        parameters=0,
         cost_gmac=round(256 * 256 * side * side * len(SCALES) / 1e9, 4),
-        provenance=Provenance(commit="", recipe="dsad_core.engines.baseline"))
+        provenance=Provenance(commit="", recipe="dsad_core.engines.baseline"),
+    )
     save_manifest(folder, manifest)
     return manifest
 
@@ -63,8 +80,9 @@ def _model() -> onnx.ModelProto:
         helper.make_node("Conv", ["padded", "kernels"], ["scales"]),
         helper.make_node("ReduceMax", ["scales"], ["response"], axes=[1], keepdims=1),
         helper.make_node("Abs", ["response"], ["magnitude"]),
-        helper.make_node("AveragePool", ["magnitude"], ["blocks"], kernel_shape=[BLOCK] * 2,
-                         strides=[BLOCK] * 2),
+        helper.make_node(
+            "AveragePool", ["magnitude"], ["blocks"], kernel_shape=[BLOCK] * 2, strides=[BLOCK] * 2
+        ),
         helper.make_node("Pad", ["blocks", "block_margins"], ["padded_blocks"], mode="edge"),
         helper.make_node("AveragePool", ["padded_blocks"], ["around"], kernel_shape=[BLOCKS] * 2),
         helper.make_node("Resize", ["around", "", "enlarge"], ["surroundings"], mode="linear"),
@@ -74,17 +92,20 @@ def _model() -> onnx.ModelProto:
         helper.make_node("Mul", ["excess", "gain"], [OUTPUT_NAME]),
     ]
     graph = helper.make_graph(
-        nodes, NAME,
+        nodes,
+        NAME,
         [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [1, 1, "height", "width"])],
         [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [1, 1, "height", "width"])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()])
-    return helper.make_model(graph, producer_name="dsad", ir_version=8,
-                             opset_imports=[helper.make_opsetid("", OPSET)])
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(
+        graph, producer_name="dsad", ir_version=8, opset_imports=[helper.make_opsetid("", OPSET)]
+    )
 
 
 def _spot_minus_ring(scale: float) -> np.ndarray:
     """A zero-sum difference of Gaussians, (2 RADIUS + 1) squared, scaled to unit noise gain."""
-    rows, columns = np.mgrid[-RADIUS:RADIUS + 1, -RADIUS:RADIUS + 1]
+    rows, columns = np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1]
     square = rows**2 + columns**2
     spot, ring = (np.exp(-square / (2 * deviation**2)) for deviation in (scale, RING * scale))
     kernel = spot / spot.sum() - ring / ring.sum()

@@ -150,8 +150,10 @@ def stale(recipe: Recipe) -> str | None:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         return f"{path.with_suffix(RECORD_SUFFIX)}: cannot be read ({type(error).__name__})"
     if found != record.sha256:
-        return (f"{path}: SHA-256 is {found[:12]}... but its record says {record.sha256[:12]}...: "
-                "the plan was changed or damaged")
+        return (
+            f"{path}: SHA-256 is {found[:12]}... but its record says {record.sha256[:12]}...: "
+            "the plan was changed or damaged"
+        )
     return None
 
 
@@ -181,14 +183,19 @@ def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> P
 def _build(recipe: Recipe, build: Callable[[], bytes]) -> None:
     start = time.monotonic()
     plan = build()
-    record = Record(parts=recipe.parts(), sha256=hashlib.sha256(plan).hexdigest(),
-                    built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                    seconds=round(time.monotonic() - start, 1))
+    record = Record(
+        parts=recipe.parts(),
+        sha256=hashlib.sha256(plan).hexdigest(),
+        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - start, 1),
+    )
     with _explained(recipe.path):
         # The record last: a plan without one, or with an older one, counts as not built.
         write_atomic(recipe.path, plan)
-        write_atomic(recipe.path.with_suffix(RECORD_SUFFIX),
-                     yaml.safe_dump(record.model_dump(), sort_keys=False, width=110))
+        write_atomic(
+            recipe.path.with_suffix(RECORD_SUFFIX),
+            yaml.safe_dump(record.model_dump(), sort_keys=False, width=110),
+        )
 
 
 @contextlib.contextmanager
@@ -258,8 +265,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EngineError(f"{path}: cannot be kept ({error.strerror or error}); set DSAD_CACHE to a writable "
-                          "folder with room") from error
+        raise EngineError(
+            f"{path}: cannot be kept ({error.strerror or error}); set DSAD_CACHE to a writable "
+            "folder with room"
+        ) from error
 
 
 def _digest(facts: object) -> str:

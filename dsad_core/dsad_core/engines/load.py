@@ -12,8 +12,9 @@ from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
 from dsad_core.machine import usable_cores
 
 
-def load_engine(name_or_path: str | Path, target: str = "cpu", threads: int | None = None,
-                backend: Backend | None = None) -> Engine:
+def load_engine(
+    name_or_path: str | Path, target: str = "cpu", threads: int | None = None, backend: Backend | None = None
+) -> Engine:
     """Find an engine, verify it and get it ready to run.
 
     Of the target's backends the first runs that this machine has and that can take the model; the engine's
@@ -42,8 +43,10 @@ def load_engine(name_or_path: str | Path, target: str = "cpu", threads: int | No
     checkpoint = find_checkpoint(name_or_path)
     if checkpoint is not None:
         if backend is not None:
-            raise UsageError(f"backend {backend} with {checkpoint}: a checkpoint is run by who trained it; "
-                             "`dsad compile` makes an engine of it")
+            raise UsageError(
+                f"backend {backend} with {checkpoint}: a checkpoint is run by who trained it; "
+                "`dsad compile` makes an engine of it"
+            )
         return _load_checkpoint(checkpoint, target, threads)
     folder = find_engine(name_or_path)
     check = require_target(target, backend)
@@ -62,13 +65,16 @@ def load_engine(name_or_path: str | Path, target: str = "cpu", threads: int | No
                     engine.description += f" (passed over {'; '.join(passed_over)})"
                 return engine
         passed_over.append(f"{name}: {reason}")
-    raise UnsupportedModelError(f"engine {manifest.name} on target {target}: no backend takes it; "
-                                + "; ".join(passed_over))
+    raise UnsupportedModelError(
+        f"engine {manifest.name} on target {target}: no backend takes it; " + "; ".join(passed_over)
+    )
 
 
 def _load_checkpoint(path: Path, target: str, threads: int | None) -> Engine:
     loaders = list(entry_points(group="dsad.engines", name=CHECKPOINT_SUFFIX.removeprefix(".")))
     if not loaders:
-        raise EngineError(f"{path}: a training checkpoint, which the runtime alone cannot run; use the "
-                          "environment of the training stage, or `dsad compile` it to an engine there")
+        raise EngineError(
+            f"{path}: a training checkpoint, which the runtime alone cannot run; use the "
+            "environment of the training stage, or `dsad compile` it to an engine there"
+        )
     return loaders[0].load()(path, target, threads)

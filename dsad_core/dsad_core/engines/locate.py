@@ -88,8 +88,9 @@ def target_file(target: str) -> Path:
         path = root / "targets" / f"{target}.yaml"
         if path.is_file():
             return path
-    raise EngineError(f"no targets/{target}.yaml in {_roots_text()}; "
-                      "set DSAD_ENGINES to the edge_engines folder")
+    raise EngineError(
+        f"no targets/{target}.yaml in {_roots_text()}; set DSAD_ENGINES to the edge_engines folder"
+    )
 
 
 def _folders_of(variable: str) -> Iterator[Path]:

@@ -53,8 +53,9 @@ class TestResult(_Strict):
     niou: Ratio | None = Field(description="mean of the images' own IoU")
     pd: Ratio | None = Field(description="targets hit / targets")
     fa: Ratio | None = Field(description="false pixels / all pixels; a plain ratio, not in 1e-5")
-    counts: dict[str, int] = Field(description="hits, predictions, false_targets, false_pixels, "
-                                               "intersection, union, pixels")
+    counts: dict[str, int] = Field(
+        description="hits, predictions, false_targets, false_pixels, intersection, union, pixels"
+    )
     seed: int | None = None
 
 
@@ -95,7 +96,9 @@ class Manifest(_Strict):
     threshold: Probability = Field(description="a pixel is target where its probability is above it")
     opset: int = Field(ge=11)
     sha256: Hash = Field(description="of model.onnx")
-    precision: Precision = Field("fp32", description="what the engine computes in; bf16: the model is float32")
+    precision: Precision = Field(
+        "fp32", description="what the engine computes in; bf16: the model is float32"
+    )
     size: tuple[int, int] | None = Field(None, description="(height, width) of a graph of fixed size")
     parameters: int = Field(ge=0, description="trainable numbers of the network, as trained")
     cost_gmac: float = Field(ge=0.0, description="multiply-accumulates at 256x256, 1e9")
@@ -108,8 +111,9 @@ class Manifest(_Strict):
         for key in ("mean", "std"):
             length = len(getattr(self.normalisation, key))
             if length != self.input_channels:
-                raise ValueError(f"normalisation.{key} has {length} values, input_channels is "
-                                 f"{self.input_channels}")
+                raise ValueError(
+                    f"normalisation.{key} has {length} values, input_channels is {self.input_channels}"
+                )
         return self
 
 
@@ -123,8 +127,10 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise EngineError(f"{path}: cannot be read ({error.strerror}); an engine folder holds "
-                          f"{MODEL_FILE} and {MANIFEST_FILE}") from error
+        raise EngineError(
+            f"{path}: cannot be read ({error.strerror}); an engine folder holds "
+            f"{MODEL_FILE} and {MANIFEST_FILE}"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EngineError(f"{path}: not YAML ({_one_line(error)})") from error
     if not isinstance(content, dict):
@@ -151,8 +157,9 @@ def save_manifest(folder: str | Path, manifest: Manifest) -> None:
     """Write ``folder/manifest.yaml``; ``folder/model.onnx`` must be there and match ``manifest.sha256``."""
     folder = Path(folder)
     _verify_hash(folder / MODEL_FILE, manifest)
-    write_atomic(folder / MANIFEST_FILE,
-                 yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, width=110))
+    write_atomic(
+        folder / MANIFEST_FILE, yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, width=110)
+    )
 
 
 def validation_message(error: ValidationError) -> str:
@@ -170,9 +177,11 @@ def _verify_hash(model: Path, manifest: Manifest) -> None:
     except OSError as error:
         raise EngineError(f"{model}: cannot be read ({error.strerror}); the engine is incomplete") from error
     if found != manifest.sha256:
-        raise EngineError(f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
-                          f"{manifest.sha256[:12]}...; the model was changed or damaged: "
-                          "compile it again or restore it")
+        raise EngineError(
+            f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
+            f"{manifest.sha256[:12]}...; the model was changed or damaged: "
+            "compile it again or restore it"
+        )
 
 
 def _one_line(text: object) -> str:

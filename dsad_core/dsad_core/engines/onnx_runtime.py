@@ -77,8 +77,9 @@ class OnnxRuntimeEngine:
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # onnxruntime's own errors share no other base
-            raise EngineError(f"engine {self.manifest.name} failed on {width}x{height}: "
-                              f"{_one_line(error)}") from error
+            raise EngineError(
+                f"engine {self.manifest.name} failed on {width}x{height}: {_one_line(error)}"
+            ) from error
         return logits[0, 0]
 
     def close(self) -> None:
@@ -88,31 +89,39 @@ class OnnxRuntimeEngine:
     def _check_interface(self, model: Path) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if [node.name for node in inputs] != [INPUT_NAME] or [node.name for node in outputs] != [OUTPUT_NAME]:
-            raise EngineError(f"{model}: has inputs {[node.name for node in inputs]} and outputs "
-                              f"{[node.name for node in outputs]}, an engine has ['{INPUT_NAME}'] and "
-                              f"['{OUTPUT_NAME}']")
+            raise EngineError(
+                f"{model}: has inputs {[node.name for node in inputs]} and outputs "
+                f"{[node.name for node in outputs]}, an engine has ['{INPUT_NAME}'] and "
+                f"['{OUTPUT_NAME}']"
+            )
         for node, channels in ((inputs[0], self.manifest.input_channels), (outputs[0], 1)):
             # A dimension that is free has a name or None in place of its size.
             fits = len(node.shape) == 4 and (not isinstance(node.shape[1], int) or node.shape[1] == channels)
             if node.type != "tensor(float)" or not fits:
-                raise EngineError(f"{model}: {node.name} is {node.type} {node.shape}, "
-                                  f"the manifest needs tensor(float) (1, {channels}, H, W)")
+                raise EngineError(
+                    f"{model}: {node.name} is {node.type} {node.shape}, "
+                    f"the manifest needs tensor(float) (1, {channels}, H, W)"
+                )
 
 
-def _open_session(model: Path, options: TargetFile, threads: int,
-                  sha256: str) -> onnxruntime.InferenceSession:
+def _open_session(
+    model: Path, options: TargetFile, threads: int, sha256: str
+) -> onnxruntime.InferenceSession:
     settings = options.onnxruntime
     if settings.provider not in onnxruntime.get_available_providers():
-        raise TargetError(f"target {options.target} needs {settings.provider}, this onnxruntime "
-                          f"{onnxruntime.__version__} has only "
-                          f"{', '.join(onnxruntime.get_available_providers())}")
+        raise TargetError(
+            f"target {options.target} needs {settings.provider}, this onnxruntime "
+            f"{onnxruntime.__version__} has only "
+            f"{', '.join(onnxruntime.get_available_providers())}"
+        )
     session_options = onnxruntime.SessionOptions()
     session_options.graph_optimization_level = _OPTIMIZATION[settings.graph_optimization]
     session_options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     session_options.intra_op_num_threads = threads
     session_options.inter_op_num_threads = 1
-    session_options.add_session_config_entry("session.intra_op.allow_spinning",
-                                             str(int(settings.allow_spinning)))
+    session_options.add_session_config_entry(
+        "session.intra_op.allow_spinning", str(int(settings.allow_spinning))
+    )
     if settings.provider != _CPU:
         # A node that the provider does not take is an error, never a quiet detour over the CPU.
         session_options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -122,14 +131,17 @@ def _open_session(model: Path, options: TargetFile, threads: int,
         if "{cache}" in value:
             provider_options[key] = value.replace("{cache}", str(cache_folder(sha256, options)))
     try:
-        session = onnxruntime.InferenceSession(str(model), session_options,
-                                               providers=[(settings.provider, provider_options)])
+        session = onnxruntime.InferenceSession(
+            str(model), session_options, providers=[(settings.provider, provider_options)]
+        )
     except Exception as error:  # onnxruntime's own errors share no other base
         raise EngineError(f"{model}: onnxruntime cannot load it: {_one_line(error)}") from error
     # onnxruntime goes on with the CPU in silence where a provider fails to start.
     if session.get_providers()[0] != settings.provider:
-        raise TargetError(f"target {options.target}: {settings.provider} did not start, onnxruntime fell "
-                          f"back to {session.get_providers()[0]}; `dsad doctor` says what is missing")
+        raise TargetError(
+            f"target {options.target}: {settings.provider} did not start, onnxruntime fell "
+            f"back to {session.get_providers()[0]}; `dsad doctor` says what is missing"
+        )
     return session
 
 

@@ -61,8 +61,9 @@ class OpenVinoEngine:
         # The smallest frame there is: what cannot be compiled is refused now, not at the first frame.
         self._prepare(*(manifest.size or (manifest.size_multiple, manifest.size_multiple)))
         version = openvino.__version__.split("-")[0]
-        self.description = (f"openvino {version} CPU {self._hint}, {threads} "
-                            f"thread{'s' if threads > 1 else ''}")
+        self.description = (
+            f"openvino {version} CPU {self._hint}, {threads} thread{'s' if threads > 1 else ''}"
+        )
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         check_tensor(self.manifest, tensor)
@@ -73,8 +74,9 @@ class OpenVinoEngine:
             self._request.set_input_tensor(self._tensor_type(tensor, shared_memory=True))
             self._request.infer()
         except RuntimeError as error:
-            raise EngineError(f"engine {self.manifest.name} failed on {width}x{height}: "
-                              f"{_one_line(error)}") from error
+            raise EngineError(
+                f"engine {self.manifest.name} failed on {width}x{height}: {_one_line(error)}"
+            ) from error
         return self._logits[0, 0]
 
     def close(self) -> None:
@@ -97,14 +99,18 @@ class OpenVinoEngine:
     def _check_interface(self) -> None:
         names = [[port.any_name for port in ports] for ports in (self._model.inputs, self._model.outputs)]
         if names != [[INPUT_NAME], [OUTPUT_NAME]]:
-            raise EngineError(f"{self._path}: has inputs {names[0]} and outputs {names[1]}, an engine has "
-                              f"['{INPUT_NAME}'] and ['{OUTPUT_NAME}']")
+            raise EngineError(
+                f"{self._path}: has inputs {names[0]} and outputs {names[1]}, an engine has "
+                f"['{INPUT_NAME}'] and ['{OUTPUT_NAME}']"
+            )
         image = self._model.inputs[0]
         shape, channels = image.partial_shape, self.manifest.input_channels
         fits = shape.rank.is_static and len(shape) == 4 and (shape[1].is_dynamic or shape[1] == channels)
         if image.element_type.get_type_name() != "f32" or not fits:
-            raise EngineError(f"{self._path}: {INPUT_NAME} is {image.element_type} {shape}, "
-                              f"the manifest needs f32 (1, {channels}, H, W)")
+            raise EngineError(
+                f"{self._path}: {INPUT_NAME} is {image.element_type} {shape}, "
+                f"the manifest needs f32 (1, {channels}, H, W)"
+            )
 
 
 def _one_line(error: Exception) -> str:

@@ -108,8 +108,9 @@ def check_size(manifest: Manifest, size: tuple[int, int]) -> None:
     """
     name, multiple = manifest.name, manifest.size_multiple
     if manifest.size is not None and size != manifest.size:
-        raise UsageError(f"engine {name} is compiled for frames of {_text(manifest.size)} alone, "
-                         f"not {_text(size)}")
+        raise UsageError(
+            f"engine {name} is compiled for frames of {_text(manifest.size)} alone, not {_text(size)}"
+        )
     if min(size) < 1 or size[0] % multiple or size[1] % multiple:
         raise UsageError(f"engine {name} takes sides that are multiples of {multiple}, not {_text(size)}")
 

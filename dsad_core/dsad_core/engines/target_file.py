@@ -21,7 +21,8 @@ class OnnxRuntimeOptions(BaseModel):
 
     provider: str = Field(description="the execution provider that must run the whole graph")
     provider_options: dict[str, str] = Field(
-        default_factory=dict, description="'{cache}' stands for the cache folder of this engine and machine")
+        default_factory=dict, description="'{cache}' stands for the cache folder of this engine and machine"
+    )
     graph_optimization: Literal["disabled", "basic", "extended", "all"]
     allow_spinning: bool = Field(description="threads that wait by spinning starve the node's executor")
 

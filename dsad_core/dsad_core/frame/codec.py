@@ -65,15 +65,20 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")
     row = width * layout.channels * layout.dtype.itemsize
     if step < row:
-        raise FrameError("step", f"step {step} is shorter than a row of {width} {encoding} pixels "
-                                 f"({row} bytes)")
+        raise FrameError(
+            "step", f"step {step} is shorter than a row of {width} {encoding} pixels ({row} bytes)"
+        )
     view = memoryview(data)
     if view.nbytes < height * step:
-        raise FrameError("truncated", f"data has {view.nbytes} bytes, {height} rows of step {step} "
-                                      f"need {height * step}")
+        raise FrameError(
+            "truncated", f"data has {view.nbytes} bytes, {height} rows of step {step} need {height * step}"
+        )
     if view.nbytes >= (height + 1) * step:
-        raise FrameError("step", f"data has {view.nbytes} bytes, {height} rows of step {step} are only "
-                                 f"{height * step}: height or step is wrong")
+        raise FrameError(
+            "step",
+            f"data has {view.nbytes} bytes, {height} rows of step {step} are only "
+            f"{height * step}: height or step is wrong",
+        )
 
     stored = layout.dtype.newbyteorder(">" if is_bigendian else "<")
     size = stored.itemsize
@@ -110,8 +115,9 @@ def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
     layout = _layout(encoding)
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels != layout.channels or frame.dtype != layout.dtype:
-        raise FrameError("encoding", f"a frame of shape {frame.shape} and type {frame.dtype} "
-                                     f"is not {encoding}")
+        raise FrameError(
+            "encoding", f"a frame of shape {frame.shape} and type {frame.dtype} is not {encoding}"
+        )
     height, width = frame.shape[:2]
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")

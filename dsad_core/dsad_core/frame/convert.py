@@ -34,8 +34,10 @@ def to_encoding(frame: np.ndarray, encoding: str) -> np.ndarray:
     channels = _CHANNELS.get(encoding)
     stored = np.uint8 if channels else _DTYPES[encoding]
     if not np.can_cast(frame.dtype, stored, "safe"):
-        raise FrameError("encoding", f"frames are {frame.dtype}: encoding {encoding} would lose bits; "
-                                     f"use {own_encoding(frame)}")
+        raise FrameError(
+            "encoding",
+            f"frames are {frame.dtype}: encoding {encoding} would lose bits; use {own_encoding(frame)}",
+        )
     frame = frame.astype(stored, copy=False)
     if channels:
         frame = np.repeat(frame[:, :, None], channels, axis=2)

@@ -15,8 +15,13 @@ def padded_size(height: int, width: int, multiple: int) -> tuple[int, int]:
     return -(-height // multiple) * multiple, -(-width // multiple) * multiple
 
 
-def bearing(x: float | Sequence[float], y: float | Sequence[float], k: Sequence[float], d: Sequence[float],
-            distortion_model: str = "plumb_bob") -> np.ndarray:
+def bearing(
+    x: float | Sequence[float],
+    y: float | Sequence[float],
+    k: Sequence[float],
+    d: Sequence[float],
+    distortion_model: str = "plumb_bob",
+) -> np.ndarray:
     """Direction of a pixel of the raw image in the optical frame (x right, y down, z forward).
 
     Args:
@@ -41,15 +46,16 @@ def bearing(x: float | Sequence[float], y: float | Sequence[float], k: Sequence[
         raise UsageError(f"distortion model {model!r} is not one of {', '.join(DISTORTION_MODELS)}")
     coefficients = np.asarray(d, np.float64).ravel()
     if coefficients.size not in DISTORTION_MODELS[model]:
-        raise UsageError(f"{model} distortion has {coefficients.size} coefficients, "
-                         f"not one of {DISTORTION_MODELS[model]}")
+        raise UsageError(
+            f"{model} distortion has {coefficients.size} coefficients, not one of {DISTORTION_MODELS[model]}"
+        )
     v = (np.asarray(y, np.float64) - cy) / fy
     u = (np.asarray(x, np.float64) - cx - skew * v) / fx
     if model == "equidistant":
         ray = _equidistant_ray(u, v, coefficients if coefficients.size else np.zeros(4))
     else:
         full = np.zeros(8)
-        full[:coefficients.size] = coefficients
+        full[: coefficients.size] = coefficients
         u, v = _undistort(u, v, full)
         ray = np.stack([u, v, np.ones_like(u)], axis=-1)
     return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
@@ -66,8 +72,10 @@ def _undistort(u: np.ndarray, v: np.ndarray, coefficients: np.ndarray) -> tuple[
         r2 = x * x + y * y
         radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
         last_x, last_y = x, y
-        x, y = ((u - 2 * p1 * x * y - p2 * (r2 + 2 * x * x)) / radial,
-                (v - p1 * (r2 + 2 * y * y) - 2 * p2 * x * y) / radial)
+        x, y = (
+            (u - 2 * p1 * x * y - p2 * (r2 + 2 * x * x)) / radial,
+            (v - p1 * (r2 + 2 * y * y) - 2 * p2 * x * y) / radial,
+        )
         if max(np.abs(x - last_x).max(initial=0.0), np.abs(y - last_y).max(initial=0.0)) < 1e-9:
             break
     return x, y

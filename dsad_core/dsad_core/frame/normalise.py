@@ -58,13 +58,15 @@ def check_value_range(value_range: tuple[float, float]) -> tuple[float, float]:
     """Return it as two floats; UsageError unless both are finite and low is below high."""
     low, high = (float(value) for value in value_range)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise UsageError(f"value_range ({low}, {high}) must be two finite numbers, "
-                         "the first below the second")
+        raise UsageError(
+            f"value_range ({low}, {high}) must be two finite numbers, the first below the second"
+        )
     return low, high
 
 
-def to_unit(frame: np.ndarray, value_range: tuple[float, float] | None = None,
-            out: np.ndarray | None = None) -> np.ndarray:
+def to_unit(
+    frame: np.ndarray, value_range: tuple[float, float] | None = None, out: np.ndarray | None = None
+) -> np.ndarray:
     """Map a frame to [0, 1], clipped.
 
     Args:
@@ -78,8 +80,9 @@ def to_unit(frame: np.ndarray, value_range: tuple[float, float] | None = None,
     return scale_into(frame, unit_range(frame, value_range), 0.0, 1.0, out)
 
 
-def scale_into(frame: np.ndarray, span: tuple[float, float], mean: float, std: float,
-               out: np.ndarray | None = None) -> np.ndarray:
+def scale_into(
+    frame: np.ndarray, span: tuple[float, float], mean: float, std: float, out: np.ndarray | None = None
+) -> np.ndarray:
     """``(unit - mean) / std`` of the clipped unit image in two passes over the pixels.
 
     Args:
@@ -105,7 +108,7 @@ def _noise(frame: np.ndarray, sample: np.ndarray, stride: int) -> float:
         differences = np.diff(sample, axis=1)
     else:
         neighbours = frame[::stride, 1::stride].astype(np.float32)
-        differences = sample[:, :neighbours.shape[1]] - neighbours
+        differences = sample[:, : neighbours.shape[1]] - neighbours
     if differences.size == 0:
         return 0.0
     # 0.6745 is the median of |N(0, 1)|; a difference of two has sqrt(2) times the deviation.

@@ -48,9 +48,10 @@ class Sea:
     """
 
     def __init__(self, height: int, width: int, rng: np.random.Generator, horizon: float = -60.0):
-        self._waves = [np.ascontiguousarray(spectral(TILE, rng, slope, longest=longest, shortest=2.2,
-                                                     stretch=stretch))
-                       for slope, longest, stretch in ((1.6, 40.0, 2.2), (1.2, 20.0, 1.6))]
+        self._waves = [
+            np.ascontiguousarray(spectral(TILE, rng, slope, longest=longest, shortest=2.2, stretch=stretch))
+            for slope, longest, stretch in ((1.6, 40.0, 2.2), (1.2, 20.0, 1.6))
+        ]
         depth = np.maximum(np.arange(height, dtype=np.float32) - horizon, 0.0)
         near = depth / max(depth[-1], 1.0)
         # Distance grows as 1 / depth; the logarithm keeps its look with a bounded step, so that the far

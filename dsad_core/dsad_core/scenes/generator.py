@@ -12,7 +12,7 @@ from dsad_core.scenes.sensor import COLUMN_NOISE, NETD, Sensor
 from dsad_core.scenes.targets import LARGEST, Spot, Track, draw
 
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
-BLUR = 0.75   # sigma of the optics' Gaussian point spread, pixels
+BLUR = 0.75  # sigma of the optics' Gaussian point spread, pixels
 DTYPES = ("uint8", "uint16")
 
 
@@ -47,9 +47,18 @@ class SceneGenerator:
 
     kind = "synthetic"
 
-    def __init__(self, height: int = 256, width: int = 256, frames: int = 300, seed: int = 0,
-                 dtype: str = "uint8", targets: tuple[int, int] = (1, 3), terrain: str = "mixed",
-                 snr: tuple[float, float] = (8.0, 25.0), fps: float = 25.0):
+    def __init__(
+        self,
+        height: int = 256,
+        width: int = 256,
+        frames: int = 300,
+        seed: int = 0,
+        dtype: str = "uint8",
+        targets: tuple[int, int] = (1, 3),
+        terrain: str = "mixed",
+        snr: tuple[float, float] = (8.0, 25.0),
+        fps: float = 25.0,
+    ):
         _check(height, width, frames, seed, dtype, targets, terrain, snr, fps)
         self.height, self.width = height, width
         self.fps: float | None = fps
@@ -60,13 +69,16 @@ class SceneGenerator:
         self._clutter = TERRAINS[terrain](height, width, np.random.default_rng((seed, 1 << 22)))
         views = [self._clutter.at(frame) for frame in {0, frames // 2, frames - 1}]
         margin = 6 * NETD
-        span = (min(float(np.percentile(view, 0.1)) for view in views) - margin,
-                max(float(np.percentile(view, 99.9)) for view in views) + margin)
+        span = (
+            min(float(np.percentile(view, 0.1)) for view in views) - margin,
+            max(float(np.percentile(view, 99.9)) for view in views) + margin,
+        )
         self._sensor = Sensor(width, dtype, span, seed)
         self._disturbance = _disturbance(views[0])
         fewest, most = targets
-        self._tracks = [Track(height, width, seed, slot, snr, 1.0 if slot < fewest else 0.5)
-                        for slot in range(most)]
+        self._tracks = [
+            Track(height, width, seed, slot, snr, 1.0 if slot < fewest else 0.5) for slot in range(most)
+        ]
 
     def __len__(self) -> int:
         return self._frames
@@ -87,8 +99,13 @@ class SceneGenerator:
         """The targets whose centre lies in frame ``index`` or so near that they may reach into it."""
         reach = LARGEST / 2 + 4 * BLUR
         found = (track.at(index) for track in self._tracks)
-        return [spot for spot in found if spot is not None
-                and -reach < spot.x < self.width + reach and -reach < spot.y < self.height + reach]
+        return [
+            spot
+            for spot in found
+            if spot is not None
+            and -reach < spot.x < self.width + reach
+            and -reach < spot.y < self.height + reach
+        ]
 
     def _place(self, spot: Spot, scene: np.ndarray, mask: np.ndarray) -> None:
         stamp = draw(spot, BLUR)
@@ -97,8 +114,10 @@ class SceneGenerator:
         columns = slice(max(stamp.left, 0), min(stamp.left + side, self.width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        inside = (slice(rows.start - stamp.top, rows.stop - stamp.top),
-                  slice(columns.start - stamp.left, columns.stop - stamp.left))
+        inside = (
+            slice(rows.start - stamp.top, rows.stop - stamp.top),
+            slice(columns.start - stamp.left, columns.stop - stamp.left),
+        )
         scene[rows, columns] += spot.snr * self._disturbance * stamp.light[inside]
         mask[rows, columns][stamp.mask[inside]] = 255
 
@@ -110,8 +129,17 @@ def _disturbance(view: np.ndarray) -> float:
     return float(np.sqrt(variance + NETD**2 + COLUMN_NOISE**2))
 
 
-def _check(height: int, width: int, frames: int, seed: int, dtype: str, targets: tuple[int, int],
-           terrain: str, snr: tuple[float, float], fps: float) -> None:
+def _check(
+    height: int,
+    width: int,
+    frames: int,
+    seed: int,
+    dtype: str,
+    targets: tuple[int, int],
+    terrain: str,
+    snr: tuple[float, float],
+    fps: float,
+) -> None:
     for name, side in (("height", height), ("width", width)):
         if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
             raise UsageError(f"{name} {side} is outside {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-NETD = 0.06               # temporal noise, kelvin (one sigma)
-COLUMN_NOISE = 0.035      # fixed pattern, kelvin (one sigma): column amplifiers differ
+NETD = 0.06  # temporal noise, kelvin (one sigma)
+COLUMN_NOISE = 0.035  # fixed pattern, kelvin (one sigma): column amplifiers differ
 COUNTS_PER_KELVIN = 40.0
-OFFSET = 7000.0           # counts at the scene's middle temperature
+OFFSET = 7000.0  # counts at the scene's middle temperature
 FULL_SCALE = 2**14 - 1
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FINEST, LARGEST = 0.4, 9.0   # target length in pixels: from far below a pixel to 9
-OVERSAMPLING = 5             # fine samples a pixel while a target is drawn
+FINEST, LARGEST = 0.4, 9.0  # target length in pixels: from far below a pixel to 9
+OVERSAMPLING = 5  # fine samples a pixel while a target is drawn
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Track:
         presence: probability that a pass holds a target at all.
     """
 
-    def __init__(self, height: int, width: int, seed: int, slot: int, snr: tuple[float, float],
-                 presence: float):
+    def __init__(
+        self, height: int, width: int, seed: int, slot: int, snr: tuple[float, float], presence: float
+    ):
         self._height, self._width = height, width
         self._key = (seed, slot)
         self._snr = snr
@@ -68,13 +69,22 @@ class Track:
         start, end = exits[0].max(), exits[1].min()
         share = elapsed / self._period
         turns = rng.uniform(0.5, 2.5)
-        centre = (via + along * (start + (end - start) * share)
-                  + np.array([-along[1], along[0]]) * weave * np.sin(2 * np.pi * turns * share))
+        centre = (
+            via
+            + along * (start + (end - start) * share)
+            + np.array([-along[1], along[0]]) * weave * np.sin(2 * np.pi * turns * share)
+        )
         # Sizes are drawn evenly in the logarithm and change as the target comes closer or recedes.
         length = np.exp(rng.uniform(np.log(FINEST), np.log(LARGEST)))
         length *= np.exp(rng.uniform(-0.4, 0.4) * np.cos(2 * np.pi * share))
-        return Spot(float(centre[0]), float(centre[1]), float(np.clip(length, FINEST, LARGEST)),
-                    rng.uniform(0.45, 1.0), heading + rng.normal(0, 0.2), rng.uniform(*self._snr))
+        return Spot(
+            float(centre[0]),
+            float(centre[1]),
+            float(np.clip(length, FINEST, LARGEST)),
+            rng.uniform(0.45, 1.0),
+            heading + rng.normal(0, 0.2),
+            rng.uniform(*self._snr),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,9 @@ def _pixels(spot: Spot, side: int, x: float, y: float, blur: float) -> np.ndarra
     # A soft edge of one fine sample stands in for exact area coverage; it also keeps a target that is
     # smaller than a fine sample from vanishing between samples.
     edge = 1.0 / OVERSAMPLING
-    radius = np.sqrt(np.square((dx * cos + dy * sin) / (long + edge))
-                     + np.square((dy * cos - dx * sin) / (short + edge)))
+    radius = np.sqrt(
+        np.square((dx * cos + dy * sin) / (long + edge)) + np.square((dy * cos - dx * sin) / (short + edge))
+    )
     shape = np.clip((1.0 - radius) * (short + edge) / edge, 0.0, 1.0).astype(np.float32)
     seen = cv2.GaussianBlur(shape, (0, 0), blur * OVERSAMPLING)
     return seen.reshape(side, OVERSAMPLING, side, OVERSAMPLING).mean((1, 3))

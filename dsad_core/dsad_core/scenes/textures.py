@@ -8,8 +8,15 @@ def _frequencies(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]
 
 
-def spectral(size: int, rng: np.random.Generator, slope: float, *, longest: float, shortest: float,
-             stretch: float = 1.0) -> np.ndarray:
+def spectral(
+    size: int,
+    rng: np.random.Generator,
+    slope: float,
+    *,
+    longest: float,
+    shortest: float,
+    stretch: float = 1.0,
+) -> np.ndarray:
     """Gaussian random field with a power-law spectrum, made by filtering white noise.
 
     Args:
@@ -31,8 +38,9 @@ def spectral(size: int, rng: np.random.Generator, slope: float, *, longest: floa
     return (field / field.std()).astype(np.float32)
 
 
-def ridged(size: int, rng: np.random.Generator, *, longest: float, shortest: float,
-           octaves: int = 5) -> np.ndarray:
+def ridged(
+    size: int, rng: np.random.Generator, *, longest: float, shortest: float, octaves: int = 5
+) -> np.ndarray:
     """Ridged multifractal relief: the creases of several octaves of noise become ridge lines.
 
     Returns:
@@ -83,7 +91,7 @@ class Window:
         y, x = y % self._size, x % self._size
         top, left = int(y), int(x)
         fy, fx = y - top, x - left
-        patch = self._tile[top:top + height + 1, left:left + width + 1]
+        patch = self._tile[top : top + height + 1, left : left + width + 1]
         kernel_y = np.array([0.0, 1.0 - fy, fy], np.float32)
         kernel_x = np.array([0.0, 1.0 - fx, fx], np.float32)
         return cv2.sepFilter2D(patch, cv2.CV_32F, kernel_x, kernel_y)[:height, :width]

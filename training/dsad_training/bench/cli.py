@@ -27,9 +27,10 @@ def train(
     crop: Annotated[
         list[int], typer.Option(help="Side of the crops, px, a multiple of 16; may be repeated.")
     ] = [64, 256],
-    batch: Annotated[
-        list[int], typer.Option(min=2, help="Images of a step, one for each --crop.")
-    ] = [32, 16],
+    batch: Annotated[list[int], typer.Option(min=2, help="Images of a step, one for each --crop.")] = [
+        32,
+        16,
+    ],
     blocks: Annotated[int, typer.Option(min=1, help="Timed blocks of each loop.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.0, help="Shortest time of a block.")] = 5.0,
     threads: Annotated[
@@ -71,27 +72,45 @@ def train(
             ]
     finally:
         torch.set_num_threads(before)
-    report = {"data": data.resolve().name, "network": network, "width": width, "threads": threads,
-              "workers": workers, "machine": facts, "sizes": [comparison.to_dict() for comparison in found]}
+    report = {
+        "data": data.resolve().name,
+        "network": network,
+        "width": width,
+        "threads": threads,
+        "workers": workers,
+        "machine": facts,
+        "sizes": [comparison.to_dict() for comparison in found],
+    }
     if json_path is not None:
         write_atomic(json_path, json.dumps(report, indent=2) + "\n")
 
-    table = Table(title=f"{network} num{width}, {report['data']}: images/s, median of {blocks} blocks",
-                  title_justify="left")
+    table = Table(
+        title=f"{network} num{width}, {report['data']}: images/s, median of {blocks} blocks",
+        title_justify="left",
+    )
     for heading in ("crop", "batch", "plain", "ours", "ours / plain", "slowest to fastest pair"):
         table.add_column(heading, justify="right")
     for comparison in found:
-        plain, ours = (statistics.median(block.rate for block in blocks)
-                       for blocks in (comparison.plain, comparison.ours))
-        table.add_row(str(comparison.crop), str(comparison.batch), f"{plain:.1f}", f"{ours:.1f}",
-                      f"{comparison.ratio:.2f}",
-                      f"{min(comparison.ratios):.2f} to {max(comparison.ratios):.2f}")
+        plain, ours = (
+            statistics.median(block.rate for block in blocks)
+            for blocks in (comparison.plain, comparison.ours)
+        )
+        table.add_row(
+            str(comparison.crop),
+            str(comparison.batch),
+            f"{plain:.1f}",
+            f"{ours:.1f}",
+            f"{comparison.ratio:.2f}",
+            f"{min(comparison.ratios):.2f} to {max(comparison.ratios):.2f}",
+        )
     console = Console(highlight=False)
     console.print(table)
     console.print(f"decoding and packing the split once took {found[0].pack_seconds:.1f} s, not counted")
-    console.print(f"torch {facts['torch']}, {threads} threads, {workers} loader processes; {facts['cpu']}, "
-                  f"{facts['cores']} cores, load {facts['load_average']} at the start; {facts['system']}",
-                  soft_wrap=True)
+    console.print(
+        f"torch {facts['torch']}, {threads} threads, {workers} loader processes; {facts['cpu']}, "
+        f"{facts['cores']} cores, load {facts['load_average']} at the start; {facts['system']}",
+        soft_wrap=True,
+    )
 
 
 def _recipe(network: str, width: int, crop: int, batch: int) -> "Recipe":

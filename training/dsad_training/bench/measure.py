@@ -63,12 +63,20 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         loops = {
-            name: {"images_per_second": statistics.median(block.rate for block in blocks),
-                   "blocks": [asdict(block) for block in blocks]}
+            name: {
+                "images_per_second": statistics.median(block.rate for block in blocks),
+                "blocks": [asdict(block) for block in blocks],
+            }
             for name, blocks in (("plain", self.plain), ("ours", self.ours))
         }
-        return {"batch": self.batch, "crop": self.crop, "pack_seconds": self.pack_seconds, **loops,
-                "ratio": self.ratio, "ratios": self.ratios}
+        return {
+            "batch": self.batch,
+            "crop": self.crop,
+            "pack_seconds": self.pack_seconds,
+            **loops,
+            "ratio": self.ratio,
+            "ratios": self.ratios,
+        }
 
 
 def compare(
@@ -100,8 +108,10 @@ def compare(
     state = TrainingState.fresh(recipe, torch.device("cpu"))
     batches = Batches(packed, recipe.data.augmentation, state.generator)
     plain = PlainLoop(build_network(recipe.network), source, phase.batch, phase.crop, workers)
-    loops = ((plain.step, comparison.plain),
-             (lambda: training_step(state, batches, phase, phase.lr), comparison.ours))
+    loops = (
+        (plain.step, comparison.plain),
+        (lambda: training_step(state, batches, phase, phase.lr), comparison.ours),
+    )
     for step, _ in loops:
         for _ in range(WARM_UP):
             step()

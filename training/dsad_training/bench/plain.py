@@ -55,8 +55,14 @@ class PlainLoop:
     def __init__(self, network: nn.Module, source: SirstDataset, batch: int, side: int, workers: int):
         self.network = network.train()
         self.optimiser = torch.optim.Adagrad(network.parameters(), lr=0.05)
-        self.loader = DataLoader(DecodedEachTime(source, side), batch, shuffle=True, drop_last=True,
-                                 num_workers=workers, persistent_workers=workers > 0)
+        self.loader = DataLoader(
+            DecodedEachTime(source, side),
+            batch,
+            shuffle=True,
+            drop_last=True,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
         self.batches = self._endless()
 
     def step(self) -> None:

@@ -69,13 +69,19 @@ def compile_checkpoint(
     name = name or engine_name(recipe, facts, precision, size, target)
     kept = Path(out) / name / WEIGHTS_FILE
     if kept.exists() and not kept.samefile(weights_path(checkpoint)):
-        raise UsageError(f"{kept} are other weights than those to be compiled: move them, or choose another --name")
+        raise UsageError(
+            f"{kept} are other weights than those to be compiled: move them, or choose another --name"
+        )
     sources = [SirstDataset(folder, "train") for folder in data]
-    judging, calibrating = zip(*(
-        [Scenes(source, indices, normalisation(recipe), multiple, size)
-         for indices in _shares(len(source), precision)]
-        for source in sources
-    ))
+    judging, calibrating = zip(
+        *(
+            [
+                Scenes(source, indices, normalisation(recipe), multiple, size)
+                for indices in _shares(len(source), precision)
+            ]
+            for source in sources
+        )
+    )
     with replace_dir(Path(out) / name) as folder:
         with console.status(f"compiling {name}"):
             model = to_onnx(deployable(network), multiple, size)
@@ -93,11 +99,15 @@ def compile_checkpoint(
         with open_runner(folder, target) as runner:
             odd = itertools.chain.from_iterable(scenes.odd() for scenes in judging)
             scenes = itertools.chain(_progress(judging, "parity", console), odd)
-            parity = measure(network, runner, scenes, f"{' + '.join(source.name for source in sources)} train")
+            parity = measure(
+                network, runner, scenes, f"{' + '.join(source.name for source in sources)} train"
+            )
             console.print(f"parity on {describe(parity)}", markup=False, soft_wrap=True)
             check(name, parity, runner.precision, ParityLimits(**(limits or {})))
             tests = [SirstDataset(folder, "test") for folder in data] if test else []
-            results = [result for source in tests for result in _test(runner.engine, source, recipe.seed, console)]
+            results = [
+                result for source in tests for result in _test(runner.engine, source, recipe.seed, console)
+            ]
         save_manifest(folder, manifest.model_copy(update={"parity": parity, "test_results": results}))
         if kept.exists():
             shutil.copyfile(kept, folder / WEIGHTS_FILE)

@@ -85,7 +85,7 @@ class DNANet(nn.Module):
         coarse = [x[i, LEVELS - 1 - i] for i in range(LEVELS - 1, 0, -1)]
         pyramid = [lateral(feature) for lateral, feature in zip(self.laterals, coarse)]
         fused = self.fusion(torch.cat([*pyramid, x[0, 4]], 1))
-        supervised = [x[0, 1], x[0, 2], x[0, 3], fused][-len(self.heads):]
+        supervised = [x[0, 1], x[0, 2], x[0, 3], fused][-len(self.heads) :]
         return [head(feature) for head, feature in zip(self.heads, supervised)]
 
 

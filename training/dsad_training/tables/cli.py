@@ -23,8 +23,10 @@ def table(
     number: Annotated[int, typer.Argument(help="1 to 6, or 7 for the paper's latencies.")],
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder with runs and engines beside those installed; may be repeated. "
-                          f"Default: {RUNS}, where it exists."),
+        typer.Option(
+            help="Folder with runs and engines beside those installed; may be repeated. "
+            f"Default: {RUNS}, where it exists."
+        ),
     ] = None,
     bench: Annotated[
         Path | None, typer.Option(help="Table 7: bench.json of dsad bench engine, set beside the paper's.")

@@ -42,8 +42,10 @@ def read_bench(path: Path) -> tuple[str, list[Measured]]:
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"--bench {path}: not what dsad bench engine --out writes") from error
     if not found:
-        raise UsageError(f"--bench {path}: holds no teacher with its student at {SIDE}x{SIDE}; "
-                         "dsad bench engine --networks measures them")
+        raise UsageError(
+            f"--bench {path}: holds no teacher with its student at {SIDE}x{SIDE}; "
+            "dsad bench engine --networks measures them"
+        )
     return machine, found
 
 
@@ -67,8 +69,14 @@ def latency_table(bench: Path | None) -> Table:
     table.add_row(f"ours, {machine}")
     for one in found:
         saved = one.teacher - one.student
-        table.add_row(f"  {one.contender}, {_threads(one.threads)}", *one.pair, f"{one.teacher:.2f}",
-                      f"{one.student:.2f}", f"{saved:.2f}", f"{one.speedup:.2f}x")
+        table.add_row(
+            f"  {one.contender}, {_threads(one.threads)}",
+            *one.pair,
+            f"{one.teacher:.2f}",
+            f"{one.student:.2f}",
+            f"{saved:.2f}",
+            f"{one.speedup:.2f}x",
+        )
     return table
 
 
@@ -86,8 +94,14 @@ def latency_dict(bench: Path | None) -> dict[str, Any]:
         for platform, entries in latency.platforms.items()
         for pair, entry in zip(latency.pairs, entries)
     ]
-    return {"table": LATENCY_TABLE, "caption": latency.caption, "units": "ms", "rows": rows,
-            "machine": machine, "ours": [asdict(one) for one in found]}
+    return {
+        "table": LATENCY_TABLE,
+        "caption": latency.caption,
+        "units": "ms",
+        "rows": rows,
+        "machine": machine,
+        "ours": [asdict(one) for one in found],
+    }
 
 
 def _measured(entry: dict[str, Any]) -> Measured | None:

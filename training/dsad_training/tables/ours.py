@@ -179,12 +179,15 @@ def _records(folders: list[Path]) -> Iterator[tuple[str, TestResult]]:
         try:
             content = json.loads(path.read_text())
             facts, metrics = content["run"], content["metrics"]
-            yield facts["engine_sha256"], TestResult(
-                data_set=facts["source"],
-                **{key: facts[key] for key in ("split", "split_hash", "threshold", "matching")},
-                images=metrics["frames"],
-                **{key: metrics[key] for key in ("targets", "iou", "niou", "pd", "fa")},
-                counts={key: metrics[key] for key in counts},
+            yield (
+                facts["engine_sha256"],
+                TestResult(
+                    data_set=facts["source"],
+                    **{key: facts[key] for key in ("split", "split_hash", "threshold", "matching")},
+                    images=metrics["frames"],
+                    **{key: metrics[key] for key in ("targets", "iou", "niou", "pd", "fa")},
+                    counts={key: metrics[key] for key in counts},
+                ),
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -39,9 +39,17 @@ def footnotes(joined: JoinedTable) -> Iterator[str]:
         parts = [
             f"[{number}] {', '.join(facts['models'])}: recipe {facts['recipe']}, {seen} images seen, "
             f"{'seeds' if len(facts['seeds']) > 1 else 'seed'} {seeds}",
-            *([f"started from {start}, whose images are not counted"] if (start := facts["started_from"]) else []),
+            *(
+                [f"started from {start}, whose images are not counted"]
+                if (start := facts["started_from"])
+                else []
+            ),
             *(f"{key} {value}" for key, value in facts["distiller_options"].items()),
-            *([f"distiller's weight {weight:g}"] if (weight := facts["distiller_weight"]) is not None else []),
+            *(
+                [f"distiller's weight {weight:g}"]
+                if (weight := facts["distiller_weight"]) is not None
+                else []
+            ),
             *facts["recipe_changes"],
             f"trained on {facts['training_data']} {facts['training_split_hash']}",
             f"scored on {facts['split']} {facts['split_hash']} ({facts['images']} images, "

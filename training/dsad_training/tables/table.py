@@ -174,8 +174,10 @@ def _not_counted(row: str, trainings: list[Training], data_sets: list[DataSet]) 
     for training in trainings:
         what = f"{training.kind} {training.folder} fits {row} but"
         if not training.results:
-            again = "compile it again without --no-test" if training.kind == "engine" else (
-                f"dsad compile {training.folder} --data <data set>"
+            again = (
+                "compile it again without --no-test"
+                if training.kind == "engine"
+                else (f"dsad compile {training.folder} --data <data set>")
             )
             yield f"{what} has no test result: {again}"
         elif not any(_counted(training, data_set) for data_set in data_sets):

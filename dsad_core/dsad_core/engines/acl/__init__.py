@@ -37,8 +37,14 @@ def command_line(folder: Path, manifest: Manifest, options: TargetFile, size: tu
     return shlex.join(atc_command(recipe, manifest, folder / MODEL_FILE, Path(manifest.name)))
 
 
-def build(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int],
-          tell: Callable[[str], None] = _log.warning, renew: bool = False) -> Path:
+def build(
+    folder: Path,
+    manifest: Manifest,
+    options: TargetFile,
+    size: tuple[int, int],
+    tell: Callable[[str], None] = _log.warning,
+    renew: bool = False,
+) -> Path:
     """The .om for frames of ``size`` (height, width), out of the cache or built by ATC, in minutes.
 
     Args:
@@ -54,8 +60,10 @@ def build(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int
 
     def run() -> bytes:
         if shutil.which("atc") is None:
-            raise TargetError(f"no atc here ({ENVIRONMENT}); the command would be: "
-                              + command_line(folder, manifest, options, size))
+            raise TargetError(
+                f"no atc here ({ENVIRONMENT}); the command would be: "
+                + command_line(folder, manifest, options, size)
+            )
         return build_om(recipe, manifest, folder / MODEL_FILE, tell)
 
     return cache.obtain(recipe, run, renew)

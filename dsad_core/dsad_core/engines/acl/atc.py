@@ -34,11 +34,22 @@ def make_recipe(manifest: Manifest, options: TargetFile, size: tuple[int, int], 
     precision = effective_precision(manifest, options)
     if precision not in MODES:
         reason = "it takes no QDQ nodes" if precision == "int8" else "it compiles in float16 or float32"
-        raise UnsupportedModelError(f"ATC does not compile engine {manifest.name} in {precision}, {reason}; "
-                                    "compile the weights with `dsad compile --precision fp16`")
-    return Recipe(engine=manifest.name, backend="acl", model=manifest.sha256,
-                  runtime=f"CANN {_cann_version()}", device=soc, driver=_field(DRIVER, r"^Version=(.+)$"),
-                  precision=precision, size=size, options={"precision_mode": MODES[precision]}, suffix=".om")
+        raise UnsupportedModelError(
+            f"ATC does not compile engine {manifest.name} in {precision}, {reason}; "
+            "compile the weights with `dsad compile --precision fp16`"
+        )
+    return Recipe(
+        engine=manifest.name,
+        backend="acl",
+        model=manifest.sha256,
+        runtime=f"CANN {_cann_version()}",
+        device=soc,
+        driver=_field(DRIVER, r"^Version=(.+)$"),
+        precision=precision,
+        size=size,
+        options={"precision_mode": MODES[precision]},
+        suffix=".om",
+    )
 
 
 def atc_command(recipe: Recipe, manifest: Manifest, model: Path, output: Path) -> list[str]:
@@ -70,8 +81,14 @@ def build_om(recipe: Recipe, manifest: Manifest, model: Path, tell: Callable[[st
         command = atc_command(recipe, manifest, model.resolve(), Path(folder) / "model")
         tell(shlex.join(command))
         try:
-            answer = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                    text=True, errors="replace")
+            answer = subprocess.run(
+                command,
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
             # Some releases add the host's system and processor to the name.
             found = sorted(Path(folder).glob("model*.om"))
             if answer.returncode == 0 and found:

@@ -127,8 +127,10 @@ class OmSession:
                 self.close()
             if error.code in OUT_OF_MEMORY:
                 free, total = acl.free_memory()
-                raise EngineError(f"frames of {shape[3]}x{shape[2]} need more memory than the NPU has left, "
-                                  f"{free // MEBIBYTE} of {total // MEBIBYTE} MiB ({error})") from error
+                raise EngineError(
+                    f"frames of {shape[3]}x{shape[2]} need more memory than the NPU has left, "
+                    f"{free // MEBIBYTE} of {total // MEBIBYTE} MiB ({error})"
+                ) from error
             raise
         except BaseException:
             self.close()
@@ -175,8 +177,10 @@ class OmSession:
         data_type = acl.get(f"mdl.get_{kind}_data_type", description, 0)
         size = acl.get(f"mdl.get_{kind}_size_by_index", description, 0)
         if found != tuple(shape) or data_type != FLOAT or size < 4 * np.prod(shape):
-            raise PlanError(f"{path}: its {kind} is {found} of aclDataType {data_type} in {size} bytes, "
-                            f"an engine for these frames has {tuple(shape)} of float32")
+            raise PlanError(
+                f"{path}: its {kind} is {found} of aclDataType {data_type} in {size} bytes, "
+                f"an engine for these frames has {tuple(shape)} of float32"
+            )
         address = acl("rt.malloc", size, HUGE_FIRST)
         self._resources.callback(acl, "rt.free", address)
         dataset = acl.make("mdl.create_dataset")

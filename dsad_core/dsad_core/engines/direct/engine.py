@@ -33,13 +33,16 @@ class DirectEngine:
         self._graph = fuse(read_graph(folder / MODEL_FILE))
         channels = self._graph.maps[INPUT_NAME].channels
         if channels != manifest.input_channels:
-            raise EngineError(f"{folder / MODEL_FILE}: {INPUT_NAME} has {channels} channels, the manifest "
-                              f"needs {manifest.input_channels}")
+            raise EngineError(
+                f"{folder / MODEL_FILE}: {INPUT_NAME} has {channels} channels, the manifest "
+                f"needs {manifest.input_channels}"
+            )
         # The least size shows whether the maps fit together.
         self._plan_for(*(manifest.size or (4 * manifest.size_multiple,) * 2))
         self._pool = self._kernels.open_pool(threads)
-        self.description = (f"direct kernels ({self._kernels.name}), "
-                            f"{threads} thread{'s' if threads > 1 else ''}")
+        self.description = (
+            f"direct kernels ({self._kernels.name}), {threads} thread{'s' if threads > 1 else ''}"
+        )
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         check_tensor(self.manifest, tensor)

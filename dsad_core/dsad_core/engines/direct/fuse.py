@@ -55,7 +55,7 @@ class _Fuser:
                 continue
             # In the last one's place: all that the new ones need is computed before it.
             place = max(index for index, other in enumerate(self.nodes) if other in old)
-            self.nodes[place:place + 1] = new
+            self.nodes[place : place + 1] = new
             self.nodes = [other for other in self.nodes if not any(other is gone for gone in old)]
 
     def find(self, name: str, op: str, uses: int = 1) -> Node:
@@ -74,9 +74,14 @@ class _Fuser:
     def conv_add(self, add: Node) -> tuple[list[Node], list[Node]]:
         for mine, other in (add.inputs, add.inputs[::-1]):
             maker = self.makers.get(mine)
-            if (maker is not None and maker.op == "Conv" and self.uses[mine] == 1 and len(maker.inputs) == 1
-                    and not {"relu", "gate"} & maker.attributes.keys()
-                    and self.graph.maps[mine] == self.graph.maps[other]):
+            if (
+                maker is not None
+                and maker.op == "Conv"
+                and self.uses[mine] == 1
+                and len(maker.inputs) == 1
+                and not {"relu", "gate"} & maker.attributes.keys()
+                and self.graph.maps[mine] == self.graph.maps[other]
+            ):
                 return [maker, add], [Node("Conv", [*maker.inputs, other], add.outputs, maker.attributes)]
         raise _NoMatch
 
@@ -88,8 +93,9 @@ class _Fuser:
                 sigmoid, gated = self._either(last, "Sigmoid")
                 spatial, least = self._spatial(sigmoid.inputs[0])
                 pair = self.find(spatial.inputs[0], "Concat")
-                mean, most = (self.find(name, op)
-                              for name, op in zip(pair.inputs, ("ChannelMean", "ChannelMax")))
+                mean, most = (
+                    self.find(name, op) for name, op in zip(pair.inputs, ("ChannelMean", "ChannelMax"))
+                )
                 product = self.find(gated, "Mul", 3)
                 gate, mapped = self._either(product, "Sigmoid")
                 conv = self.find(mapped, "Conv", 3)
@@ -97,18 +103,44 @@ class _Fuser:
             except _NoMatch:
                 continue
             maps = self.graph.maps
-            if (mean.inputs[0] != gated or most.inputs[0] != gated or len(pair.inputs) != 2
-                    or maps[mapped].pooled or maps[shortcut] != maps[mapped]
-                    or maps[gate.output].channels != maps[mapped].channels
-                    or len(conv.inputs) != 1 or {"relu", "gate"} & conv.attributes.keys()
-                    or "relu" in spatial.attributes or spatial.attributes["dilation"] != 1
-                    or spatial.attributes["weights"].shape not in
-                    (((4, 2, 7, 7),) if least else ((1, 2, 3, 3), (1, 2, 7, 7)))):
+            if (
+                mean.inputs[0] != gated
+                or most.inputs[0] != gated
+                or len(pair.inputs) != 2
+                or maps[mapped].pooled
+                or maps[shortcut] != maps[mapped]
+                or maps[gate.output].channels != maps[mapped].channels
+                or len(conv.inputs) != 1
+                or {"relu", "gate"} & conv.attributes.keys()
+                or "relu" in spatial.attributes
+                or spatial.attributes["dilation"] != 1
+                or spatial.attributes["weights"].shape
+                not in (((4, 2, 7, 7),) if least else ((1, 2, 3, 3), (1, 2, 7, 7)))
+            ):
                 continue
-            old = [conv, *gate_nodes, gate, product, mean, most, pair, spatial, *least, sigmoid, last, add, relu]
+            old = [
+                conv,
+                *gate_nodes,
+                gate,
+                product,
+                mean,
+                most,
+                pair,
+                spatial,
+                *least,
+                sigmoid,
+                last,
+                add,
+                relu,
+            ]
             project = self.makers.get(shortcut)
-            if (project is not None and project.op == "Conv" and self.uses[shortcut] == 1
-                    and len(project.inputs) == 1 and "relu" not in project.attributes):
+            if (
+                project is not None
+                and project.op == "Conv"
+                and self.uses[shortcut] == 1
+                and len(project.inputs) == 1
+                and "relu" not in project.attributes
+            ):
                 old.append(project)
                 shortcut = project.inputs[0]
             else:
@@ -116,8 +148,13 @@ class _Fuser:
             return old, [
                 Node("Conv", conv.inputs, [mapped, gate.output], {**conv.attributes, "gate": weights}),
                 Node("Channels", [mapped, gate.output], [mean.output, most.output]),
-                Node("Attend", [mapped, gate.output, mean.output, most.output, shortcut], relu.outputs,
-                     {"spatial": spatial.attributes, "shortcut": project and project.attributes})]
+                Node(
+                    "Attend",
+                    [mapped, gate.output, mean.output, most.output, shortcut],
+                    relu.outputs,
+                    {"spatial": spatial.attributes, "shortcut": project and project.attributes},
+                ),
+            ]
         raise _NoMatch
 
     def _spatial(self, name: str) -> tuple[Node, list[Node]]:
@@ -148,9 +185,15 @@ class _Fuser:
             second = self.find(branch, "Conv")
             first = self.find(second.inputs[0], "Conv")
             pool = self.makers.get(first.inputs[0])
-            if (pool is None or pool.op not in ("GlobalMean", "GlobalMax") or pool.inputs != [mapped]
-                    or self.uses[pool.output] != 1 or "relu" not in first.attributes
-                    or "relu" in second.attributes or len(first.inputs) + len(second.inputs) != 2):
+            if (
+                pool is None
+                or pool.op not in ("GlobalMean", "GlobalMax")
+                or pool.inputs != [mapped]
+                or self.uses[pool.output] != 1
+                or "relu" not in first.attributes
+                or "relu" in second.attributes
+                or len(first.inputs) + len(second.inputs) != 2
+            ):
                 raise _NoMatch
             weights = [layer.attributes[key] for layer in (first, second) for key in ("weights", "bias")]
             nodes += [second, first, pool]

@@ -8,7 +8,7 @@ import numpy as np
 from dsad_core.errors import EngineError, UnsupportedModelError
 
 #: The kernels count items in 16 bits.
-_MOST_CHANNELS = 0xffff
+_MOST_CHANNELS = 0xFFFF
 
 
 @dataclass

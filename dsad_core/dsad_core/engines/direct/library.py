@@ -24,12 +24,48 @@ _REINSTALL = "reinstall dsad_core where g++ is present"
 class Op(Structure):
     """Mirror of ``Op`` in operators.hpp."""
 
-    _fields_ = [(name, c_int32) for name in (
-        "kind", "items", "band", "inputs", "outputs", "height", "width", "stride", "in_height", "in_width",
-        "in_stride", "taps", "block", "mode", "side_inputs", "side_taps", "hidden")]
-    _fields_ += [(name, c_void_p) for name in (
-        "in_", "out", "weights", "bias", "offsets", "side", "side_weights", "gated", "gate",
-        "partial", "gate_weights", "rows", "columns", "row_shares", "column_shares")]
+    _fields_ = [
+        (name, c_int32)
+        for name in (
+            "kind",
+            "items",
+            "band",
+            "inputs",
+            "outputs",
+            "height",
+            "width",
+            "stride",
+            "in_height",
+            "in_width",
+            "in_stride",
+            "taps",
+            "block",
+            "mode",
+            "side_inputs",
+            "side_taps",
+            "hidden",
+        )
+    ]
+    _fields_ += [
+        (name, c_void_p)
+        for name in (
+            "in_",
+            "out",
+            "weights",
+            "bias",
+            "offsets",
+            "side",
+            "side_weights",
+            "gated",
+            "gate",
+            "partial",
+            "gate_weights",
+            "rows",
+            "columns",
+            "row_shares",
+            "column_shares",
+        )
+    ]
 
 
 class Kernels:

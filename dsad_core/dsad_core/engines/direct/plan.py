@@ -87,8 +87,15 @@ class Plan:
         self._count[size] = first + count
         return [Plane(size, number) for number in range(first, first + count)]
 
-    def _step(self, kind: int, reads: dict[str, list[Plane]], outputs: list, write: bool = True,
-              in_size: tuple[int, int] | None = None, **fields) -> None:
+    def _step(
+        self,
+        kind: int,
+        reads: dict[str, list[Plane]],
+        outputs: list,
+        write: bool = True,
+        in_size: tuple[int, int] | None = None,
+        **fields,
+    ) -> None:
         size = next(plane.size for plane in outputs if plane)
         self._steps.append(_Step(kind, size, reads, outputs if write else [], in_size or size, fields))
 
@@ -114,13 +121,18 @@ class Plan:
         weights, bias = conv["weights"], conv["bias"]
         outputs = -(-len(weights) // block) * block
         blocked = np.zeros((outputs, *weights.shape[1:]), np.float32)
-        blocked[:len(weights)] = weights
+        blocked[: len(weights)] = weights
         # [block][input][tap][output in block], the order in which they are read.
         blocked = blocked.reshape(outputs // block, block, weights.shape[1], -1).transpose(0, 2, 3, 1)
         padded = np.zeros(outputs, np.float32)
-        padded[:len(bias)] = bias
-        return {"block": block, "taps": weights.shape[2] ** 2, "weights": self._keep(blocked),
-                "bias": self._keep(padded), "offsets": self._offsets(weights, conv["dilation"], size)}
+        padded[: len(bias)] = bias
+        return {
+            "block": block,
+            "taps": weights.shape[2] ** 2,
+            "weights": self._keep(blocked),
+            "bias": self._keep(padded),
+            "offsets": self._offsets(weights, conv["dilation"], size),
+        }
 
     def _conv(self, node: Node) -> None:
         conv = node.attributes
@@ -138,10 +150,15 @@ class Plan:
             self._gates[node.outputs[1]] = np.zeros(3 * len(outputs), np.float32)
             items = -(-size[0] // _band(size[0]))
             fields |= {
-                "hidden": len(first), "gate": self._keep(self._gates[node.outputs[1]]),
+                "hidden": len(first),
+                "gate": self._keep(self._gates[node.outputs[1]]),
                 "partial": self._keep(np.zeros((items, len(outputs), 2, self._lanes), np.float32)),
-                "gate_weights": self._keep(np.concatenate(
-                    [part.ravel() for part in (first, first_bias, second, second_bias)]).astype(np.float32))}
+                "gate_weights": self._keep(
+                    np.concatenate(
+                        [part.ravel() for part in (first, first_bias, second, second_bias)]
+                    ).astype(np.float32)
+                ),
+            }
             mode |= _CONV_GATE
         self._step(_CONV, reads, outputs, mode=mode, **fields)
 
@@ -166,13 +183,21 @@ class Plan:
             extended = self._new((size[0] + 2 * border, size[1] + 2 * border), len(side))
             self._step(_EXTEND, {"in_": side}, extended, in_size=size, taps=border)
             side, mode = extended, mode | _ATTEND_AXES
-        fields = {"gate": self._gates[node.inputs[1]].ctypes.data,
-                  "side_taps": spatial["weights"].shape[2] ** 2,
-                  "side_weights": self._keep(np.concatenate([spatial["bias"], spatial["weights"].ravel()]))}
+        fields = {
+            "gate": self._gates[node.inputs[1]].ctypes.data,
+            "side_taps": spatial["weights"].shape[2] ** 2,
+            "side_weights": self._keep(np.concatenate([spatial["bias"], spatial["weights"].ravel()])),
+        }
         if project:
             fields |= self._convolution(project, size, BLOCK)
-        self._step(_ATTEND, {"in_": shortcut, "side": side, "gated": mapped}, outputs,
-                   in_size=side[0].size, mode=mode, **fields)
+        self._step(
+            _ATTEND,
+            {"in_": shortcut, "side": side, "gated": mapped},
+            outputs,
+            in_size=side[0].size,
+            mode=mode,
+            **fields,
+        )
 
     def _concat(self, node: Node) -> None:
         self._maps[node.output] = [plane for name in node.inputs for plane in self._maps[name]]
@@ -222,8 +247,15 @@ class Plan:
             fields |= {f"{name}s": self._keep(first), f"{name}_shares": self._keep(share)}
         self._resized(node, _RESIZE, inputs, size, scaled, **fields)
 
-    def _resized(self, node: Node, kind: int, inputs: list[Plane], size: tuple[int, int],
-                 scaled: tuple[int, int], **fields) -> None:
+    def _resized(
+        self,
+        node: Node,
+        kind: int,
+        inputs: list[Plane],
+        size: tuple[int, int],
+        scaled: tuple[int, int],
+        **fields,
+    ) -> None:
         if not min(scaled):
             raise EngineError(f"{node.op} {node.output}: nothing is left of {size[1]}x{size[0]}")
         outputs = self._maps[node.output] = self._new(scaled, len(inputs))
@@ -276,8 +308,12 @@ class Plan:
 
     def _assign_slots(self) -> tuple[dict[Plane, int], dict[tuple[int, int], int]]:
         """Planes of one size that are never needed at once share memory, which keeps their borders zero."""
-        last = {plane: index for index, step in enumerate(self._steps)
-                for planes in step.reads.values() for plane in planes}
+        last = {
+            plane: index
+            for index, step in enumerate(self._steps)
+            for planes in step.reads.values()
+            for plane in planes
+        }
         slots: dict[Plane, int] = {}
         free: dict[tuple[int, int], list[int]] = {}
         used: dict[tuple[int, int], int] = {}
@@ -305,18 +341,32 @@ class Plan:
 
 
 _LAYOUTS = {
-    "Conv": Plan._conv, "Channels": Plan._channels, "ChannelMean": Plan._channels,
-    "ChannelMax": Plan._channels, "Attend": Plan._attend, "Concat": Plan._concat, "Repeat": Plan._repeat,
-    "Relu": Plan._pointwise, "Sigmoid": Plan._pointwise, "Add": Plan._pointwise, "Mul": Plan._pointwise,
-    "GlobalMean": Plan._global, "GlobalMax": Plan._global, "MaxPool": Plan._max_pool, "Resize": Plan._resize,
+    "Conv": Plan._conv,
+    "Channels": Plan._channels,
+    "ChannelMean": Plan._channels,
+    "ChannelMax": Plan._channels,
+    "Attend": Plan._attend,
+    "Concat": Plan._concat,
+    "Repeat": Plan._repeat,
+    "Relu": Plan._pointwise,
+    "Sigmoid": Plan._pointwise,
+    "Add": Plan._pointwise,
+    "Mul": Plan._pointwise,
+    "GlobalMean": Plan._global,
+    "GlobalMax": Plan._global,
+    "MaxPool": Plan._max_pool,
+    "Resize": Plan._resize,
 }
 
 
 def _halo(graph: Graph) -> int:
     """Rows of zeros that the widest convolution reads above a map."""
-    convs = [conv for node in graph.nodes
-             for conv in (node.attributes, node.attributes.get("spatial"), node.attributes.get("shortcut"))
-             if conv and "weights" in conv]
+    convs = [
+        conv
+        for node in graph.nodes
+        for conv in (node.attributes, node.attributes.get("spatial"), node.attributes.get("shortcut"))
+        if conv and "weights" in conv
+    ]
     reach = max((conv["dilation"] * (conv["weights"].shape[2] // 2) for conv in convs), default=0)
     if reach > LINE:
         raise unsupported(f"Conv that reaches {reach} pixels, {LINE} at most")

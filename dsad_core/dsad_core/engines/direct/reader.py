@@ -49,8 +49,10 @@ class _Reader:
         inputs = [value for value in self.graph.input if value.name not in self.arrays]
         outputs = [value.name for value in self.graph.output]
         if [value.name for value in inputs] != [INPUT_NAME] or outputs != [OUTPUT_NAME]:
-            raise EngineError(f"the model has inputs {[value.name for value in inputs]} and outputs "
-                              f"{outputs}, an engine has ['{INPUT_NAME}'] and ['{OUTPUT_NAME}']")
+            raise EngineError(
+                f"the model has inputs {[value.name for value in inputs]} and outputs "
+                f"{outputs}, an engine has ['{INPUT_NAME}'] and ['{OUTPUT_NAME}']"
+            )
         tensor = inputs[0].type.tensor_type
         if tensor.elem_type != self.onnx.TensorProto.FLOAT or len(tensor.shape.dim) != 4:
             raise UnsupportedModelError("direct kernels take a model with one float32 image (1, C, H, W)")
@@ -70,7 +72,9 @@ class _Reader:
         if node.domain not in ("", "ai.onnx"):
             raise unsupported(f"{node.domain}.{node.op_type}")
         for name in inputs:
-            if name and not any(name in made for made in (self.maps, self.arrays, self.stacks, self.extended)):
+            if name and not any(
+                name in made for made in (self.maps, self.arrays, self.stacks, self.extended)
+            ):
                 raise EngineError(f"{node.op_type} {node.name}: nothing before it computes its input {name}")
         known = [self.arrays.get(name) if name else None for name in inputs]
         if all(value is not None or not name for name, value in zip(inputs, known)):
@@ -86,11 +90,13 @@ class _Reader:
         else:
             self._read_for_each(reader, node.op_type, inputs, known, values, node.output[0])
 
-    def _read_for_each(self, reader: Callable, op: str, inputs: list[str], known: list, values: dict,
-                       output: str) -> None:
+    def _read_for_each(
+        self, reader: Callable, op: str, inputs: list[str], known: list, values: dict, output: str
+    ) -> None:
         """An operator on a stack, where it does not mix the maps."""
-        if op not in ("Conv", "Relu", "Sigmoid") or (op == "Conv" and known[1] is not None
-                                                     and known[1].shape[2:] != (1, 1)):
+        if op not in ("Conv", "Relu", "Sigmoid") or (
+            op == "Conv" and known[1] is not None and known[1].shape[2:] != (1, 1)
+        ):
             raise unsupported(f"{op} of pooled maps that are stacked")
         self.stacks[output] = []
         for index, name in enumerate(self.stacks[inputs[0]]):
@@ -168,22 +174,41 @@ def _conv(reader: _Reader, inputs: list[str], known: list, values: dict, output:
         raise unsupported(f"Conv {weights.shape} of a map padded by {border}")
     if values.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER"):
         pads = [reach] * 4
-    if (weights.shape[3] != size or size not in (1, 3, 5, 7) or values.get("group", 1) != 1
-            or list(values.get("strides", (1, 1))) != [1, 1] or dilation != dilation[:1] * 2
-            or pads != [reach] * 4 or values.get("kernel_shape", [size] * 2) != [size] * 2):
+    if (
+        weights.shape[3] != size
+        or size not in (1, 3, 5, 7)
+        or values.get("group", 1) != 1
+        or list(values.get("strides", (1, 1))) != [1, 1]
+        or dilation != dilation[:1] * 2
+        or pads != [reach] * 4
+        or values.get("kernel_shape", [size] * 2) != [size] * 2
+    ):
         raise unsupported(f"Conv {weights.shape} with {_settings(values)}")
     if bias is None:
         bias = np.zeros(len(weights), np.float32)
     if bias.shape != (len(weights),) or bias.dtype != np.float32:
         raise EngineError(f"Conv {output}: {len(weights)} outputs, but a bias {bias.dtype} {bias.shape}")
-    reader.add("Conv", [source], output, weights=weights, bias=bias, dilation=dilation[0],
-               **({"edge": True} if border else {}))
+    reader.add(
+        "Conv",
+        [source],
+        output,
+        weights=weights,
+        bias=bias,
+        dilation=dilation[0],
+        **({"edge": True} if border else {}),
+    )
 
 
 def _pad(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
     pads = known[1].tolist() if len(known) > 1 and known[1] is not None else []
-    if values.get("mode", b"constant") != b"edge" or len(known) > 3 or len(pads) != 8 or pads[-1] < 1 \
-            or pads != [0, 0, pads[-1], pads[-1]] * 2 or inputs[0] not in reader.maps:
+    if (
+        values.get("mode", b"constant") != b"edge"
+        or len(known) > 3
+        or len(pads) != 8
+        or pads[-1] < 1
+        or pads != [0, 0, pads[-1], pads[-1]] * 2
+        or inputs[0] not in reader.maps
+    ):
         raise unsupported(f"Pad by {pads} with {_settings(values)}")
     reader.extended[output] = inputs[0], pads[-1]
 
@@ -202,6 +227,7 @@ def _batch_norm(reader: _Reader, inputs: list[str], known: list, values: dict, o
 def _simple(op: str) -> Callable:
     def read(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
         reader.add(op, [reader.operand(op, name) for name in inputs], output)
+
     return read
 
 
@@ -213,8 +239,11 @@ def _division(reader: _Reader, inputs: list[str], known: list, values: dict, out
 
 
 def _concat(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
-    if (values.get("axis") in (2, -2) and len(inputs) > 1
-            and all(name in reader.maps and reader.maps[name].pooled for name in inputs)):
+    if (
+        values.get("axis") in (2, -2)
+        and len(inputs) > 1
+        and all(name in reader.maps and reader.maps[name].pooled for name in inputs)
+    ):
         reader.stacks[output] = inputs
         return
     if values.get("axis") not in (1, -3):
@@ -231,6 +260,7 @@ def _reduction(op: str, whole: str | None) -> Callable:
         if axes not in ([1], [2, 3] if whole else [1]) or values.get("keepdims", 1) != 1:
             raise unsupported(f"Reduce with {_settings(values)} over axes {axes}")
         reader.add(op if axes == [1] else whole, inputs[:1], output)
+
     return read
 
 
@@ -240,9 +270,15 @@ def _sum(reader: _Reader, inputs: list[str], known: list, values: dict, output: 
 
 def _max_pool(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
     size = list(values.get("kernel_shape", ()))
-    if (len(size) != 2 or size[0] != size[1] or size[0] < 1 or list(values.get("strides", (1, 1))) != size
-            or any(values.get("pads", ())) or list(values.get("dilations", (1, 1))) != [1, 1]
-            or values.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")):
+    if (
+        len(size) != 2
+        or size[0] != size[1]
+        or size[0] < 1
+        or list(values.get("strides", (1, 1))) != size
+        or any(values.get("pads", ()))
+        or list(values.get("dilations", (1, 1))) != [1, 1]
+        or values.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
+    ):
         raise unsupported(f"MaxPool with {_settings(values)}")
     reader.add("MaxPool", inputs, output, size=size[0], ceil=bool(values.get("ceil_mode", 0)))
 
@@ -250,8 +286,12 @@ def _max_pool(reader: _Reader, inputs: list[str], known: list, values: dict, out
 def _resize(reader: _Reader, inputs: list[str], known: list, values: dict, output: str) -> None:
     scales, sizes = (known[index] if len(known) > index else None for index in (2, 3))
     where = values.get("coordinate_transformation_mode", b"half_pixel").decode()
-    if (values.get("mode", b"nearest") != b"linear" or values.get("antialias") or values.get("axes")
-            or where not in ("align_corners", "half_pixel", "pytorch_half_pixel")):
+    if (
+        values.get("mode", b"nearest") != b"linear"
+        or values.get("antialias")
+        or values.get("axes")
+        or where not in ("align_corners", "half_pixel", "pytorch_half_pixel")
+    ):
         raise unsupported(f"Resize with {_settings(values)}")
     if sizes is not None and sizes.shape == (4,) and sizes.dtype == np.int64:
         fields = {"target": tuple(int(side) for side in sizes[2:])}
@@ -279,19 +319,37 @@ def _identity(reader: _Reader, inputs: list[str], known: list, values: dict, out
 
 
 _READERS: dict[str, Callable] = {
-    "Conv": _conv, "Relu": _simple("Relu"), "Sigmoid": _simple("Sigmoid"), "Add": _simple("Add"),
-    "Mul": _simple("Mul"), "Div": _division, "Concat": _concat, "BatchNormalization": _batch_norm,
-    "GlobalAveragePool": _simple("GlobalMean"), "GlobalMaxPool": _simple("GlobalMax"),
-    "ReduceMean": _reduction("ChannelMean", "GlobalMean"), "ReduceMax": _reduction("ChannelMax", "GlobalMax"),
-    "ReduceMin": _reduction("ChannelMin", None), "ReduceSum": _sum, "MaxPool": _max_pool, "Pad": _pad,
-    "Resize": _resize, "Expand": _expand,
-    "Identity": _identity, "Dropout": _identity,
+    "Conv": _conv,
+    "Relu": _simple("Relu"),
+    "Sigmoid": _simple("Sigmoid"),
+    "Add": _simple("Add"),
+    "Mul": _simple("Mul"),
+    "Div": _division,
+    "Concat": _concat,
+    "BatchNormalization": _batch_norm,
+    "GlobalAveragePool": _simple("GlobalMean"),
+    "GlobalMaxPool": _simple("GlobalMax"),
+    "ReduceMean": _reduction("ChannelMean", "GlobalMean"),
+    "ReduceMax": _reduction("ChannelMax", "GlobalMax"),
+    "ReduceMin": _reduction("ChannelMin", None),
+    "ReduceSum": _sum,
+    "MaxPool": _max_pool,
+    "Pad": _pad,
+    "Resize": _resize,
+    "Expand": _expand,
+    "Identity": _identity,
+    "Dropout": _identity,
 }
 
 #: What exporters leave of a shape's arithmetic.
 _FOLDS: dict[str, Callable] = {
-    "ConstantOfShape": np.full, "Mul": np.multiply, "Add": np.add, "Sub": np.subtract, "Equal": np.equal,
-    "Where": np.where, "Identity": np.asarray,
+    "ConstantOfShape": np.full,
+    "Mul": np.multiply,
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Equal": np.equal,
+    "Where": np.where,
+    "Identity": np.asarray,
 }
 
 

@@ -23,13 +23,22 @@ def requirements(options: TargetFile) -> list[Finding]:
     remedy = "on a Jetson apt install nvidia-jetpack, else pip install tensorrt, or dsad_core[rtx]"
     return [
         Finding(api is not None, "TensorRT", api.name if api else f"{reason}; {remedy}"),
-        Finding(module is not None, "cuda-python",
-                module.__name__ if module else "pip install cuda-python, of the driver's CUDA release"),
+        Finding(
+            module is not None,
+            "cuda-python",
+            module.__name__ if module else "pip install cuda-python, of the driver's CUDA release",
+        ),
     ]
 
 
-def build(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int],
-          tell: Callable[[str], None] = _log.info, renew: bool = False) -> Path:
+def build(
+    folder: Path,
+    manifest: Manifest,
+    options: TargetFile,
+    size: tuple[int, int],
+    tell: Callable[[str], None] = _log.info,
+    renew: bool = False,
+) -> Path:
     """The plan for frames of ``size`` (height, width), out of the cache or built.
 
     TensorRT-RTX builds without a GPU, too: a plan for any that it supports.

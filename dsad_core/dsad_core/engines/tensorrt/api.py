@@ -61,8 +61,9 @@ class Api:
         if all(hasattr(self.trt.BuilderFlag, flag) for flag in flags):
             return Typing(strong=always_strong, flags=flags)
         remedy = "; compile the weights with `dsad compile --precision fp16`" if effective == "fp16" else ""
-        raise UnsupportedModelError(f"{self.name} computes a float32 model in float32, not in {effective}"
-                                    f"{remedy}")
+        raise UnsupportedModelError(
+            f"{self.name} computes a float32 model in float32, not in {effective}{remedy}"
+        )
 
     def builder(self) -> Any:
         return self.trt.Builder(self.logger)

@@ -112,6 +112,8 @@ def find_device() -> Device | None:
         driver = cuda("cudaDriverGetVersion")
     except (TargetError, CudaError):
         return None
-    return Device(name=properties.name.split(b"\0", 1)[0].decode(errors="replace"),
-                  capability=f"{properties.major}.{properties.minor}",
-                  driver=f"{driver // 1000}.{driver % 1000 // 10}")
+    return Device(
+        name=properties.name.split(b"\0", 1)[0].decode(errors="replace"),
+        capability=f"{properties.major}.{properties.minor}",
+        driver=f"{driver // 1000}.{driver % 1000 // 10}",
+    )

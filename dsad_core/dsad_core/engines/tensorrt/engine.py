@@ -34,13 +34,19 @@ class TensorRtEngine(PlannedEngine):
         self._folder, self._options = folder, options
         self._api, self._cuda, device = require_api(), Cuda(), find_device()
         if device is None:
-            raise TargetError(f"{self._api.name}: no NVIDIA GPU answers, or its driver is too old for "
-                              "cuda-python")
+            raise TargetError(
+                f"{self._api.name}: no NVIDIA GPU answers, or its driver is too old for cuda-python"
+            )
         smallest = manifest.size or (manifest.size_multiple, manifest.size_multiple)
         recipe = make_recipe(self._api, device, manifest, options, smallest)
         # Before any frame comes: what TensorRT cannot take is for another backend.
-        parse(self._api, self._api.builder(), folder, manifest,
-              self._api.typing(manifest.precision, recipe.precision))
+        parse(
+            self._api,
+            self._api.builder(),
+            folder,
+            manifest,
+            self._api.typing(manifest.precision, recipe.precision),
+        )
         self._kernels = shared_file("kernels", recipe.runtime, recipe.device, recipe.driver, recipe.model)
         self._runtime = self._api.trt.Runtime(self._api.logger)
         self.description = f"{self._api.name} {recipe.precision} on {device.name}"
@@ -59,8 +65,14 @@ class TensorRtEngine(PlannedEngine):
         return build(self._folder, self.manifest, self._options, size, renew=renew)
 
     def _open(self, plan: Path, size: tuple[int, int]) -> Session:
-        session = Session(self._api, self._cuda, self._runtime, plan.read_bytes(),
-                          (1, self.manifest.input_channels, *size), self._kernels)
+        session = Session(
+            self._api,
+            self._cuda,
+            self._runtime,
+            plan.read_bytes(),
+            (1, self.manifest.input_channels, *size),
+            self._kernels,
+        )
         if session.no_graph and "CUDA graph" not in self.description:
             self.description += f", without CUDA graph ({session.no_graph})"
         return session

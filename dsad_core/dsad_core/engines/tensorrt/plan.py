@@ -19,8 +19,9 @@ FORMAT = "1"
 PORTABLE = "any RTX GPU of compute capability 8.0 or later"
 
 
-def make_recipe(api: Api, device: Device | None, manifest: Manifest, options: TargetFile,
-                size: tuple[int, int]) -> Recipe:
+def make_recipe(
+    api: Api, device: Device | None, manifest: Manifest, options: TargetFile, size: tuple[int, int]
+) -> Recipe:
     """What the plan for frames of ``size`` (height, width) depends on.
 
     Raises:
@@ -35,10 +36,16 @@ def make_recipe(api: Api, device: Device | None, manifest: Manifest, options: Ta
     typing = api.typing(manifest.precision, precision)
     decided_by = "strong" if typing.strong else "+".join(("FP32", *typing.flags))
     return Recipe(
-        engine=manifest.name, backend="tensorrt", model=manifest.sha256, runtime=api.name,
+        engine=manifest.name,
+        backend="tensorrt",
+        model=manifest.sha256,
+        runtime=api.name,
         device=f"{device.name}, compute capability {device.capability}" if device else PORTABLE,
-        driver=device.driver if device else "", precision=precision, size=size,
-        options={"format": FORMAT, "typing": decided_by})
+        driver=device.driver if device else "",
+        precision=precision,
+        size=size,
+        options={"format": FORMAT, "typing": decided_by},
+    )
 
 
 def parse(api: Api, builder: Any, folder: Path, manifest: Manifest, typing: Typing) -> Any:
@@ -66,13 +73,20 @@ def parse(api: Api, builder: Any, folder: Path, manifest: Manifest, typing: Typi
             raise EngineError(f"{path}: has {names} where an engine has ['{name}']")
         kind, shape = tensors[0].dtype, tuple(tensors[0].shape)
         if kind != api.trt.float32 or len(shape) != 4 or shape[1] not in (-1, channels):
-            raise EngineError(f"{path}: {name} is {kind} {shape}, the manifest needs float32 "
-                              f"(1, {channels}, H, W)")
+            raise EngineError(
+                f"{path}: {name} is {kind} {shape}, the manifest needs float32 (1, {channels}, H, W)"
+            )
     return network
 
 
-def build_plan(api: Api, device: Device | None, folder: Path, manifest: Manifest, recipe: Recipe,
-               tell: Callable[[str], None]) -> bytes:
+def build_plan(
+    api: Api,
+    device: Device | None,
+    folder: Path,
+    manifest: Manifest,
+    recipe: Recipe,
+    tell: Callable[[str], None],
+) -> bytes:
     """Build the plan; on a Jetson that takes minutes.
 
     Raises:

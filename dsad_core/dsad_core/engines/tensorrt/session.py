@@ -33,8 +33,9 @@ class Session:
         EngineError: the GPU has not the memory, or fails.
     """
 
-    def __init__(self, api: Api, cuda: Cuda, runtime: Any, plan: bytes, shape: tuple[int, int, int, int],
-                 kernels: Path):
+    def __init__(
+        self, api: Api, cuda: Cuda, runtime: Any, plan: bytes, shape: tuple[int, int, int, int], kernels: Path
+    ):
         self._api, self._cuda = api, cuda
         self._resources = contextlib.ExitStack()
         self._engine, self._context, self._graph = None, None, None
@@ -103,13 +104,25 @@ class Session:
 
     def _enqueue(self) -> None:
         kinds, stream = self._cuda.api.cudaMemcpyKind, self._stream
-        self._cuda("cudaMemcpyAsync", self._inputs, self._image.ctypes.data, self._image.nbytes,
-                   kinds.cudaMemcpyHostToDevice, stream)
+        self._cuda(
+            "cudaMemcpyAsync",
+            self._inputs,
+            self._image.ctypes.data,
+            self._image.nbytes,
+            kinds.cudaMemcpyHostToDevice,
+            stream,
+        )
         self._api.messages.clear()
         if not self._context.execute_async_v3(int(stream)):
             raise EngineError(f"{self._api.name} failed: {self._api.last_messages()}")
-        self._cuda("cudaMemcpyAsync", self._logits.ctypes.data, self._outputs, self._logits.nbytes,
-                   kinds.cudaMemcpyDeviceToHost, stream)
+        self._cuda(
+            "cudaMemcpyAsync",
+            self._logits.ctypes.data,
+            self._outputs,
+            self._logits.nbytes,
+            kinds.cudaMemcpyDeviceToHost,
+            stream,
+        )
 
     def _capture(self) -> str:
         """Record one run as a CUDA graph; the reason where that cannot be done."""

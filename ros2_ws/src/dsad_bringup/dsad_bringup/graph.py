@@ -31,7 +31,14 @@ EXECUTABLES = {
 }
 #: What the recorder writes to the bag, relative to the namespace.
 RECORDED = (
-    "image_raw", "camera_info", "ground_truth", "ground_truth_targets", "mask", "targets", "timing", "metrics"
+    "image_raw",
+    "camera_info",
+    "ground_truth",
+    "ground_truth_targets",
+    "mask",
+    "targets",
+    "timing",
+    "metrics",
 )
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 

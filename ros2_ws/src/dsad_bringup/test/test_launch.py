@@ -53,8 +53,12 @@ def test_it_declares_the_arguments_of_the_graph():
 def test_a_launch_ends_with_its_source_and_leaves_the_report(tmp_path):
     out = tmp_path / "out"
     result = launch(
-        "engine:=local-contrast", "source:=synthetic", f"limit:={FRAMES}", "lock_step:=true",
-        f"output:={out}", f"record:={out / 'bag'}",
+        "engine:=local-contrast",
+        "source:=synthetic",
+        f"limit:={FRAMES}",
+        "lock_step:=true",
+        f"output:={out}",
+        f"record:={out / 'bag'}",
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert json.loads((out / "metrics.json").read_text())["metrics"]["frames"] == FRAMES

@@ -47,14 +47,20 @@ class QosWatch:
         full = self._node.resolve_topic_name(topic)
 
         def incompatible(event) -> None:
-            self._note(full, event, "a subscriber asks for more than is offered and gets nothing",
-                       lambda: self._any_incompatible_subscriber(full, qos))
+            self._note(
+                full,
+                event,
+                "a subscriber asks for more than is offered and gets nothing",
+                lambda: self._any_incompatible_subscriber(full, qos),
+            )
 
         return self._node.create_publisher(
-            message_type, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible))
+            message_type, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible)
+        )
 
-    def subscription(self, message_type, topic: str, callback, qos,
-                     on_lost: Callable[[int], None] | None = None):
+    def subscription(
+        self, message_type, topic: str, callback, qos, on_lost: Callable[[int], None] | None = None
+    ):
         """``node.create_subscription`` with the watch on it.
 
         Args:
@@ -64,8 +70,12 @@ class QosWatch:
         full = self._node.resolve_topic_name(topic)
 
         def incompatible(event) -> None:
-            self._note(full, event, "a publisher offers less than is asked for, nothing of it is received",
-                       lambda: self._any_incompatible_publisher(full, qos))
+            self._note(
+                full,
+                event,
+                "a publisher offers less than is asked for, nothing of it is received",
+                lambda: self._any_incompatible_publisher(full, qos),
+            )
 
         def lost(event) -> None:
             on_lost(event.total_count_change)
@@ -93,12 +103,16 @@ class QosWatch:
         self._on_mismatch(text)
 
     def _any_incompatible_subscriber(self, topic: str, ours: QoSProfile) -> bool:
-        return any(_refused(ours, _comparable(subscriber.qos_profile))
-                   for subscriber in self._node.get_subscriptions_info_by_topic(topic))
+        return any(
+            _refused(ours, _comparable(subscriber.qos_profile))
+            for subscriber in self._node.get_subscriptions_info_by_topic(topic)
+        )
 
     def _any_incompatible_publisher(self, topic: str, ours: QoSProfile) -> bool:
-        return any(_refused(_comparable(publisher.qos_profile), ours)
-                   for publisher in self._node.get_publishers_info_by_topic(topic))
+        return any(
+            _refused(_comparable(publisher.qos_profile), ours)
+            for publisher in self._node.get_publishers_info_by_topic(topic)
+        )
 
 
 def _refused(offered: QoSProfile, requested: QoSProfile) -> bool:
@@ -111,9 +125,15 @@ def _comparable(discovered: QoSProfile) -> QoSProfile:
     Discovery says infinite where a node's own profile says nothing; rclpy's check takes the two for
     different, and then every endpoint is incompatible with every other.
     """
+
     def limited(duration: Duration) -> Duration:
         return duration if duration.nanoseconds < 2**62 else Duration()
 
-    return QoSProfile(depth=1, reliability=discovered.reliability, durability=discovered.durability,
-                      liveliness=discovered.liveliness, deadline=limited(discovered.deadline),
-                      liveliness_lease_duration=limited(discovered.liveliness_lease_duration))
+    return QoSProfile(
+        depth=1,
+        reliability=discovered.reliability,
+        durability=discovered.durability,
+        liveliness=discovered.liveliness,
+        deadline=limited(discovered.deadline),
+        liveliness_lease_duration=limited(discovered.liveliness_lease_duration),
+    )

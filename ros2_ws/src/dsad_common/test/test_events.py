@@ -45,7 +45,8 @@ def test_an_incompatible_subscriber_is_told_of_while_it_is_there(nodes):
     assert watch.mismatches() == [] == lines
 
     greedy = stranger.create_subscription(
-        Empty, "mask", lambda _: None, QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL))
+        Empty, "mask", lambda _: None, QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    )
     wait(lambda: lines)
     assert "QoS mismatch on /mask (DURABILITY)" in lines[0]
     assert watch.mismatches() == lines

@@ -57,7 +57,8 @@ def test_integer_given_for_a_text_is_taken(make_node):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("rate", 0.0), ("rate", "fast"), ("target", "tpu"), ("limit", -1), ("rate", float("nan"))]
+    ("name", "value"),
+    [("rate", 0.0), ("rate", "fast"), ("target", "tpu"), ("limit", -1), ("rate", float("nan"))],
 )
 def test_bad_start_value_is_one_line_with_the_name(make_node, name, value):
     node = make_node(**{name: value})

@@ -31,7 +31,9 @@ class Audience:
         if time.monotonic() < self._deadline:
             return False
         names = ", ".join(sorted(name for _, name in self._names))
-        self._node.get_logger().warning(f"not all of {names} listen after {PATIENCE_SECONDS:g} s: begins without")
+        self._node.get_logger().warning(
+            f"not all of {names} listen after {PATIENCE_SECONDS:g} s: begins without"
+        )
         return True
 
     def _heard(self, publisher) -> bool:

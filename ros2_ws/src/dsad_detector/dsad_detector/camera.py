@@ -42,5 +42,10 @@ class Camera:
         info = self._info
         if info is None or not targets or (info.height, info.width) != (height, width):
             return None
-        return bearing([target.x for target in targets], [target.y for target in targets],
-                       info.k, info.d, info.distortion_model)
+        return bearing(
+            [target.x for target in targets],
+            [target.y for target in targets],
+            info.k,
+            info.d,
+            info.distortion_model,
+        )

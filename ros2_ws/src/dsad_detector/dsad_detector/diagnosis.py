@@ -55,8 +55,10 @@ class Health:
             warnings.append(f"no frame on {self.topic} for {self.silence:.1f} s{reason}")
         if len(self.publishers) > 1:
             names = ", ".join(self.publishers)
-            warnings.append(f"{len(self.publishers)} publishers on {self.topic}: {names}; their frames "
-                            "are answered in turn, lost ones are not counted")
+            warnings.append(
+                f"{len(self.publishers)} publishers on {self.topic}: {names}; their frames "
+                "are answered in turn, lost ones are not counted"
+            )
         return warnings
 
     def _summary(self) -> str:

@@ -23,8 +23,11 @@ def decode_frame(message) -> np.ndarray:
         return decode_message(message)
     bridge = _cv_bridge()
     if bridge is None:
-        raise FrameError("encoding", f"encoding '{message.encoding}' is not one of {', '.join(ENCODINGS)}; "
-                                     "others need ROS's own cv_bridge, which is not installed")
+        raise FrameError(
+            "encoding",
+            f"encoding '{message.encoding}' is not one of {', '.join(ENCODINGS)}; "
+            "others need ROS's own cv_bridge, which is not installed",
+        )
     return _convert(bridge, message)
 
 
@@ -47,9 +50,15 @@ def _convert(bridge, message) -> np.ndarray:
     try:
         frame = bridge.imgmsg_to_cv2(message, desired_encoding=wanted)
     except Exception as error:  # CvBridgeError, cv2.error, and NumPy's own on short data
-        raise FrameError("encoding", f"cv_bridge cannot turn encoding '{message.encoding}' into {wanted}: "
-                                     f"{' '.join(str(error).split())}") from error
+        raise FrameError(
+            "encoding",
+            f"cv_bridge cannot turn encoding '{message.encoding}' into {wanted}: "
+            f"{' '.join(str(error).split())}",
+        ) from error
     if frame.shape != (height, width) or frame.dtype != dtype:
-        raise FrameError("encoding", f"cv_bridge made {frame.dtype} {frame.shape} of a {width}x{height} "
-                                     f"'{message.encoding}' frame: it does not fit this NumPy")
+        raise FrameError(
+            "encoding",
+            f"cv_bridge made {frame.dtype} {frame.shape} of a {width}x{height} "
+            f"'{message.encoding}' frame: it does not fit this NumPy",
+        )
     return frame

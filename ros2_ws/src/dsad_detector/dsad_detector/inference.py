@@ -60,8 +60,15 @@ class InferenceThread:
         deadline_ms: an answer that took longer from callback to publication is counted; 0 is off.
     """
 
-    def __init__(self, detector: Detector, outputs: Outputs, camera: Camera, counters: Counters,
-                 problems: Problems, deadline_ms: float):
+    def __init__(
+        self,
+        detector: Detector,
+        outputs: Outputs,
+        camera: Camera,
+        counters: Counters,
+        problems: Problems,
+        deadline_ms: float,
+    ):
         self.detector = detector
         self.deadline_ms = deadline_ms
         self._outputs = outputs
@@ -96,8 +103,10 @@ class InferenceThread:
             self._counters.dropped += 1
         self._thread.join(STOP_TIMEOUT)
         if self._thread.is_alive():
-            raise TimeoutError(f"engine {self.detector.engine.manifest.name} has not answered for "
-                               f"{STOP_TIMEOUT:.0f} s: restart the node")
+            raise TimeoutError(
+                f"engine {self.detector.engine.manifest.name} has not answered for "
+                f"{STOP_TIMEOUT:.0f} s: restart the node"
+            )
 
     def _run(self) -> None:
         while (item := self._mailbox.take()) is not None:
@@ -138,10 +147,14 @@ class InferenceThread:
         took = (moments.published - moments.received) / 1e6
         if 0.0 < self.deadline_ms < took:
             self._counters.late += 1
-            self._problems.report("deadline", f"deadline missed: {took:.1f} ms from receipt to publication, "
-                                              f"allowed are {self.deadline_ms:g} ms")
+            self._problems.report(
+                "deadline",
+                f"deadline missed: {took:.1f} ms from receipt to publication, "
+                f"allowed are {self.deadline_ms:g} ms",
+            )
 
     def _refuse(self, reason: str, message, text: str) -> None:
         self._counters.refused[reason] += 1
-        self._problems.report(reason, f"frame {message.width}x{message.height} '{message.encoding}' refused: "
-                                      f"{text}")
+        self._problems.report(
+            reason, f"frame {message.width}x{message.height} '{message.encoding}' refused: {text}"
+        )

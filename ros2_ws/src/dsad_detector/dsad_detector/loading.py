@@ -27,7 +27,9 @@ def load_detector(settings: Settings, say: Callable[[str], None]) -> Detector:
         engine.close()
         raise
     height, width = settings.warm_up_size
-    say(f"engine {engine.manifest.name} ({engine.manifest.sha256[:12]}) on {engine.target}: "
+    say(
+        f"engine {engine.manifest.name} ({engine.manifest.sha256[:12]}) on {engine.target}: "
         f"{engine.description}; loaded in {loaded - started:.2f} s, warmed up at {width}x{height} in "
-        f"{time.monotonic() - loaded:.2f} s")
+        f"{time.monotonic() - loaded:.2f} s"
+    )
     return detector

@@ -40,8 +40,16 @@ def target_array(header, detection: Detection, bearings: np.ndarray | None) -> T
     height, width = detection.mask.shape
     array = TargetArray(header=header, height=height, width=width)
     for index, found in enumerate(detection.targets):
-        target = Target(x=found.x, y=found.y, left=found.left, top=found.top, width=found.width,
-                        height=found.height, area=found.area, score=found.score)
+        target = Target(
+            x=found.x,
+            y=found.y,
+            left=found.left,
+            top=found.top,
+            width=found.width,
+            height=found.height,
+            area=found.area,
+            score=found.score,
+        )
         if bearings is not None:
             x, y, z = bearings[index].tolist()
             target.has_bearing = True

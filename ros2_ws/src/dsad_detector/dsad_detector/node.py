@@ -87,14 +87,21 @@ class DetectorNode(SturdyLifecycleNode):
     def on_activate(self) -> None:
         self._fault = ""
         self._reset_input()
-        self._inference = InferenceThread(self._detector, self._outputs, self._camera, self._counters,
-                                          self._problems, self._value("deadline_ms"))
+        self._inference = InferenceThread(
+            self._detector,
+            self._outputs,
+            self._camera,
+            self._counters,
+            self._problems,
+            self._value("deadline_ms"),
+        )
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
         self._subscriptions_while_active = [
             self._qos.subscription(CameraInfo, "camera_info", self._camera.update, newest()),
-            self._qos.subscription(Image, "image_raw", callback, newest(self._value("image_reliability")),
-                                   on_lost=self._on_lost),
+            self._qos.subscription(
+                Image, "image_raw", callback, newest(self._value("image_reliability")), on_lost=self._on_lost
+            ),
         ]
 
     @transition
@@ -127,7 +134,8 @@ class DetectorNode(SturdyLifecycleNode):
         self._counters = Counters(last_received=time.monotonic_ns())
         self._camera = Camera()
         self._loss = LossCounter(
-            lambda: [tuple(publisher.endpoint_gid) for publisher in self._image_publishers()])
+            lambda: [tuple(publisher.endpoint_gid) for publisher in self._image_publishers()]
+        )
         self._frame_size: tuple[int, int] | None = None
 
     def _stop(self) -> None:
@@ -168,16 +176,19 @@ class DetectorNode(SturdyLifecycleNode):
         counters.last_frame = f"{message.width}x{message.height} {message.encoding}"
         if self._frame_size not in (None, size):
             counters.size_changes += 1
-            self._problems.report("frame size", "frame size changed from {}x{} to {}x{}".format(
-                *self._frame_size, *size))
+            self._problems.report(
+                "frame size", "frame size changed from {}x{} to {}x{}".format(*self._frame_size, *size)
+            )
         self._frame_size = size
         self._inference.put(message, received)
 
     def _on_lost(self, count: int) -> None:
         self._counters.lost_by_transport += count
         self._problems.report(
-            "transport", f"{self._counters.lost_by_transport} frames lost in transport on {self._topic}; "
-                         "large frames need a DDS profile, see the package's README")
+            "transport",
+            f"{self._counters.lost_by_transport} frames lost in transport on {self._topic}; "
+            "large frames need a DDS profile, see the package's README",
+        )
 
     # Parameters and diagnostics
 
@@ -213,8 +224,10 @@ class DetectorNode(SturdyLifecycleNode):
             detector=self._detector,
             counters=self._counters,
             topic=self._topic,
-            publishers=[f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-                        for publisher in self._image_publishers()],
+            publishers=[
+                f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+                for publisher in self._image_publishers()
+            ],
             silence=(time.monotonic_ns() - self._counters.last_received) / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
             problems=problems,

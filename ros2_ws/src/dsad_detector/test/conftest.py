@@ -28,8 +28,10 @@ def engines(tmp_path_factory) -> Path:
     build_local_contrast(root / "local-contrast")
     (root / "DEFAULT").write_text("local-contrast\n")
     shutil.copytree(root / "local-contrast", root / "second")
-    save_manifest(root / "second",
-                  read_manifest(root / "second").model_copy(update={"name": "second", "threshold": 0.25}))
+    save_manifest(
+        root / "second",
+        read_manifest(root / "second").model_copy(update={"name": "second", "threshold": 0.25}),
+    )
     shutil.copytree(root / "local-contrast", root / "tampered")
     with open(root / "tampered" / MODEL_FILE, "ab") as stream:
         stream.write(b"\0")

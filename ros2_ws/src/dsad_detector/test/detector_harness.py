@@ -135,8 +135,10 @@ class Client:
     def wait_for_detector(self) -> None:
         """Until it has subscribed and its publishers are matched."""
         self.wait(lambda: self.frames.get_subscription_count() > 0, "the detector to subscribe to image_raw")
-        self.wait(lambda: all(self.node.count_publishers(topic) for topic in ("mask", "targets", "timing")),
-                  "the detector's publishers")
+        self.wait(
+            lambda: all(self.node.count_publishers(topic) for topic in ("mask", "targets", "timing")),
+            "the detector's publishers",
+        )
 
     def ask(self, message: Image, publisher=None) -> FrameTiming:
         """Publish a frame until it is answered on every topic; returns the timing."""
@@ -182,7 +184,8 @@ class Client:
     def set(self, **values) -> str:
         """Set parameters one by one; returns the reason of the first refusal, or ''."""
         request = SetParameters.Request(
-            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        )
         results = self._call(self._set_parameters, request, repeat=1.0).results
         return next((result.reason for result in results if not result.successful), "")
 

@@ -7,16 +7,25 @@ TARGETS = [Target(10.5, 20.25, 9, 19, 3, 3, 9, 0.9), Target(100.0, 50.0, 99, 49,
 
 
 def calibration(**fields) -> CameraInfo:
-    return CameraInfo(**{"height": 120, "width": 160, "distortion_model": "plumb_bob", "d": [0.0] * 5,
-                         "k": [300.0, 0.0, 80.0, 0.0, 310.0, 60.0, 0.0, 0.0, 1.0]} | fields)
+    return CameraInfo(
+        **{
+            "height": 120,
+            "width": 160,
+            "distortion_model": "plumb_bob",
+            "d": [0.0] * 5,
+            "k": [300.0, 0.0, 80.0, 0.0, 310.0, 60.0, 0.0, 0.0, 1.0],
+        }
+        | fields
+    )
 
 
 def test_bearings_are_unit_vectors_through_the_pixels():
     camera = Camera()
     camera.update(calibration())
     rays = np.array([[(t.x - 80.0) / 300.0, (t.y - 60.0) / 310.0, 1.0] for t in TARGETS])
-    np.testing.assert_allclose(camera.bearings(TARGETS, 120, 160),
-                               rays / np.linalg.norm(rays, axis=1, keepdims=True), atol=1e-9)
+    np.testing.assert_allclose(
+        camera.bearings(TARGETS, 120, 160), rays / np.linalg.norm(rays, axis=1, keepdims=True), atol=1e-9
+    )
 
 
 def test_no_bearings_without_a_calibration_for_this_size():

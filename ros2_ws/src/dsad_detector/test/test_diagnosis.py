@@ -5,9 +5,17 @@ from dsad_detector.diagnosis import Health
 
 def health(**changes) -> Health:
     counters = changes.pop("counters", Counters(last_received=0, received=12, answered=10, dropped=2))
-    usual = {"state": "active", "fault": "", "detector": None, "counters": counters,
-             "topic": "/irst/image_raw", "publishers": ["/irst/camera"], "silence": 0.1, "stale_timeout": 2.0,
-             "problems": {}}
+    usual = {
+        "state": "active",
+        "fault": "",
+        "detector": None,
+        "counters": counters,
+        "topic": "/irst/image_raw",
+        "publishers": ["/irst/camera"],
+        "silence": 0.1,
+        "stale_timeout": 2.0,
+        "problems": {},
+    }
     return Health(**usual | changes)
 
 

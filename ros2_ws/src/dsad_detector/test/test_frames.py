@@ -12,8 +12,9 @@ from sensor_msgs.msg import Image
 
 
 def image(encoding: str, height: int = 4, width: int = 6, size: int = 48) -> Image:
-    return Image(height=height, width=width, encoding=encoding, step=width * 2,
-                 data=array.array("B", bytes(size)))
+    return Image(
+        height=height, width=width, encoding=encoding, step=width * 2, data=array.array("B", bytes(size))
+    )
 
 
 @pytest.fixture
@@ -51,8 +52,9 @@ def test_without_cv_bridge_an_unknown_encoding_is_named(bridge):
     assert caught.value.reason == "encoding"
 
 
-@pytest.mark.parametrize("encoding, wanted, dtype", [("yuv422", "mono8", np.uint8),
-                                                     ("bayer_rggb16", "mono16", np.uint16)])
+@pytest.mark.parametrize(
+    "encoding, wanted, dtype", [("yuv422", "mono8", np.uint8), ("bayer_rggb16", "mono16", np.uint16)]
+)
 def test_cv_bridge_converts_to_grey_of_the_same_depth(bridge, encoding, wanted, dtype):
     def convert(message, desired_encoding):
         assert (message.encoding, desired_encoding) == (encoding, wanted)

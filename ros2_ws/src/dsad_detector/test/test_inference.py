@@ -39,12 +39,20 @@ def make(ros):
 
     def build(engine=None, overlay_subscribers: int = 0, deadline_ms: float = 0.0):
         journal, lines = [], []
-        outputs = Outputs(*(Kept(name, journal) for name in ("mask", "targets", "timing")),
-                          Kept("overlay", journal, overlay_subscribers))
+        outputs = Outputs(
+            *(Kept(name, journal) for name in ("mask", "targets", "timing")),
+            Kept("overlay", journal, overlay_subscribers),
+        )
         counters = Counters(last_received=0)
         detector = Detector(engine or load_engine("local-contrast"))
-        thread = InferenceThread(detector, outputs, Camera(), counters,
-                                 Problems(SimpleNamespace(warning=lines.append)), deadline_ms)
+        thread = InferenceThread(
+            detector,
+            outputs,
+            Camera(),
+            counters,
+            Problems(SimpleNamespace(warning=lines.append)),
+            deadline_ms,
+        )
         thread.start()
         started.append(thread)
         return SimpleNamespace(thread=thread, journal=journal, counters=counters, lines=lines)
@@ -140,8 +148,9 @@ def test_an_engine_that_hangs_is_said_so(make, monkeypatch):
     engine.go.release()
 
 
-@pytest.mark.parametrize("error", [EngineError("engine x failed on 64x64"), MemoryError("no room"),
-                                   RuntimeError("driver\ngone")])
+@pytest.mark.parametrize(
+    "error", [EngineError("engine x failed on 64x64"), MemoryError("no room"), RuntimeError("driver\ngone")]
+)
 def test_an_engine_that_fails_costs_the_frame_and_not_the_thread(make, error):
     engine = load_engine("local-contrast")
     work, engine.infer = engine.infer, lambda tensor: (_ for _ in ()).throw(error)

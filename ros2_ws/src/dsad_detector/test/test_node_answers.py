@@ -13,7 +13,7 @@ def padded_and_swapped(client, frame: np.ndarray) -> Image:
     """16UC1 whose rows end in 10 bytes of rubbish, in the byte order that this machine has not."""
     height, width = frame.shape
     rows = np.full((height, width * 2 + 10), 0xEE, np.uint8)
-    rows[:, :width * 2] = frame.byteswap().view(np.uint8)
+    rows[:, : width * 2] = frame.byteswap().view(np.uint8)
     message = client.image(frame, "16UC1")
     message.is_bigendian = int(sys.byteorder == "little")
     message.step = rows.shape[1]
@@ -26,8 +26,10 @@ def pixels(mask: Image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(512, 640), (256, 256), (97, 131)], ids=str)
-@pytest.mark.parametrize("encoding, dtype", [("mono8", np.uint8), ("mono16", np.uint16), ("16UC1", np.uint16),
-                                             ("32FC1", np.float32)])
+@pytest.mark.parametrize(
+    "encoding, dtype",
+    [("mono8", np.uint8), ("mono16", np.uint16), ("16UC1", np.uint16), ("32FC1", np.float32)],
+)
 def test_the_mask_has_the_frames_header_and_size_and_shows_its_targets(detector, encoding, dtype, size):
     client = detector.client
     frame, centres = scene(*size, dtype)
@@ -62,8 +64,15 @@ def test_the_stamp_zero_is_copied_too(detector):
 def test_timing_is_in_order_and_every_frame_is_accounted_for(detector):
     client = detector.client
     timing = client.ask(client.image(scene(128, 128)[0], "mono8"))
-    moments = [timing.received, timing.started, timing.decoded, timing.preprocessed, timing.inferred,
-               timing.postprocessed, timing.published]
+    moments = [
+        timing.received,
+        timing.started,
+        timing.decoded,
+        timing.preprocessed,
+        timing.inferred,
+        timing.postprocessed,
+        timing.published,
+    ]
     assert moments == sorted(moments) and moments[0] > 0
     assert moments[-1] - moments[0] < 5e9
 
@@ -78,6 +87,7 @@ def test_timing_is_in_order_and_every_frame_is_accounted_for(detector):
     assert last.frames_answered - first.frames_answered < sent
     # frames_lost needs message info, which Humble's rclpy has not.
     from dsad_detector.node import HAS_MESSAGE_INFO
+
     if HAS_MESSAGE_INFO:
         assert last.frames_received + last.frames_lost - first.frames_received - first.frames_lost == sent
         client.wait_for_status(lambda: client.fact("frames_lost") == str(last.frames_lost), "the counters")
@@ -86,8 +96,13 @@ def test_timing_is_in_order_and_every_frame_is_accounted_for(detector):
 def test_bearings_follow_the_camera_info_of_the_same_size(detector):
     client = detector.client
     frame, _ = scene(128, 160)
-    info = CameraInfo(height=128, width=160, distortion_model="plumb_bob", d=[0.0] * 5,
-                      k=[400.0, 0.0, 79.5, 0.0, 410.0, 63.5, 0.0, 0.0, 1.0])
+    info = CameraInfo(
+        height=128,
+        width=160,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[400.0, 0.0, 79.5, 0.0, 410.0, 63.5, 0.0, 0.0, 1.0],
+    )
 
     def found(image_frame):
         message = client.image(image_frame, "mono8")
@@ -105,12 +120,17 @@ def test_bearings_follow_the_camera_info_of_the_same_size(detector):
     assert not any(target.has_bearing for target in found(scene(160, 128)[0]))
 
     info.distortion_model = "fisheye9"
-    assert not any(t.has_bearing for t in client.wait(
-        lambda: [t for t in found(frame) if not t.has_bearing], "bearings to end"))
+    assert not any(
+        t.has_bearing
+        for t in client.wait(lambda: [t for t in found(frame) if not t.has_bearing], "bearings to end")
+    )
     client.wait_for_status(lambda: "fisheye9" in client.status.message, "the model in the status")
     info.k[0] = 0.0  # uncalibrated: no bearings, and nothing wrong with it
-    client.publish_until(client.image(frame, "mono8"), lambda: client.camera.publish(info) or (
-        client.status and "fisheye9" not in client.status.message), "the warning to end")
+    client.publish_until(
+        client.image(frame, "mono8"),
+        lambda: client.camera.publish(info) or (client.status and "fisheye9" not in client.status.message),
+        "the warning to end",
+    )
 
 
 def test_the_overlay_is_drawn_on_the_frame_for_whoever_subscribes(detector):
@@ -151,6 +171,7 @@ def test_the_threshold_changes_while_running_and_bad_values_are_refused_with_a_r
 
 def test_diagnostics_tell_engine_target_and_input(detector, engines):
     from dsad_core.engines.manifest import read_manifest
+
     client = detector.client
     client.ask(client.image(scene(64, 96)[0], "mono8"))
     client.wait_for_status(lambda: client.fact("input") == "96x64 mono8", "the input's size and encoding")

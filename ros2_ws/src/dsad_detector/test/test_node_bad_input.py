@@ -46,10 +46,19 @@ def nan_pixel(message: Image) -> None:
     message.data = array.array("B", pixels.tobytes())
 
 
-@pytest.mark.parametrize("width, spoil, reason", [
-    (70, truncated, "truncated"), (71, short_step, "step"), (72, too_few_rows, "step"),
-    (0, zero_size, "size"), (74, absurd_size, "size"), (75, unknown_encoding, "encoding"),
-    (76, no_encoding, "encoding"), (77, nan_pixel, "nan")])
+@pytest.mark.parametrize(
+    "width, spoil, reason",
+    [
+        (70, truncated, "truncated"),
+        (71, short_step, "step"),
+        (72, too_few_rows, "step"),
+        (0, zero_size, "size"),
+        (74, absurd_size, "size"),
+        (75, unknown_encoding, "encoding"),
+        (76, no_encoding, "encoding"),
+        (77, nan_pixel, "nan"),
+    ],
+)
 def test_a_frame_that_lies_is_counted_by_reason_and_the_next_one_is_answered(detector, width, spoil, reason):
     client = detector.client
     good = scene(64, 80)[0]
@@ -73,8 +82,14 @@ def test_the_log_names_encoding_size_and_fault_once_for_many_frames(detector):
     bad = client.image(scene(48, 50)[0], "mono8")
     bad.encoding = "infrared14"
     refused = int(client.fact("refused_encoding") or 0)
-    client.publish_until(bad, lambda: [client.frames.publish(bad) for _ in range(5)] and
-                         int(client.fact("refused_encoding") or 0) > refused + 20, "twenty refusals")
+    client.publish_until(
+        bad,
+        lambda: (
+            [client.frames.publish(bad) for _ in range(5)]
+            and int(client.fact("refused_encoding") or 0) > refused + 20
+        ),
+        "twenty refusals",
+    )
     lines = [line for line in detector.process.log().splitlines() if "infrared14" in line]
     assert all("50x48" in line and "refused" in line for line in lines)
     assert len(lines) <= 3

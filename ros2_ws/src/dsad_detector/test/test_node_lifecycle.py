@@ -70,7 +70,8 @@ def test_a_reliable_subscription_reports_a_best_effort_camera(managed):
     assert "sometimes" in client.set(image_reliability="sometimes")
     assert client.change_state(DEACTIVATE) and client.change_state(ACTIVATE)
     camera = client.node.create_publisher(
-        Image, "image_raw", QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT))
+        Image, "image_raw", QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    )
     client.wait_for_status(lambda: "QoS mismatch" in client.status.message, "the QoS mismatch")
     assert "/image_raw" in client.status.message and "RELIABILITY" in client.status.message
     client.node.destroy_publisher(camera)
@@ -101,8 +102,9 @@ def test_engines_that_cannot_run_are_refused_with_the_reason_until_one_can(start
     assert client.state() == "unconfigured"
 
     for parameters, reason in [
-            ({"engine": "tampered"}, "SHA-256"),
-            ({"engine": "local-contrast", "target": "ascend"}, "target ascend cannot run")]:
+        ({"engine": "tampered"}, "SHA-256"),
+        ({"engine": "local-contrast", "target": "ascend"}, "target ascend cannot run"),
+    ]:
         assert client.set(**parameters) == ""
         assert not client.change_state(CONFIGURE)
         assert client.state() == "unconfigured"
@@ -114,8 +116,11 @@ def test_engines_that_cannot_run_are_refused_with_the_reason_until_one_can(start
     client.wait_for_detector()
     frame = client.image(scene(64, 64)[0], "mono8")
     client.ask(frame)
-    client.publish_until(frame, lambda: client.status.level == b"\x00" and client.fact("state") == "active",
-                         "a status without fault")
+    client.publish_until(
+        frame,
+        lambda: client.status.level == b"\x00" and client.fact("state") == "active",
+        "a status without fault",
+    )
 
     # SIGINT while frames come in
     for _ in range(30):
@@ -124,9 +129,15 @@ def test_engines_that_cannot_run_are_refused_with_the_reason_until_one_can(start
     assert "Traceback" not in one.process.log()
 
 
-@pytest.mark.parametrize("parameters, text", [
-    ({"threshold": 1.5}, "threshold"), ({"target": "toaster"}, "toaster"), ({"warm_up_size": "big"}, "'big'"),
-    ({"value_range_low": 10.0, "value_range_high": 5.0}, "value_range_low 10.0")])
+@pytest.mark.parametrize(
+    "parameters, text",
+    [
+        ({"threshold": 1.5}, "threshold"),
+        ({"target": "toaster"}, "toaster"),
+        ({"warm_up_size": "big"}, "'big'"),
+        ({"value_range_low": 10.0, "value_range_high": 5.0}, "value_range_low 10.0"),
+    ],
+)
 def test_a_bad_value_at_start_ends_in_one_line_and_status_2(start, parameters, text):
     process = start(**parameters).process
     assert process.wait() == 2

@@ -12,20 +12,31 @@ def test_zero_stands_for_the_default_of_target_file_manifest_and_frame():
 
 
 def test_given_values_are_taken():
-    settings = Settings.from_parameters(DEFAULTS | {
-        "engine": "some", "threads": 2, "threshold": 0.25, "value_range_low": -5.0, "value_range_high": 0.0,
-        "warm_up_size": " 96X128 "})
+    settings = Settings.from_parameters(
+        DEFAULTS
+        | {
+            "engine": "some",
+            "threads": 2,
+            "threshold": 0.25,
+            "value_range_low": -5.0,
+            "value_range_high": 0.0,
+            "warm_up_size": " 96X128 ",
+        }
+    )
     assert settings == Settings("some", "cpu", None, 2, 0.25, (-5.0, 0.0), 1, (96, 128))
 
 
-@pytest.mark.parametrize("values, words", [
-    ({"threshold": 1.0}, ["threshold 1.0", "between 0 and 1"]),
-    ({"value_range_low": 3.0}, ["value_range_low 3.0", "value_range_high 0.0", "below"]),
-    ({"value_range_high": float("inf")}, ["value_range_high inf"]),
-    ({"warm_up_size": "640"}, ["warm_up_size '640'", "512x640"]),
-    ({"warm_up_size": "0x640"}, ["warm_up_size '0x640'"]),
-    ({"warm_up_size": "99999x640"}, ["warm_up_size '99999x640'", "16384"]),
-])
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"threshold": 1.0}, ["threshold 1.0", "between 0 and 1"]),
+        ({"value_range_low": 3.0}, ["value_range_low 3.0", "value_range_high 0.0", "below"]),
+        ({"value_range_high": float("inf")}, ["value_range_high inf"]),
+        ({"warm_up_size": "640"}, ["warm_up_size '640'", "512x640"]),
+        ({"warm_up_size": "0x640"}, ["warm_up_size '0x640'"]),
+        ({"warm_up_size": "99999x640"}, ["warm_up_size '99999x640'", "16384"]),
+    ],
+)
 def test_a_bad_value_is_named_with_what_it_should_be(values, words):
     with pytest.raises(UsageError) as caught:
         Settings.from_parameters(DEFAULTS | values)

@@ -149,8 +149,10 @@ class Metrics(Node):
         # Once truth has been seen, a source that has just gone must not turn what waits in our queue
         # into unlabelled frames; nor, at the beginning, one that is not discovered yet.
         begins = self._first_mask is None or time.monotonic() < self._first_mask + self._timeout
-        self._metrics.joiner.truth_expected = self._truth_seen or begins or any(
-            self.count_publishers(topic) for topic in ("ground_truth", "ground_truth_targets")
+        self._metrics.joiner.truth_expected = (
+            self._truth_seen
+            or begins
+            or any(self.count_publishers(topic) for topic in ("ground_truth", "ground_truth_targets"))
         )
         self._metrics.expire(time.monotonic_ns())
 

@@ -20,16 +20,29 @@ from dsad_source.routes import Route, has_header, message_class, plan_routes
 from dsad_source.source_node import Item, SourceNode
 
 _LONE_FRAME_GAP = 40_000_000  # ns between passes over a bag of one frame
-_REMEMBERED = 64              # recorded stamps whose replacement is known, for what arrives a little later
+_REMEMBERED = 64  # recorded stamps whose replacement is known, for what arrives a little later
 
 TABLE = (
     Parameter("bag", "", "rosbag2 folder, or an .mcap or .db3 file."),
-    Parameter("rate", 0.0, "Factor on the recorded pace. 0: the recorded pace; in lock-step, as fast as "
-              "answers come.", minimum=0.0, maximum=1000.0),
-    Parameter("image_topic", "", "The bag's topic of frames; it and its companions then go out as image_raw, "
-              "camera_info and so on. Empty: found, and everything keeps its own name."),
-    Parameter("topics", [""], "The bag's topics to send, * for all. Empty: the inputs, that is frames, "
-              "camera info and ground truth."),
+    Parameter(
+        "rate",
+        0.0,
+        "Factor on the recorded pace. 0: the recorded pace; in lock-step, as fast as answers come.",
+        minimum=0.0,
+        maximum=1000.0,
+    ),
+    Parameter(
+        "image_topic",
+        "",
+        "The bag's topic of frames; it and its companions then go out as image_raw, "
+        "camera_info and so on. Empty: found, and everything keeps its own name.",
+    ),
+    Parameter(
+        "topics",
+        [""],
+        "The bag's topics to send, * for all. Empty: the inputs, that is frames, "
+        "camera info and ground truth.",
+    ),
     Parameter("restamp", False, "Replace stamps by the time of sending."),
     Parameter("clock", False, "Publish the recorded time on /clock."),
 )
@@ -69,9 +82,16 @@ class BagReplay(SourceNode):
         self._frames = next(route.topic for route in routes if route.frames)
         frame_publisher = self._publishers_by_topic[self._frames]
         unpaced = self.value("lock_step") and not self.value("rate")
-        self.begin(frame_publisher, [publisher for publisher in self._publishers_by_topic.values()
-                                     if publisher is not frame_publisher],
-                   None if unpaced else self.value("rate") or 1.0, f"bag {self._bag}")
+        self.begin(
+            frame_publisher,
+            [
+                publisher
+                for publisher in self._publishers_by_topic.values()
+                if publisher is not frame_publisher
+            ],
+            None if unpaced else self.value("rate") or 1.0,
+            f"bag {self._bag}",
+        )
 
     def items(self) -> Iterator[Item]:
         """Messages in recorded order; among those of one instant the frame is last, as from a live source."""
@@ -83,8 +103,11 @@ class BagReplay(SourceNode):
                 start = logged if start is None else start
                 for topic, _, data in sorted(messages, key=lambda message: message[0] == self._frames):
                     frame = topic == self._frames
-                    yield Item(offset + logged - start, frame,
-                               Message(topic, logged, data, self._recorded(topic, data), turn))
+                    yield Item(
+                        offset + logged - start,
+                        frame,
+                        Message(topic, logged, data, self._recorded(topic, data), turn),
+                    )
                     if frame:
                         times.append(logged)
                         frames += 1
@@ -125,7 +148,11 @@ class BagReplay(SourceNode):
     def facts(self) -> dict[str, object]:
         """What is replayed under which name."""
         sent = self._publishers_by_topic.items()
-        return {"bag": self._bag, **self._reader.info().origin, **{f"sends {topic}": publisher.topic_name for topic, publisher in sent}}
+        return {
+            "bag": self._bag,
+            **self._reader.info().origin,
+            **{f"sends {topic}": publisher.topic_name for topic, publisher in sent},
+        }
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
         return self._reader.messages(raw=True, topics=list(self._publishers_by_topic))
@@ -142,8 +169,9 @@ class BagReplay(SourceNode):
         expected = self.resolve_topic_name("image_raw")
         topics = {topic.name: topic.type for topic in self._reader.topics()}
         try:
-            routes = plan_routes(topics, self.value("image_topic"), expected,
-                                 [name for name in self.value("topics") if name])
+            routes = plan_routes(
+                topics, self.value("image_topic"), expected, [name for name in self.value("topics") if name]
+            )
         except BagError as error:
             raise BagError(f"{self._bag}: {error}") from None
         unknown = sorted({route.type for route in routes if message_class(route.type) is None})
@@ -151,8 +179,10 @@ class BagReplay(SourceNode):
             self.get_logger().warning(f"not sent, this system lacks their types: {', '.join(unknown)}")
         frames = next(route for route in routes if route.frames)
         if self.resolve_topic_name(frames.name) != expected and self.get_namespace() != "/":
-            self.get_logger().warning(f"the bag's frames keep their name {frames.name}, this graph's are on "
-                                      f"{expected}; image_topic:={frames.name} brings the two together")
+            self.get_logger().warning(
+                f"the bag's frames keep their name {frames.name}, this graph's are on "
+                f"{expected}; image_topic:={frames.name} brings the two together"
+            )
         return [route for route in routes if route.type not in unknown]
 
     def _add(self, route: Route) -> None:

@@ -35,8 +35,15 @@ class Calibration:
     def message(self, width: int, height: int) -> CameraInfo:
         """CameraInfo of a frame, header empty. Uncalibrated where the calibration is of another size."""
         used = self if self.fits(width, height) else Calibration()
-        return CameraInfo(width=width, height=height, distortion_model=used.model, d=list(used.d),
-                          k=list(used.k), r=list(used.r), p=list(used.p))
+        return CameraInfo(
+            width=width,
+            height=height,
+            distortion_model=used.model,
+            d=list(used.d),
+            k=list(used.k),
+            r=list(used.r),
+            p=list(used.p),
+        )
 
 
 def from_focal_lengths(fx: float, fy: float, cx: float, cy: float) -> Calibration:
@@ -49,8 +56,10 @@ def from_focal_lengths(fx: float, fy: float, cx: float, cy: float) -> Calibratio
         return Calibration()
     if not all((fx, fy, cx, cy)):
         raise UsageError(f"fx {fx}, fy {fy}, cx {cx}, cy {cy}: intrinsics need all four, in pixels.")
-    return Calibration(k=(fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0),
-                       p=(fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0))
+    return Calibration(
+        k=(fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0),
+        p=(fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0),
+    )
 
 
 def from_file(url: str) -> Calibration:

@@ -13,7 +13,7 @@ from dsad_core.errors import DataError
 #: V4L2 pixel formats of one 16-bit sample a pixel. Left to itself OpenCV squashes them to 8 bit.
 _DEEP_FORMATS = ("Y16 ", "Y12 ", "Y10 ")
 _READ_TIMEOUT = 3.0  # seconds until a camera that gives nothing is opened anew
-_RETRY = 1.0         # seconds between attempts to open it
+_RETRY = 1.0  # seconds between attempts to open it
 
 
 class Camera:
@@ -34,8 +34,15 @@ class Camera:
         DataError: the camera cannot be opened or does not give frames of these ``bits``.
     """
 
-    def __init__(self, device: str, width: int = 0, height: int = 0, fps: float = 0.0, bits: int = 0,
-                 now: Callable[[], int] = time.time_ns):
+    def __init__(
+        self,
+        device: str,
+        width: int = 0,
+        height: int = 0,
+        fps: float = 0.0,
+        bits: int = 0,
+        now: Callable[[], int] = time.time_ns,
+    ):
         self.device = device
         self._size = (width, height)
         self._fps = fps
@@ -117,18 +124,25 @@ class Camera:
 
     def _open_pipeline(self) -> cv2.VideoCapture:
         if not _has_gstreamer():
-            raise DataError(f"camera '{self.device}': this OpenCV ({cv2.__version__}) lacks GStreamer; "
-                            "install the system's (apt: python3-opencv) or give a /dev/video node.")
+            raise DataError(
+                f"camera '{self.device}': this OpenCV ({cv2.__version__}) lacks GStreamer; "
+                "install the system's (apt: python3-opencv) or give a /dev/video node."
+            )
         capture = cv2.VideoCapture(self.device, cv2.CAP_GSTREAMER)
         if not capture.isOpened():
-            raise DataError(f"camera '{self.device}': GStreamer cannot run this pipeline; try it with "
-                            "gst-launch-1.0 and let it end in appsink.")
+            raise DataError(
+                f"camera '{self.device}': GStreamer cannot run this pipeline; try it with "
+                "gst-launch-1.0 and let it end in appsink."
+            )
         return capture
 
     def _open_stream(self) -> cv2.VideoCapture:
         patience = int(_READ_TIMEOUT * 1000)
-        capture = cv2.VideoCapture(self.device, cv2.CAP_FFMPEG, [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience,
-                                                                 cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience])
+        capture = cv2.VideoCapture(
+            self.device,
+            cv2.CAP_FFMPEG,
+            [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience],
+        )
         if not capture.isOpened():
             raise DataError(f"camera {self.device}: no stream that can be opened at this address.")
         return capture
@@ -137,18 +151,24 @@ class Camera:
         node = Path(f"/dev/video{self.device}" if self.device.isdigit() else self.device)
         if not node.exists():
             there = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
-            raise DataError(f"camera {node}: no such device (video devices here: {there}); plug it in or set "
-                            "device.")
+            raise DataError(
+                f"camera {node}: no such device (video devices here: {there}); plug it in or set device."
+            )
         # OpenCV's own patience with a silent V4L2 device is 10 s and has no property.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(int(_READ_TIMEOUT)))
         capture = cv2.VideoCapture(str(node), cv2.CAP_V4L2)
         if not capture.isOpened():
-            raise DataError(f"camera {node}: exists but cannot be opened for capture; is another program "
-                            "using it, and may this user read it (group video)?")
+            raise DataError(
+                f"camera {node}: exists but cannot be opened for capture; is another program "
+                "using it, and may this user read it (group video)?"
+            )
         if self._bits == 16:
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*_DEEP_FORMATS[0]))
-        for prop, wanted in ((cv2.CAP_PROP_FRAME_WIDTH, self._size[0]),
-                             (cv2.CAP_PROP_FRAME_HEIGHT, self._size[1]), (cv2.CAP_PROP_FPS, self._fps)):
+        for prop, wanted in (
+            (cv2.CAP_PROP_FRAME_WIDTH, self._size[0]),
+            (cv2.CAP_PROP_FRAME_HEIGHT, self._size[1]),
+            (cv2.CAP_PROP_FPS, self._fps),
+        ):
             if wanted:
                 capture.set(prop, wanted)
         if _fourcc(capture) in _DEEP_FORMATS:
@@ -168,11 +188,15 @@ def to_grey(frame: np.ndarray, bits: int, device: str) -> np.ndarray:
         frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     # OpenCV hands out pixel formats it does not know as one long row of bytes.
     if frame.ndim != 2 or frame.dtype not in (np.uint8, np.uint16) or 1 in frame.shape:
-        raise DataError(f"camera {device}: gives {frame.dtype} frames of shape {frame.shape}, not grey or "
-                        "colour of 8 bit or grey of 16; choose another format in a GStreamer pipeline.")
+        raise DataError(
+            f"camera {device}: gives {frame.dtype} frames of shape {frame.shape}, not grey or "
+            "colour of 8 bit or grey of 16; choose another format in a GStreamer pipeline."
+        )
     if bits and frame.dtype.itemsize * 8 != bits:
-        raise DataError(f"camera {device}: gives {frame.dtype.itemsize * 8}-bit frames, not {bits}-bit; set "
-                        "encoding to what it gives, or leave it empty.")
+        raise DataError(
+            f"camera {device}: gives {frame.dtype.itemsize * 8}-bit frames, not {bits}-bit; set "
+            "encoding to what it gives, or leave it empty."
+        )
     return frame
 
 

@@ -20,7 +20,7 @@ def read_stamp(data: bytes) -> int:
 def replace_stamp(data: bytes, stamp: int) -> bytes:
     """The same message with another stamp, nanoseconds; every other byte stays."""
     packed = struct.pack(_layout(data), *divmod(stamp, 1_000_000_000))
-    return b"".join((data[: _STAMP.start], packed, memoryview(data)[_STAMP.stop:]))
+    return b"".join((data[: _STAMP.start], packed, memoryview(data)[_STAMP.stop :]))
 
 
 def _layout(data: bytes) -> str:

@@ -21,8 +21,8 @@ from dsad_source.camera import Camera
 from dsad_source.messages import image_message, truth_message
 from dsad_source.source_node import Item, SourceNode
 
-_STILLS_RATE = 25.0       # Hz, of images that have no rate of their own
-_ENDLESS = 10_000_000     # frames of a generator without limit: four days at 25 Hz
+_STILLS_RATE = 25.0  # Hz, of images that have no rate of their own
+_ENDLESS = 10_000_000  # frames of a generator without limit: four days at 25 Hz
 _KINDS = {
     "folder": ("images", "sequence", "dataset"),
     "video": ("video", "sequence"),
@@ -31,21 +31,54 @@ _KINDS = {
 _DEEP_ENCODINGS = ("mono16", "16UC1")
 
 TABLE = (
-    Parameter("source", "synthetic", "Where frames come from.",
-              choices=("camera", "folder", "video", "synthetic", "dataset")),
-    Parameter("path", "", "Image folder, video file or data set folder; annotated sequences pass for each. "
-              "Camera: same as device."),
+    Parameter(
+        "source",
+        "synthetic",
+        "Where frames come from.",
+        choices=("camera", "folder", "video", "synthetic", "dataset"),
+    ),
+    Parameter(
+        "path",
+        "",
+        "Image folder, video file or data set folder; annotated sequences pass for each. "
+        "Camera: same as device.",
+    ),
     Parameter("split", "test", "Of a data set: test, train or all."),
-    Parameter("device", "0", "Camera, where path is empty: V4L2 index or node, GStreamer pipeline, or stream "
-              "address."),
-    Parameter("width", 0, "Camera: wanted width, 0 for its own. Generator: 0 is 256.", minimum=0,
-              maximum=16384, unit="px"),
-    Parameter("height", 0, "Camera: wanted height, 0 for its own. Generator: 0 is 256.", minimum=0,
-              maximum=16384, unit="px"),
-    Parameter("rate", 0.0, "Frames a second. 0: the data's own rate, stills 25; in lock-step, as fast as "
-              "answers come.", minimum=0.0, maximum=10000.0, unit="Hz"),
-    Parameter("encoding", "", "Of 'image_raw'; empty: mono8, mono16 or 32FC1 as the data are stored. "
-              "Counts are widened, never scaled."),
+    Parameter(
+        "device",
+        "0",
+        "Camera, where path is empty: V4L2 index or node, GStreamer pipeline, or stream address.",
+    ),
+    Parameter(
+        "width",
+        0,
+        "Camera: wanted width, 0 for its own. Generator: 0 is 256.",
+        minimum=0,
+        maximum=16384,
+        unit="px",
+    ),
+    Parameter(
+        "height",
+        0,
+        "Camera: wanted height, 0 for its own. Generator: 0 is 256.",
+        minimum=0,
+        maximum=16384,
+        unit="px",
+    ),
+    Parameter(
+        "rate",
+        0.0,
+        "Frames a second. 0: the data's own rate, stills 25; in lock-step, as fast as answers come.",
+        minimum=0.0,
+        maximum=10000.0,
+        unit="Hz",
+    ),
+    Parameter(
+        "encoding",
+        "",
+        "Of 'image_raw'; empty: mono8, mono16 or 32FC1 as the data are stored. "
+        "Counts are widened, never scaled.",
+    ),
     Parameter("frame_id", "infrared_optical", "Frame of the camera, z forward."),
     Parameter("seed", 0, "Of the generator.", minimum=0),
     Parameter("terrain", "mixed", "Of the generator.", choices=tuple(TERRAINS)),
@@ -62,8 +95,11 @@ class FrameSource(SourceNode):
 
     def __init__(self):
         super().__init__(TABLE)
-        self._calibration = (from_file(self.value("camera_info_url")) if self.value("camera_info_url") else
-                             from_focal_lengths(*map(self.value, ("fx", "fy", "cx", "cy"))))
+        self._calibration = (
+            from_file(self.value("camera_info_url"))
+            if self.value("camera_info_url")
+            else from_focal_lengths(*map(self.value, ("fx", "fy", "cx", "cy")))
+        )
         # An encoding that does not exist is refused now, not at the first frame.
         image_message(np.zeros((1, 1), np.uint8), self.value("encoding"))
         self._frame_id = self.value("frame_id")
@@ -110,8 +146,13 @@ class FrameSource(SourceNode):
         if self._camera:
             return {"frames skipped": self._camera.skipped, "camera reopened": self._camera.reopened}
         source = self._source
-        return {"data_set": source.name, "split": getattr(source, "split", ""), "split_hash": source.split_hash,
-                "frames in source": len(source), "notes": "; ".join(source.notes)}
+        return {
+            "data_set": source.name,
+            "split": getattr(source, "split", ""),
+            "split_hash": source.split_hash,
+            "frames in source": len(source),
+            "notes": "; ".join(source.notes),
+        }
 
     def close(self) -> None:
         """Also let the camera go."""
@@ -145,8 +186,10 @@ class FrameSource(SourceNode):
         height, width = frame.shape
         if not self._calibration.fits(width, height) and (width, height) not in self._misfits:
             self._misfits.add((width, height))
-            self.get_logger().warning(f"the calibration is for {'x'.join(map(str, self._calibration.size))}, "
-                                      f"frames are {width}x{height}: they go out as uncalibrated")
+            self.get_logger().warning(
+                f"the calibration is for {'x'.join(map(str, self._calibration.size))}, "
+                f"frames are {width}x{height}: they go out as uncalibrated"
+            )
         return image_message(frame, self.value("encoding")), self._calibration.message(width, height)
 
     def _open_camera(self) -> Camera:
@@ -154,23 +197,39 @@ class FrameSource(SourceNode):
             raise UsageError("lock_step: a camera's frames cannot wait; record a bag and replay that.")
         encoding = self.value("encoding")
         bits = 16 if encoding in _DEEP_ENCODINGS else 0 if encoding in ("", "32FC1") else 8
-        return Camera(self.value("path") or self.value("device"), self.value("width"), self.value("height"),
-                      self.value("rate"), bits, self.now_unique)
+        return Camera(
+            self.value("path") or self.value("device"),
+            self.value("width"),
+            self.value("height"),
+            self.value("rate"),
+            bits,
+            self.now_unique,
+        )
 
     def _open_source(self) -> SampleSource:
         kind, path, rate = self.value("source"), self.value("path"), self.value("rate")
         if kind == "synthetic":
             return SceneGenerator(
-                self.value("height") or 256, self.value("width") or 256, self.value("limit") or _ENDLESS,
-                self.value("seed"), DTYPES[self.value("encoding") in _DEEP_ENCODINGS],
-                terrain=self.value("terrain"), fps=rate or _STILLS_RATE)
+                self.value("height") or 256,
+                self.value("width") or 256,
+                self.value("limit") or _ENDLESS,
+                self.value("seed"),
+                DTYPES[self.value("encoding") in _DEEP_ENCODINGS],
+                terrain=self.value("terrain"),
+                fps=rate or _STILLS_RATE,
+            )
         if not path:
             raise UsageError(f"path is empty: source {kind} needs the {kind} to read, path:=<{kind}>.")
         source = open_source(Path(path), self.value("split"))
         if source.kind not in _KINDS[kind]:
-            raise DataError(f"{path}: holds a {source.kind}, not a {kind}; "
-                            + ("replay it with bag_replay." if source.kind == "bag" else
-                               f"set source to {_fitting(source.kind)}."))
+            raise DataError(
+                f"{path}: holds a {source.kind}, not a {kind}; "
+                + (
+                    "replay it with bag_replay."
+                    if source.kind == "bag"
+                    else f"set source to {_fitting(source.kind)}."
+                )
+            )
         return source
 
     def _truth_publisher(self):

@@ -66,8 +66,10 @@ class Listeners:
 
     def _audience(self) -> list[tuple[set[tuple[str, str]], int]]:
         """Of each publisher: the nodes known to subscribe, and how many subscriptions are matched."""
-        return [(self._subscribers(publisher.topic_name), publisher.get_subscription_count())
-                for publisher in (self._publisher, *self._companions)]
+        return [
+            (self._subscribers(publisher.topic_name), publisher.get_subscription_count())
+            for publisher in (self._publisher, *self._companions)
+        ]
 
     def _subscribers(self, topic: str) -> set[tuple[str, str]]:
         return _names(self._node.get_subscriptions_info_by_topic(topic))

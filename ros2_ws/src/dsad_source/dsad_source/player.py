@@ -33,9 +33,15 @@ class Player:
         clock: steady clock, nanoseconds.
     """
 
-    def __init__(self, speed: float | None = 1.0, window: int = 0, timeout: float = 10.0,
-                 paused: bool = False, on_unanswered: Callable[[int], None] = lambda key: None,
-                 clock: Callable[[], int] = time.monotonic_ns):
+    def __init__(
+        self,
+        speed: float | None = 1.0,
+        window: int = 0,
+        timeout: float = 10.0,
+        paused: bool = False,
+        on_unanswered: Callable[[int], None] = lambda key: None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ):
         self._speed = speed
         self._window = window
         self._timeout = int(timeout * 1e9)

@@ -24,8 +24,9 @@ class Route:
     frames: bool
 
 
-def plan_routes(topics: Mapping[str, str], image_topic: str, expected: str,
-                wanted: Sequence[str]) -> list[Route]:
+def plan_routes(
+    topics: Mapping[str, str], image_topic: str, expected: str, wanted: Sequence[str]
+) -> list[Route]:
     """Choose what is sent.
 
     Args:
@@ -77,8 +78,9 @@ def _frames_topic(topics: Mapping[str, str], image_topic: str, expected: str) ->
     images = [name for name, kind in topics.items() if kind == IMAGE]
     if image_topic:
         if image_topic not in images:
-            raise BagError(f"image_topic: the bag has no images on {image_topic}; it holds "
-                           f"{_listing(topics)}")
+            raise BagError(
+                f"image_topic: the bag has no images on {image_topic}; it holds {_listing(topics)}"
+            )
         return image_topic
     candidates = [name for name in images if name.rpartition("/")[2] not in _NO_FRAMES]
     if expected in candidates:
@@ -86,8 +88,9 @@ def _frames_topic(topics: Mapping[str, str], image_topic: str, expected: str) ->
     if not candidates:
         raise BagError(f"the bag has no frames ({IMAGE}); it holds {_listing(topics)}")
     if len(candidates) > 1:
-        raise BagError(f"the bag has several topics of images, {', '.join(candidates)}; set image_topic to "
-                       "one of them")
+        raise BagError(
+            f"the bag has several topics of images, {', '.join(candidates)}; set image_topic to one of them"
+        )
     return candidates[0]
 
 

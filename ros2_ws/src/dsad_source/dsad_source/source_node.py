@@ -29,21 +29,54 @@ COMMON = (
     Parameter("loop", False, "Begin again at the end."),
     Parameter("limit", 0, "Frames to send in all, 0 for no limit.", minimum=0, unit="frames"),
     Parameter("lock_step", False, "Hold each frame back until the one before is answered on 'timing'."),
-    Parameter("lock_step_window", 1, "Frames that may be unanswered at a time in lock-step.", minimum=1,
-              maximum=64, unit="frames"),
-    Parameter("lock_step_timeout", 10.0, "How long an answer may take before it is given up.", minimum=0.01,
-              maximum=3600.0, unit="s"),
-    Parameter("wait_for_subscribers", 30.0, "How long to wait for listeners before the first frame. Then it "
-              "begins without them, but in lock-step ends with status 2. 0: don't wait; in lock-step, wait "
-              "for ever.", minimum=0.0, maximum=86400.0, unit="s"),
-    Parameter("wait_for", [""], "Names of nodes of this namespace that must listen before the first frame; "
-              "empty: anybody on 'image_raw'."),
+    Parameter(
+        "lock_step_window",
+        1,
+        "Frames that may be unanswered at a time in lock-step.",
+        minimum=1,
+        maximum=64,
+        unit="frames",
+    ),
+    Parameter(
+        "lock_step_timeout",
+        10.0,
+        "How long an answer may take before it is given up.",
+        minimum=0.01,
+        maximum=3600.0,
+        unit="s",
+    ),
+    Parameter(
+        "wait_for_subscribers",
+        30.0,
+        "How long to wait for listeners before the first frame. Then it "
+        "begins without them, but in lock-step ends with status 2. 0: don't wait; in lock-step, wait "
+        "for ever.",
+        minimum=0.0,
+        maximum=86400.0,
+        unit="s",
+    ),
+    Parameter(
+        "wait_for",
+        [""],
+        "Names of nodes of this namespace that must listen before the first frame; "
+        "empty: anybody on 'image_raw'.",
+    ),
     Parameter("start_paused", False, "Wait for ~/start or ~/step before the first frame."),
     Parameter("exit_when_done", False, "End the process, with status 0, behind the last frame."),
-    Parameter("linger", 1.0, "How long to stay behind the last frame, for its delivery and answer.",
-              minimum=0.0, maximum=60.0, unit="s"),
-    Parameter("reliability", "reliable", "Of 'image_raw'; best_effort never matches reliable subscribers.",
-              choices=("reliable", "best_effort")),
+    Parameter(
+        "linger",
+        1.0,
+        "How long to stay behind the last frame, for its delivery and answer.",
+        minimum=0.0,
+        maximum=60.0,
+        unit="s",
+    ),
+    Parameter(
+        "reliability",
+        "reliable",
+        "Of 'image_raw'; best_effort never matches reliable subscribers.",
+        choices=("reliable", "best_effort"),
+    ),
 )
 
 
@@ -124,12 +157,18 @@ class SourceNode(Node):
         """
         lock_step = self.value("lock_step")
         self._frame_publisher = frame_publisher
-        self.player = Player(speed, self.value("lock_step_window") if lock_step else 0,
-                             self.value("lock_step_timeout"), self.value("start_paused"), self._on_unanswered)
+        self.player = Player(
+            speed,
+            self.value("lock_step_window") if lock_step else 0,
+            self.value("lock_step_timeout"),
+            self.value("start_paused"),
+            self._on_unanswered,
+        )
         if lock_step:
             self.create_subscription(FrameTiming, "timing", self._on_timing, reliable(50))
-        self._listeners = Listeners(self, frame_publisher, companions, lock_step,
-                                    [name for name in self.value("wait_for") if name])
+        self._listeners = Listeners(
+            self, frame_publisher, companions, lock_step, [name for name in self.value("wait_for") if name]
+        )
         for verb in ("start", "pause", "step"):
             self.create_service(Trigger, f"~/{verb}", getattr(self, f"_on_{verb}"))
         self._diagnostics = Diagnostics(self, self._report, hardware_id=source)
@@ -167,13 +206,16 @@ class SourceNode(Node):
         self.state = "waiting for subscribers"
         lock_step = self.value("lock_step")
         patience = 0.0 if self.live else self.value("wait_for_subscribers")
-        missing = self._listeners.wait(patience, forever=lock_step and patience == 0,
-                                       stopped=lambda: self.player.stopped)
+        missing = self._listeners.wait(
+            patience, forever=lock_step and patience == 0, stopped=lambda: self.player.stopped
+        )
         if missing is None:
             return not self.player.stopped
         if lock_step:
-            raise UsageError(f"lock-step: {missing} within {patience:g} s; start the detector, or raise "
-                             "wait_for_subscribers.")
+            raise UsageError(
+                f"lock-step: {missing} within {patience:g} s; start the detector, or raise "
+                "wait_for_subscribers."
+            )
         if patience:
             self.get_logger().warning(f"{missing} within {patience:g} s: begins without")
         return True
@@ -214,8 +256,10 @@ class SourceNode(Node):
         self.player.answer(stamp_ns(timing.header.stamp))
 
     def _on_unanswered(self, stamp: int) -> None:
-        self.get_logger().warning(f"lock-step: frame {stamp / 1e9:.9f} was not answered within "
-                                  f"{self.value('lock_step_timeout'):g} s; going on")
+        self.get_logger().warning(
+            f"lock-step: frame {stamp / 1e9:.9f} was not answered within "
+            f"{self.value('lock_step_timeout'):g} s; going on"
+        )
 
     def _on_start(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self.player.start()
@@ -239,10 +283,15 @@ class SourceNode(Node):
         now = time.monotonic()
         self._seen = (frames, now, problems)
         state = "paused" if self.state == "playing" and self.player.paused else self.state
-        facts = {"state": state, "frames published": frames,
-                 "rate [Hz]": f"{(frames - before) / max(now - then, 1e-3):.1f}",
-                 "late frames": self.player.late, "unanswered frames": self.player.unanswered,
-                 "subscribers": self._frame_publisher.get_subscription_count(), **self.facts()}
+        facts = {
+            "state": state,
+            "frames published": frames,
+            "rate [Hz]": f"{(frames - before) / max(now - then, 1e-3):.1f}",
+            "late frames": self.player.late,
+            "unanswered frames": self.player.unanswered,
+            "subscribers": self._frame_publisher.get_subscription_count(),
+            **self.facts(),
+        }
         if trouble := self.trouble():
             return ERROR, trouble, facts
         if problems > problems_before:

@@ -26,8 +26,12 @@ class Source:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             arguments += ["-p", f"{name}:={text}"]
         code = f"from dsad_source.{executable} import main; main()"
-        self._process = subprocess.Popen([sys.executable, "-c", code, *arguments], text=True,
-                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def __enter__(self):
         return self
@@ -67,8 +71,11 @@ class Sink:
     def listen_to_inputs(self, truth: type = Image) -> tuple[list, list, list]:
         """Images, camera infos and truths."""
         name = "ground_truth_targets" if truth is TargetArray else "ground_truth"
-        return (self.listen(Image, "image_raw"), self.listen(CameraInfo, "camera_info"),
-                self.listen(truth, name))
+        return (
+            self.listen(Image, "image_raw"),
+            self.listen(CameraInfo, "camera_info"),
+            self.listen(truth, name),
+        )
 
     def answer_frames(self, seconds: float = 0.0, answers=lambda count: True) -> list[Image]:
         """Be a detector: best effort, newest only, ``seconds`` for each frame that it answers."""

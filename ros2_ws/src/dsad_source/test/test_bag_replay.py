@@ -47,8 +47,15 @@ def test_restamped_messages_keep_the_pace_and_differ_in_nothing_else(sink, tmp_p
     recorded = write_bag(tmp_path / "bag")
     images, infos, truths = sink.listen_to_inputs()
     before = time.time_ns()
-    with Source("bag_replay", bag=tmp_path / "bag", restamp=True, rate=2.0, loop=True, limit=12,
-                wait_for="['listener']") as source:
+    with Source(
+        "bag_replay",
+        bag=tmp_path / "bag",
+        restamp=True,
+        rate=2.0,
+        loop=True,
+        limit=12,
+        wait_for="['listener']",
+    ) as source:
         status, said = sink.spin_to_end(source)
     assert status == 0 and len(images) == 12, said
     assert stamps(images) == stamps(infos) == stamps(truths) == sorted(set(stamps(images)))
@@ -198,8 +205,13 @@ def test_foreign_names_are_kept_with_a_hint_or_brought_to_the_suites(sink, tmp_p
 
     images = sink.listen(Image, "image_raw")
     notes = sink.listen(String, "/note")
-    with Source("bag_replay", bag=tmp_path / "bag", image_topic="/thermal/image", topics="['*']",
-                wait_for="['listener']") as source:
+    with Source(
+        "bag_replay",
+        bag=tmp_path / "bag",
+        image_topic="/thermal/image",
+        topics="['*']",
+        wait_for="['listener']",
+    ) as source:
         status, said = sink.spin_to_end(source)
     assert status == 0 and len(images) == 3 and len(foreign) == 3, said
     assert [message.data for message in notes] == ["hello"]

@@ -41,12 +41,15 @@ def test_focal_lengths():
         from_focal_lengths(900.0, 900.0, 0.0, 256.0)
 
 
-@pytest.mark.parametrize("text, reason", [
-    ("image_width: 640", "lacks 'camera_matrix'"),
-    (FILE.replace("900, 0, 320", "900, 0"), "camera_matrix has 8 values, not 9"),
-    ("[1, 2]", "not a camera calibration"),
-    ("{", "not a camera calibration"),
-])
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("image_width: 640", "lacks 'camera_matrix'"),
+        (FILE.replace("900, 0, 320", "900, 0"), "camera_matrix has 8 values, not 9"),
+        ("[1, 2]", "not a camera calibration"),
+        ("{", "not a camera calibration"),
+    ],
+)
 def test_bad_files_are_named_in_one_line(tmp_path, text, reason):
     path = tmp_path / "bad.yaml"
     path.write_text(text)

@@ -94,9 +94,15 @@ def test_pipeline_without_gstreamer_says_how_to_get_it():
         Camera("videotestsrc ! appsink")
 
 
-@pytest.mark.parametrize("shape, dtype", [
-    ((4, 6), "uint16"), ((4, 6), "uint8"), ((4, 6, 1), "uint16"), ((4, 6, 3), "uint8"),
-])
+@pytest.mark.parametrize(
+    "shape, dtype",
+    [
+        ((4, 6), "uint16"),
+        ((4, 6), "uint8"),
+        ((4, 6, 1), "uint16"),
+        ((4, 6, 3), "uint8"),
+    ],
+)
 def test_pixel_formats_that_are_taken(shape, dtype):
     assert (to_grey(np.full(shape, 200, dtype), 0, "0") == np.full((4, 6), 200, dtype)).all()
 

@@ -18,9 +18,22 @@ def write_images(folder, count, size=(40, 30)):
 
 def test_scenes_go_out_with_truth_and_camera_info_of_the_same_stamp(sink):
     images, infos, truths = sink.listen_to_inputs()
-    with Source("frame_source", source="synthetic", limit=12, rate=50.0, width=96, height=64, seed=3,
-                terrain="cloud", encoding="mono16", fx=500.0, fy=500.0, cx=48.0, cy=32.0,
-                wait_for="['listener']") as source:
+    with Source(
+        "frame_source",
+        source="synthetic",
+        limit=12,
+        rate=50.0,
+        width=96,
+        height=64,
+        seed=3,
+        terrain="cloud",
+        encoding="mono16",
+        fx=500.0,
+        fy=500.0,
+        cx=48.0,
+        cy=32.0,
+        wait_for="['listener']",
+    ) as source:
         status, said = sink.spin_to_end(source)
     assert status == 0, said
     assert len(images) == 12
@@ -44,8 +57,9 @@ def test_a_listener_that_subscribes_piece_by_piece_misses_nothing(sink):
             heard.append(sink.listen(*rest.pop(0)))
 
     sink.node.create_timer(0.25, subscribe_next)
-    with Source("frame_source", source="synthetic", limit=3, rate=50.0, width=96, height=64,
-                wait_for="['listener']") as source:
+    with Source(
+        "frame_source", source="synthetic", limit=3, rate=50.0, width=96, height=64, wait_for="['listener']"
+    ) as source:
         status, said = sink.spin_to_end(source)
     assert (status, [len(each) for each in heard]) == (0, [3, 3, 3]), said
 
@@ -66,8 +80,9 @@ def test_boxes_go_out_as_targets_and_unlabelled_frames_without(sink, tmp_path):
 def test_folder_loops_until_limit_in_lock_step_with_a_slow_detector(sink, tmp_path):
     write_images(tmp_path / "frames", 4)
     frames = sink.answer_frames(seconds=0.01)
-    with Source("frame_source", source="folder", path=tmp_path / "frames", loop=True, limit=30,
-                lock_step=True) as source:
+    with Source(
+        "frame_source", source="folder", path=tmp_path / "frames", loop=True, limit=30, lock_step=True
+    ) as source:
         status, said = sink.spin_to_end(source)
     assert (status, len(frames)) == (0, 30), said
     assert [frame.data[0] for frame in frames] == [10 * (number % 4) for number in range(30)]
@@ -97,24 +112,34 @@ def test_camera_frames_and_their_loss_show_in_diagnostics(sink):
 def test_subscriber_that_cannot_match_is_told_of(sink):
     sink.listen(Image, "image_raw")
     statuses = sink.listen(DiagnosticArray, "/diagnostics")
-    with Source("frame_source", source="synthetic", terrain="cloud", reliability="best_effort",
-                wait_for_subscribers=0.0) as source:
+    with Source(
+        "frame_source",
+        source="synthetic",
+        terrain="cloud",
+        reliability="best_effort",
+        wait_for_subscribers=0.0,
+    ) as source:
         sink.spin_until(lambda: any("QoS mismatch" in status.status[0].message for status in statuses))
         source.interrupt()
         _, said = source.end()
     assert "QoS mismatch on /irst/image_raw (RELIABILITY)" in said
 
 
-@pytest.mark.parametrize("parameters, message", [
-    ({"source": "camera", "device": "97"}, "camera /dev/video97: no such device (video devices here:"),
-    ({"source": "camera", "lock_step": True}, "lock_step: a camera's frames cannot wait"),
-    ({"source": "folder"}, "path is empty: source folder needs"),
-    ({"source": "folder", "path": "/no/such/folder"}, "/no/such/folder"),
-    ({"source": "radar"}, "'radar' is not one of camera, folder, video, synthetic, dataset"),
-    ({"source": "synthetic", "terrain": "sea", "encoding": "yuv422"}, "encoding 'yuv422' is not one of"),
-    ({"source": "synthetic", "terrain": "sea", "lock_step": True, "wait_for_subscribers": 0.1},
-     "lock-step: nobody subscribes to /irst/image_raw within 0.1 s; start the detector"),
-])
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"source": "camera", "device": "97"}, "camera /dev/video97: no such device (video devices here:"),
+        ({"source": "camera", "lock_step": True}, "lock_step: a camera's frames cannot wait"),
+        ({"source": "folder"}, "path is empty: source folder needs"),
+        ({"source": "folder", "path": "/no/such/folder"}, "/no/such/folder"),
+        ({"source": "radar"}, "'radar' is not one of camera, folder, video, synthetic, dataset"),
+        ({"source": "synthetic", "terrain": "sea", "encoding": "yuv422"}, "encoding 'yuv422' is not one of"),
+        (
+            {"source": "synthetic", "terrain": "sea", "lock_step": True, "wait_for_subscribers": 0.1},
+            "lock-step: nobody subscribes to /irst/image_raw within 0.1 s; start the detector",
+        ),
+    ],
+)
 def test_what_cannot_work_is_one_line_and_status_2(ros, parameters, message):
     with Source("frame_source", **({"wait_for_subscribers": 0.1} | parameters)) as source:
         status, said = source.end()

@@ -48,8 +48,11 @@ def test_late_frame_goes_at_once_is_counted_and_moves_the_time_line():
     assert simulation.player.late == 1
 
 
-@given(st.lists(st.integers(0, 60), min_size=2, max_size=60), st.integers(3, 20),
-       st.sampled_from((0.5, 1.0, 4.0)))
+@given(
+    st.lists(st.integers(0, 60), min_size=2, max_size=60),
+    st.integers(3, 20),
+    st.sampled_from((0.5, 1.0, 4.0)),
+)
 def test_no_delay_ever_causes_a_burst(prepare_ms, period_ms, speed):
     simulation = Simulation(speed=speed)
     times = [simulation.send(key * period_ms * MS, key, cost * MS) for key, cost in enumerate(prepare_ms)]
@@ -180,8 +183,11 @@ def test_threads_wake_each_other():
 
 
 def test_stop_ends_every_wait():
-    for waiting in (lambda player: player.wait_turn(0, True), lambda player: player.wait_start(),
-                    lambda player: player.sleep(60)):
+    for waiting in (
+        lambda player: player.wait_turn(0, True),
+        lambda player: player.wait_start(),
+        lambda player: player.sleep(60),
+    ):
         player = Player(paused=True)
         results = []
         thread = threading.Thread(target=lambda: results.append(waiting(player)))

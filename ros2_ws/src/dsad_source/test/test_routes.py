@@ -6,8 +6,13 @@ from std_msgs.msg import String
 
 IMAGE, INFO, TARGETS = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo", "dsad_msgs/msg/TargetArray"
 RUN = {
-    "/irst/image_raw": IMAGE, "/irst/camera_info": INFO, "/irst/ground_truth": IMAGE, "/irst/mask": IMAGE,
-    "/irst/overlay": IMAGE, "/irst/targets": TARGETS, "/imu": "sensor_msgs/msg/Imu",
+    "/irst/image_raw": IMAGE,
+    "/irst/camera_info": INFO,
+    "/irst/ground_truth": IMAGE,
+    "/irst/mask": IMAGE,
+    "/irst/overlay": IMAGE,
+    "/irst/targets": TARGETS,
+    "/imu": "sensor_msgs/msg/Imu",
 }
 
 
@@ -23,10 +28,16 @@ def test_inputs_keep_their_names_and_outputs_of_a_former_run_stay_behind():
 
 
 def test_named_frames_and_their_companions_take_the_names_of_the_suite():
-    bag = {"/thermal/image": IMAGE, "/thermal/camera_info": INFO, "/visible/image": IMAGE,
-           "/visible/camera_info": INFO}
+    bag = {
+        "/thermal/image": IMAGE,
+        "/thermal/camera_info": INFO,
+        "/visible/image": IMAGE,
+        "/visible/camera_info": INFO,
+    }
     assert names(plan_routes(bag, "/thermal/image", "/irst/image_raw", [])) == {
-        "/thermal/image": "image_raw", "/thermal/camera_info": "camera_info"}
+        "/thermal/image": "image_raw",
+        "/thermal/camera_info": "camera_info",
+    }
 
 
 def test_the_graphs_own_topic_is_preferred_and_otherwise_several_are_refused():
