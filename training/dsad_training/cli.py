@@ -18,6 +18,7 @@ Data = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the training stage's commands to the ``dsad`` program."""
     app.command("train")(train)
+    app.command("soft-labels")(soft_labels)
     app.command("curves")(curves)
     app.command("keep")(keep)
     app.command("profile")(profile)
@@ -45,6 +46,35 @@ def train(
         raise UsageError("give either a recipe to start, or --resume to go on with the run in --out")
     chosen = load_recipe(recipe, set or []) if recipe else None
     run(chosen, data, out, minutes=minutes, overrides=set or [], device=device)
+
+
+def soft_labels(
+    teacher: Annotated[Path, typer.Argument(help="A run's folder or its weights file.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe whose training images are answered.")],
+    data: Annotated[Path, typer.Option(help="Folder that holds the recipe's data sets.")],
+    out: Annotated[Path, typer.Option(help="File to write, .safetensors.")],
+    views: Annotated[int, typer.Option(help="1, 2 or 4 views of each image, averaged.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Let a teacher answer all training images of a recipe, for `data.soft` of other recipes."""
+    from dsad_core.files import sha256_file
+    from dsad_training.checkpoint import load_weights, weights_path
+    from dsad_training.data.union import load_union
+    from dsad_training.distributed import usable_device
+    from dsad_training.recipe import load_recipe
+    from dsad_training.soft_labels import answers, write_soft_labels
+
+    if views not in (1, 2, 4):
+        raise UsageError(f"--views {views}: choose 1, 2 or 4")
+    part = load_recipe(recipe).data
+    if not part.sources:
+        raise UsageError(f"{recipe}: has no data.sources, whose images a teacher could answer")
+    place = usable_device(device)
+    network, taught, _ = load_weights(teacher)
+    images, _, _, _ = load_union(data, part.model_copy(update={"soft": None}))
+    soft = answers(network.to(place), images.to(place), taught.data.mean, taught.data.std, views)
+    write_soft_labels(out, soft, images, sha256_file(weights_path(teacher)))
+    typer.echo(f"wrote {out}: {len(images)} images")
 
 
 def curves(

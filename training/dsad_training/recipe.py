@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dsad_core.errors import UsageError
 from dsad_core.scenes.generator import SMALLEST_SIDE
-from dsad_training.data.batches import Augmentation
+from dsad_training.data.augmentation import Augmentation
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.residual import Spatial
 
@@ -60,10 +60,29 @@ class SyntheticPart(Part):
         return snr
 
 
+class SourcePart(Part):
+    """One data set of a union, a folder under the one given as ``--data``."""
+
+    folder: str
+    kind: Literal["masks", "background", "recordings"] = Field(
+        "masks", description="labelled stills; stills without a target; recordings with boxes (gt.csv)"
+    )
+    split: str = Field("train", description="of labelled stills: the split that is trained on")
+    validation: str | None = Field(None, description="file under training/splits: names that are held out")
+    sided: str | None = Field(
+        None, description="file under training/splits: images whose labels lie up and left of what is seen"
+    )
+    every: int = Field(1, ge=1, description="of recordings: one frame of so many")
+    share: float | None = Field(None, gt=0, description="of the crops; in proportion to √images by default")
+
+
 class DataPart(Part):
     """How the data set is cut and normalised, and what is added to it."""
 
-    validation: int = Field(100, ge=0, description="images cut from the training split")
+    sources: list[SourcePart] = Field([], description="a union; by default the folders given as --data")
+    soft: str | None = Field(None, description="file of a teacher's answers, made by `dsad soft-labels`")
+    soft_share: float = Field(0.5, gt=0, le=1, description="of the teacher's answer in what is learnt")
+    validation: int = Field(100, ge=0, description="images cut from the training split; not from a union")
     mean: float = Field(0.45, description="subtracted from the image, full scale 1")
     std: float = Field(0.225, gt=0, description="then divided by")
     augmentation: Augmentation = Augmentation()
@@ -71,12 +90,13 @@ class DataPart(Part):
 
 
 class Phase(Part):
-    """One stretch of training at one crop size, its learning rate falling along a cosine."""
+    """One stretch of training at one crop size, at a learning rate that falls along a cosine or stays."""
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=2)
     crop: int = Field(ge=16, multiple_of=16, description="side of the square crops, px")
     lr: float = Field(gt=0, description="highest learning rate")
+    schedule: Literal["cosine", "constant", "linear"] = Field("cosine", description="from lr to final_lr")
     final_lr: float = Field(0.0, ge=0, description="learning rate at the end")
     warm_up: int = Field(0, ge=0, description="steps of linear rise at the start")
     all_images: bool = Field(False, description="train on the validation images too")
@@ -92,7 +112,10 @@ class Recipe(Part):
     start: str | None = Field(None, description="run folder or weights file to start from; else from random")
     phases: list[Phase] = Field(min_length=1)
     seed: int = 0
-    bce: float = Field(0.0, ge=0, description="weight of the cross-entropy beside SoftIoU")
+    bce: float = Field(0.0, ge=0, description="weight of the mean cross-entropy beside SoftIoU")
+    balanced_bce: float = Field(0.0, ge=0, description="weight of the cross-entropy for each target pixel")
+    iou_by_image: bool = Field(False, description="SoftIoU of each image in place of the whole batch")
+    mine_every: int = Field(0, ge=0, description="steps between searches for false alarms, 0 = none")
     optimiser: Literal["adamw", "adagrad"] = Field("adamw", description="adagrad is the paper's")
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(0.0, ge=0, description="largest gradient norm, 0 = no limit")

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import CheckpointError, load_weights, save_state, save_weights, weights_path
+from dsad_training.data.batches import Batches
+from dsad_training.data.mining import mined, remembered
 from dsad_training.distillers.build import Distillation
 from dsad_training.distributed import Ranks
 from dsad_training.networks.build import build_network
@@ -19,6 +21,12 @@ from dsad_training.recipe import Recipe
 
 #: The learning rate is set before every step.
 OPTIMISERS = {"adamw": partial(torch.optim.AdamW, fused=True), "adagrad": torch.optim.Adagrad}
+
+
+def decayed(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimiser: biases and the scales of BatchNorm are not pulled towards 0."""
+    matrices, others = ([p for p in parameters if (p.ndim > 1) == wanted] for wanted in (True, False))
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 @dataclass
@@ -30,6 +38,7 @@ class TrainingState:
         network, ema: the network, and the one that holds its averaged weights and statistics.
         distillation: teacher and distiller, whose adapters the optimiser trains too; or None.
         generator: source of every random number of this rank's data.
+        hard: (h,3) image index and y, x of places where the averaged network alarmed falsely.
         step, images: how much was trained; seconds: wall clock it took, over all calls.
         changes: what was changed in the recipe while the run was on its way, and at which step.
     """
@@ -41,6 +50,7 @@ class TrainingState:
     distillation: Distillation | None
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
+    hard: Tensor
     step: int = 0
     images: int = 0
     seconds: float = 0.0
@@ -72,8 +82,9 @@ class TrainingState:
             network=network,
             ema=ema,
             distillation=distillation,
-            optimiser=OPTIMISERS[recipe.optimiser](trained, weight_decay=recipe.weight_decay),
+            optimiser=OPTIMISERS[recipe.optimiser](decayed(trained, recipe.weight_decay)),
             generator=torch.Generator(device).manual_seed(ranks.seed(recipe.seed)),
+            hard=torch.zeros(0, 3, dtype=torch.int64, device=device),
         )
 
     def start_from(self, path: str | Path) -> str:
@@ -132,6 +143,7 @@ class TrainingState:
             torch.set_rng_state(mine["torch_rng"])
             if "cuda_rng" in mine:
                 torch.cuda.set_rng_state(mine["cuda_rng"], self.generator.device)
+            self.hard = saved["hard"].to(self.hard.device)
             self.step, self.images, self.seconds = saved["step"], saved["images"], saved["seconds"]
             self.changes = list(saved["changes"])
         except (KeyError, ValueError, RuntimeError):
@@ -162,6 +174,7 @@ class TrainingState:
                 "ema": self.ema.state_dict(),
                 "distiller": self.distillation.distiller.state_dict() if self.distillation else {},
                 "optimiser": self.optimiser.state_dict(),
+                "hard": self.hard,
                 **random,
                 **progress,
             },
@@ -175,6 +188,12 @@ class TrainingState:
         if self.generator.device.type == "cuda":
             streams["cuda_rng"] = torch.cuda.get_rng_state(self.generator.device)
         return streams
+
+    def mine(self, batches: Batches, count: int, side: int) -> None:
+        """Look for false alarms of the averaged network in ``count`` crops and remember them."""
+        data = self.recipe.data
+        new = mined(self.ema.eval(), batches, count, side, data.mean, data.std, self.recipe.bf16)
+        self.hard = remembered(self.hard, new)
 
     @torch.no_grad()
     def average(self) -> None:

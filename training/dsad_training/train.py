@@ -101,11 +101,12 @@ def _train(
     with stop_requests() as stop, shown as display:
         for note in images.notes:
             display.say(note)
+        batches = None
         while state.step < recipe.steps:
             number, within = recipe.phase_at(state.step)
             phase = recipe.phases[number]
-            drawn_from = images.everything if phase.all_images else images.kept
-            batches = Batches(drawn_from, recipe.data.augmentation, state.generator)
+            if batches is None or within == 0:
+                batches = images.batches(phase.all_images, recipe.data.augmentation, state.generator)
             rate = learning_rate(phase, within)
             losses = training_step(state, batches, phase, rate)
 
@@ -148,7 +149,12 @@ def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: fl
     recipe, ranks = state.recipe, state.ranks
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    image, truth = batches.draw(phase.batch // ranks.size, phase.crop)
+    if recipe.mine_every and state.step % recipe.mine_every == 0:
+        state.mine(batches, phase.batch // ranks.size, phase.crop)
+    batches.hard = state.hard
+    image, truth, known, soft = batches.draw(phase.batch // ranks.size, phase.crop)
+    if soft is not None:
+        truth, known = torch.lerp(truth, soft, torch.where(known > 0, recipe.data.soft_share, 1.0)), None
     image = (image - recipe.data.mean) / recipe.data.std
     if recipe.channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
@@ -156,7 +162,9 @@ def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: fl
     state.network.train()
     with torch.autocast(image.device.type, torch.bfloat16, enabled=recipe.bf16):
         outputs = state.network(*views)
-        losses = {"task": task_loss(outputs, truth, recipe.bce)}
+        losses = {
+            "task": task_loss(outputs, truth, recipe.bce, known, recipe.balanced_bce, recipe.iou_by_image)
+        }
         if state.distillation:
             losses[recipe.distillation.method] = state.distillation.loss(outputs, image)
     state.optimiser.zero_grad()
@@ -183,11 +191,14 @@ def check_shares(recipe: Recipe, ranks: Ranks) -> None:
 
 
 def learning_rate(phase: Phase, within: int) -> float:
-    """Linear rise over the warm-up, then a half cosine from ``lr`` to ``final_lr``."""
+    """Linear rise over the warm-up, then ``lr``, or a half cosine or a line from ``lr`` to ``final_lr``."""
     if within < phase.warm_up:
         return phase.lr * (within + 1) / phase.warm_up
+    if phase.schedule == "constant":
+        return phase.lr
     progress = (within - phase.warm_up) / max(1, phase.steps - phase.warm_up)
-    return phase.final_lr + (phase.lr - phase.final_lr) * (1 + math.cos(math.pi * progress)) / 2
+    left = 1 - progress if phase.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return phase.final_lr + (phase.lr - phase.final_lr) * left
 
 
 @contextmanager

@@ -1,125 +1,185 @@
-"""Random batches of crops with augmentation, made by gathers on the device that holds the data."""
+"""Random batches of crops, made by gathers on the device that holds the data."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
+from dsad_training.data.augmentation import Augmentation
 from dsad_training.data.packed import PackedSet
+from dsad_training.data.paste import Patches, paste
+from dsad_training.data.sensor import disturbed
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0)]
+class Crops(NamedTuple):
+    """A batch, each (N,1,side,side) float32.
+
+    Attributes:
+        image: around full scale 1.
+        truth: 0 to 1; between them only where a zoomed target's border falls inside a pixel.
+        known: 1 where the truth holds, 0 where nobody knows.
+        soft: a teacher's probability, or None.
+    """
+
+    image: Tensor
+    truth: Tensor
+    known: Tensor
+    soft: Tensor | None
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How crops are drawn and changed. ``gain``, ``offset``: largest change either way.
+class Places:
+    """Where crops are cut: of image ``index`` (n,), from ``corner`` (n,2) y, x on, ``step`` (n,) px a px."""
 
-    Attributes:
-        target: share of crops around a target.
-        distractor: share of crops around bright clutter; the rest lie anywhere.
-        gain: contrast factor is drawn from 1 - gain to 1 + gain.
-        offset: brightness change, full scale is 1.
-        blur: largest weight of a 3x3 mean mixed into the image, 0 to 1.
-        noise: largest standard deviation of white noise, full scale is 1.
-        zoom: largest factor by which a batch is enlarged or made smaller, 1 to 4.
-        flip, transpose: whether crops are mirrored, and rows and columns exchanged, at random. Where the truth
-            lies to one side of what is seen, as in NUDT-SIRST, that side can be learnt only without mirrors.
-    """
-
-    target: Share = 0.7
-    distractor: Share = 0.2
-    gain: Share = 0.2
-    offset: Amount = 0.1
-    blur: Share = 0.3
-    noise: Amount = 0.01
-    zoom: Annotated[float, Field(ge=1, le=4)] = 1.0
-    flip: bool = True
-    transpose: bool = True
+    index: Tensor
+    corner: Tensor
+    step: Tensor
 
 
 class Batches:
     """Draws batches from a data set, every random number from one generator.
 
-    Crop, flip and transpose are one gather: the eight symmetries of the square only change which source
-    pixel each output pixel reads. Pixels beyond the image's border are read mirrored.
+    Crop, zoom, flip and transpose are one gather: they only change which source position each output pixel
+    reads. Pixels beyond the image's border are read mirrored.
+
+    Args:
+        shares: (g,) share of the crops from each group of ``data``; all images alike by default.
+        hard: (h,3) image index and y, x of places that are drawn by ``augmentation.mined``.
+        patches: targets to paste.
     """
 
-    def __init__(self, data: PackedSet, augmentation: Augmentation, generator: torch.Generator):
+    def __init__(
+        self,
+        data: PackedSet,
+        augmentation: Augmentation,
+        generator: torch.Generator,
+        shares: Tensor | None = None,
+        hard: Tensor | None = None,
+        patches: Patches | None = None,
+    ):
         self.data, self.augmentation, self.generator = data, augmentation, generator
         self.device = generator.device
+        self.hard, self.patches = hard, patches
+        groups = 1 if shares is None else len(shares)
+        self._shares = shares
+        self._images = _ranges(data.group, groups)
+        self._points = {
+            "target": (data.targets, _ranges(data.group[data.targets[:, 0]], groups)),
+            "distractor": (data.distractors, _ranges(data.group[data.distractors[:, 0]], groups)),
+        }
 
-    def draw(self, count: int, side: int) -> tuple[Tensor, Tensor]:
-        """Image and truth (count,1,side,side) float32: image around full scale 1, truth 0 or 1."""
-        image, truth = self._crop(count, self._source_side(side))
-        if image.shape[-1] != side:
-            image, truth = (resized(each, side) for each in (image, truth))
-            truth = (truth >= 0.5).float()
-        return self._disturb(image), truth
+    def draw(self, count: int, side: int) -> Crops:
+        """``count`` crops (count,1,side,side)."""
+        augmentation = self.augmentation
+        crops = self._cut(self._places(count, side), side, augmentation.flip, augmentation.transpose)
+        if self.patches is not None and augmentation.paste:
+            crops = paste(crops, self.patches, augmentation.paste, self.generator)
+        return crops._replace(image=disturbed(crops.image, augmentation, self.generator))
 
-    def _source_side(self, side: int) -> int:
-        """Side of what is cut out and then brought to ``side``; the factor is as likely to enlarge as not."""
-        if (zoom := self.augmentation.zoom) == 1:
-            return side
-        return round(side * zoom ** (2 * float(self._uniform(1)) - 1))
-
-    def _crop(self, count: int, side: int) -> tuple[Tensor, Tensor]:
-        index, top, left = self._places(count, side)
-        row = torch.arange(side, device=self.device).view(1, -1, 1)
-        column = row.transpose(1, 2)
-        flip, transpose = self.augmentation.flip, self.augmentation.transpose
-        swap, flip_y, flip_x = (
-            (self._uniform(count, 1, 1) < 0.5) & allowed for allowed in (transpose, flip, flip)
-        )
-        y, x = torch.where(swap, column, row), torch.where(swap, row, column)
-        y, x = torch.where(flip_y, side - 1 - y, y), torch.where(flip_x, side - 1 - x, x)
-        height, width = self.data.size[index].view(-1, 2, 1, 1).unbind(1)
-        y, x = mirror(top.view(-1, 1, 1) + y, height), mirror(left.view(-1, 1, 1) + x, width)
-        pixel = self.data.start[index].view(-1, 1, 1) + y * width + x
-        image = self.data.pixels[pixel].unsqueeze(1).float() / 255
-        return image, self.data.masks[pixel].unsqueeze(1).float()
+    def anywhere(self, count: int, side: int) -> tuple[Crops, Places]:
+        """Crops as the images are, from any place of them, and these places."""
+        index = self._image_index(self._group(count))
+        size = self.data.size[index]
+        room = (size - side).clamp(min=0)
+        corner = (self._uniform(count, 2) * (room + 1)).long()
+        places = Places(index, corner, torch.ones(count, device=self.device))
+        return self._cut(places, side, flip=False, transpose=False), places
 
     def blurred(self, image: Tensor) -> Tensor:
         """Each image under a Gaussian of its own deviation, 0 to 1 px: DMFNet's second view."""
         return gaussian_blur(image, self._uniform(len(image)))
 
-    def _places(self, count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Image index and top left corner (count,) of each crop."""
-        data, augmentation = self.data, self.augmentation
-        index = self._integers(len(data), count)
-        size = data.size[index]
-        centre = (self._uniform(count, 2) * size).long()
+    def _cut(self, places: Places, side: int, flip: bool, transpose: bool) -> Crops:
+        data, index, count = self.data, places.index, len(places.index)
+        row = torch.arange(side, device=self.device).view(1, -1, 1)
+        column = row.transpose(1, 2)
+        swap, flip_y, flip_x = (
+            (self._uniform(count, 1, 1) < 0.5) & allowed for allowed in (transpose, flip, flip)
+        )
+        y, x = torch.where(swap, column, row), torch.where(swap, row, column)
+        y, x = torch.where(flip_y, side - 1 - y, y), torch.where(flip_x, side - 1 - x, x)
+        top, left = places.corner.view(-1, 2, 1, 1).unbind(1)
+        # Labels that lie up and left of what is seen go on doing so after a mirror.
+        sided = data.sided[index].view(-1, 1, 1)
+        label_y, label_x = y - (flip_y & sided).long(), x - (flip_x & sided).long()
+        if self.augmentation.zoom == 1:
+            pixel = self._address(index, top + y, left + x)
+            label = self._address(index, top + label_y, left + label_x)
+            image, masks = data.pixels[pixel].float(), data.masks[label]
+            truth, unknown = (masks == 1).float(), (masks == 2).float()
+            soft = data.soft[label].float() if len(data.soft) else None
+        else:
+            step = places.step.view(-1, 1, 1)
+            positions = [top + (y + 0.5) * step - 0.5, left + (x + 0.5) * step - 0.5]
+            labels = [top + (label_y + 0.5) * step - 0.5, left + (label_x + 0.5) * step - 0.5]
+            image = self._bilinear(index, *positions, lambda p: data.pixels[p].float())
+            truth = self._bilinear(index, *labels, lambda p: (data.masks[p] == 1).float())
+            unknown = self._bilinear(index, *labels, lambda p: (data.masks[p] == 2).float())
+            soft = self._bilinear(index, *labels, lambda p: data.soft[p].float()) if len(data.soft) else None
+        return Crops(
+            image.unsqueeze(1) / 255,
+            truth.unsqueeze(1),
+            (unknown < 0.5).float().unsqueeze(1),
+            None if soft is None else soft.unsqueeze(1) / 255,
+        )
+
+    def _address(self, index: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        height, width = self.data.size[index].view(-1, 2, 1, 1).unbind(1)
+        return self.data.start[index].view(-1, 1, 1) + mirror(y, height) * width + mirror(x, width)
+
+    def _bilinear(self, index: Tensor, y: Tensor, x: Tensor, read) -> Tensor:
+        low_y, low_x = y.floor(), x.floor()
+        part_y, part_x = y - low_y, x - low_x
+        low_y, low_x = low_y.long(), low_x.long()
+        rows = []
+        for below in (0, 1):
+            near, far = (read(self._address(index, low_y + below, low_x + right)) for right in (0, 1))
+            rows.append(torch.lerp(near, far, part_x))
+        return torch.lerp(*rows, part_y)
+
+    def _places(self, count: int, side: int) -> Places:
+        augmentation = self.augmentation
+        step = torch.ones(count, device=self.device)
+        if augmentation.zoom > 1:
+            # As likely to enlarge as not.
+            drawn = augmentation.zoom ** (2 * self._uniform(count) - 1)
+            step = torch.where(self._uniform(count) < augmentation.zoomed, drawn, step)
+        group = self._group(count)
+        index = self._image_index(group)
+        centre = (self._uniform(count, 2) * self.data.size[index]).long()
         kind = self._uniform(count)
-        for points, low, share in (
-            (data.targets, 0.0, augmentation.target),
-            (data.distractors, augmentation.target, augmentation.distractor),
-        ):
+        low = 0.0
+        for name, share in (("target", augmentation.target), ("distractor", augmentation.distractor)):
+            points, (first, length) = self._points[name]
             if len(points):
-                point = points[self._integers(len(points), count)]
-                chosen = (kind >= low) & (kind < low + share)
+                place = first[group] + (self._uniform(count) * length[group]).long()
+                point = points[place.clamp(max=len(points) - 1)]
+                chosen = (kind >= low) & (kind < low + share) & (length[group] > 0)
                 index = torch.where(chosen, point[:, 0], index)
                 centre = torch.where(chosen[:, None], point[:, 1:], centre)
+            low += share
+        if self.hard is not None and len(self.hard) and augmentation.mined:
+            point = self.hard[self._integers(len(self.hard), count)]
+            chosen = (kind >= low) & (kind < low + augmentation.mined)
+            index = torch.where(chosen, point[:, 0], index)
+            centre = torch.where(chosen[:, None], point[:, 1:], centre)
         # The point of interest lies anywhere in the crop but for a margin, so that targets stay whole.
         margin = side // 8
-        corner = centre - margin - (self._uniform(count, 2) * (side - 2 * margin)).long()
-        room = (data.size[index] - side).clamp(min=0)
-        corner = torch.minimum(corner.clamp(min=0), room)
-        return index, corner[:, 0], corner[:, 1]
+        inside = margin + self._uniform(count, 2) * (side - 2 * margin)
+        corner = centre - (inside * step[:, None]).long()
+        room = (self.data.size[index] - (side * step[:, None]).ceil().long()).clamp(min=0)
+        return Places(index, torch.minimum(corner.clamp(min=0), room), step)
 
-    def _disturb(self, image: Tensor) -> Tensor:
-        augmentation, shape = self.augmentation, (len(image), 1, 1, 1)
-        blur = augmentation.blur * self._uniform(*shape)
-        smooth = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        image = image + blur * (smooth - image)
-        gain = 1 + augmentation.gain * (2 * self._uniform(*shape) - 1)
-        offset = augmentation.offset * (2 * self._uniform(*shape) - 1)
-        deviation = augmentation.noise * self._uniform(*shape)
-        noise = torch.randn(image.shape, generator=self.generator, device=self.device)
-        return image * gain + offset + deviation * noise
+    def _group(self, count: int) -> Tensor:
+        if self._shares is None:
+            return torch.zeros(count, dtype=torch.int64, device=self.device)
+        return torch.multinomial(self._shares, count, replacement=True, generator=self.generator)
+
+    def _image_index(self, group: Tensor) -> Tensor:
+        first, length = self._images
+        return first[group] + (self._uniform(len(group)) * length[group]).long()
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator, device=self.device)
@@ -128,15 +188,18 @@ class Batches:
         return torch.randint(high, (count,), generator=self.generator, device=self.device)
 
 
-def resized(image: Tensor, side: int) -> Tensor:
-    """(N,1,H,W) brought to (N,1,side,side), each pixel the mean of what it covers where that is more."""
-    return F.interpolate(image, (side, side), mode="bilinear", antialias=True)
+def _ranges(group: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """First position and number of each group's entries in ``group`` (n,), whose equal numbers lie together."""
+    if groups == 1:
+        group = torch.zeros_like(group)
+    length = torch.bincount(group, minlength=groups)
+    return length.cumsum(0) - length, length
 
 
 def mirror(position: Tensor, length: Tensor) -> Tensor:
-    """Fold positions >= 0 into [0, length) by reflection about the border pixels."""
+    """Fold positions, those below 0 too, into [0, length) by reflection about the border pixels."""
     period = (2 * length - 2).clamp(min=1)
-    folded = position % period
+    folded = position.remainder(period)
     return torch.where(folded < length, folded, period - folded)
 
 

@@ -20,7 +20,7 @@ from dsad_core.files import write_atomic
 from dsad_training.data.packed import PackedSet
 
 #: To be raised when the same files are packed to other tensors than before.
-FORMAT = 1
+FORMAT = 2
 TENSORS = tuple(field.name for field in fields(PackedSet) if field.type is Tensor)
 
 

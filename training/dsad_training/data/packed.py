@@ -1,7 +1,7 @@
 """A data set decoded once: all grey pixels in one tensor, ready to be cropped on any device."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -13,6 +13,8 @@ from dsad_core.frame.normalise import to_unit
 
 #: Bright places that are no target, kept for each image as hard negatives.
 DISTRACTORS = 16
+#: Grey value of a mask's pixels that belong neither to a target nor to the background for certain.
+UNCERTAIN = 127
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,14 @@ class PackedSet:
         names: n image names.
         pixels: the images row by row one after the other, 255 is full scale; uint8 where all images are
             8-bit, else float32, each deeper image brought to that scale as the runtime does it.
-        masks: uint8 0 and 1, laid out as ``pixels``.
+        masks: uint8 0, 1, and 2 where nobody knows; laid out as ``pixels``.
         start: int64 (n,), where each image begins.
         size: int64 (n,2), height and width.
         targets: int64 (t,3), image index and centre y, x of each target.
         distractors: int64 (d,3), the same for bright places off target.
+        group: int64 (n,), which data set of a union each image is from; equal numbers lie together.
+        sided: bool (n,), whether the labels lie half a pixel above and left of the visible targets.
+        soft: uint8, a teacher's probability times 255, laid out as ``pixels``; empty without a teacher.
         notes: what was done to single images on the way, such as a mask that was resized.
     """
 
@@ -38,15 +43,18 @@ class PackedSet:
     size: Tensor
     targets: Tensor
     distractors: Tensor
+    group: Tensor
+    sided: Tensor
+    soft: Tensor
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def image(self, index: int) -> tuple[Tensor, Tensor]:
-        """Image and mask (H,W): views, 255 is full scale, mask in {0,1}."""
+        """Image and mask (H,W): views, 255 is full scale, mask in {0,1,2}."""
         height, width = self.size[index].tolist()
-        part = slice(int(self.start[index]), int(self.start[index]) + height * width)
+        part = self._span(index)
         return self.pixels[part].view(height, width), self.masks[part].view(height, width)
 
     def subset(self, indices: list[int]) -> "PackedSet":
@@ -70,17 +78,26 @@ class PackedSet:
             size=size,
             targets=points(self.targets),
             distractors=points(self.distractors),
+            group=self.group[chosen],
+            sided=self.sided[chosen],
+            soft=torch.cat([self.soft[self._span(i)] for i in indices]) if len(self.soft) else self.soft,
             notes=self.notes,
         )
 
     def to(self, device: str | torch.device) -> "PackedSet":
         """The same data set on another device."""
-        tensors = ("pixels", "masks", "start", "size", "targets", "distractors")
+        tensors = (field.name for field in fields(self) if field.type is Tensor)
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+
+    def _span(self, index: int) -> slice:
+        start = int(self.start[index])
+        return slice(start, start + int(self.size[index].prod()))
 
 
 def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
-    """Pack (name, image (H,W) uint8, uint16 or float32, mask (H,W) uint8 with targets > 0).
+    """Pack (name, image (H,W) uint8, uint16 or float32, mask (H,W) uint8).
+
+    A mask's pixels above 0 are target, but for those of ``UNCERTAIN``.
 
     Raises:
         DataError: there is no sample.
@@ -92,8 +109,9 @@ def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
         index = len(names)
         names.append(name)
         images.append(image)
-        masks.append((mask > 0).astype(np.uint8))
-        _, _, _, centres = cv2.connectedComponentsWithStats(masks[-1], connectivity=8)
+        target = ((mask > 0) & (mask != UNCERTAIN)).astype(np.uint8)
+        masks.append(np.where(mask == UNCERTAIN, np.uint8(2), target))
+        _, _, _, centres = cv2.connectedComponentsWithStats(target, connectivity=8)
         targets += [(index, round(y), round(x)) for x, y in centres[1:]]
         distractors += [(index, y, x) for y, x in bright_places(image, masks[-1])]
     if not names:
@@ -107,6 +125,9 @@ def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
         size=torch.tensor([image.shape for image in images]),
         targets=torch.tensor(targets, dtype=torch.int64).reshape(-1, 3),
         distractors=torch.tensor(distractors, dtype=torch.int64).reshape(-1, 3),
+        group=torch.zeros(len(names), dtype=torch.int64),
+        sided=torch.zeros(len(names), dtype=torch.bool),
+        soft=torch.zeros(0, dtype=torch.uint8),
     )
 
 
@@ -125,6 +146,9 @@ def join(first: PackedSet, second: PackedSet) -> PackedSet:
         size=torch.cat([first.size, second.size]),
         targets=points(first.targets, second.targets),
         distractors=points(first.distractors, second.distractors),
+        group=torch.cat([first.group, second.group]),
+        sided=torch.cat([first.sided, second.sided]),
+        soft=torch.cat([first.soft, second.soft]),
         notes=first.notes + second.notes,
     )
 

@@ -1,0 +1,60 @@
+"""What a network is worth on the held-out part of a union, set by set."""
+
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
+from dsad_core.metrics.counts import find_components
+from dsad_core.metrics.froc import FrocAccumulator, FrocResult, find_peaks
+from dsad_training.data.packed import PackedSet
+from dsad_training.soft_labels import padded_logits, same_sizes
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """One set's scores: the mask's at probability 0.5, and the peaks'."""
+
+    name: str
+    masks: DetectionResult
+    peaks: FrocResult
+    false_a_frame: float
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+@torch.no_grad()
+def validate(
+    network: nn.Module, data: PackedSet, names: list[str], loose: set[str], mean: float, std: float
+) -> list[SetScore]:
+    """Scores of each group of ``data``.
+
+    Args:
+        network: put into eval mode and left there; on the device of ``data``.
+        names: of the groups.
+        loose: groups whose targets are boxes: pixels that are a target's or uncertain.
+    """
+    network.eval()
+    masks = {name: DetectionAccumulator() for name in names}
+    peaks = {name: FrocAccumulator() for name in names}
+    for same in same_sizes(data, mean, std):
+        for index, logits in zip(same.indices, padded_logits(network, same.images)[:, 0].cpu().numpy()):
+            name = names[int(data.group[index])]
+            truth = data.image(index)[1].cpu().numpy()
+            found = find_peaks(logits)
+            if name in loose:
+                boxes = cv2.connectedComponentsWithStats((truth > 0).astype(np.uint8), connectivity=8)[2]
+                peaks[name].update(found, boxes=boxes[1:, :4])
+            else:
+                peaks[name].update(found, centroids=find_components(truth == 1).centroids)
+            masks[name].update(logits > 0, truth == 1)
+    scores = []
+    for name in names:
+        if peaks[name].frames:
+            false = (peaks[name].false > 0).sum() / peaks[name].frames
+            scores.append(SetScore(name, masks[name].result(), peaks[name].result(), float(false)))
+    return scores
