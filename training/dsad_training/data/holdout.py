@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dsad_core.data.images import read_grey
+from dsad_tools.data.images import read_grey
 
 #: Thumbnails that correlate above this show one scene.
 ALIKE = 0.97
