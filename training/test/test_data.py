@@ -1,13 +1,21 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dsad_core.errors import DataError
 from dsad_core.frame.normalise import to_unit
-from dsad_training.data.batches import Augmentation, Batches, gaussian_blur, mirror
+from dsad_training.data.augmentation import Augmentation
+from dsad_training.data.batches import Batches, gaussian_blur, mirror
+from dsad_training.data.boxes import mask_from_boxes
 from dsad_training.data.cache import TENSORS
-from dsad_training.data.packed import bright_places, join, pack, split
+from dsad_training.data.mining import mined, remembered
+from dsad_training.data.packed import UNCERTAIN, bright_places, join, pack, split
+from dsad_training.data.paste import cut_patches
+from dsad_training.data.sensor import disturbed
 
 UNCHANGED = Augmentation(gain=0, offset=0, blur=0, noise=0)
 
@@ -49,7 +57,7 @@ def test_every_crop_is_a_symmetry_of_a_window_of_its_image():
     image = np.arange(height * width, dtype=np.uint8).reshape(height, width)
     data = pack([("a", image, np.eye(8, dtype=np.uint8))])
     seen = set()
-    crops, masks = batches(data, UNCHANGED).draw(200, 8)
+    crops, masks, _, _ = batches(data, UNCHANGED).draw(200, 8)
     for crop, mask in zip(crops[:, 0], masks[:, 0]):
         numbers = (crop * 255).round().byte().numpy()
         variants = [np.rot90(base, k) for base in (image, image.T) for k in range(4)]
@@ -76,14 +84,16 @@ def test_without_flips_up_stays_up_or_becomes_left(transpose, symmetries):
 
 
 def test_crops_larger_than_the_image_are_mirrored(packed):
-    image, truth = batches(packed, UNCHANGED).draw(16, 64)
-    assert image.shape == truth.shape == (16, 1, 64, 64)
+    image, truth, known, soft = batches(packed, UNCHANGED).draw(16, 64)
+    assert image.shape == truth.shape == known.shape == (16, 1, 64, 64)
+    assert known.min() == 1 and soft is None
     assert mirror(torch.arange(8), torch.tensor(3)).tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
     assert mirror(torch.arange(3), torch.tensor(1)).tolist() == [0, 0, 0]
+    assert mirror(torch.tensor([-1, -2]), torch.tensor(3)).tolist() == [1, 2]
 
 
 def test_target_crops_hold_a_target(packed):
-    _, truth = batches(packed, Augmentation(target=1, distractor=0)).draw(64, 16)
+    truth = batches(packed, Augmentation(target=1, distractor=0)).draw(64, 16).truth
     assert (truth.flatten(1).sum(1) > 0).all()
 
 
@@ -102,19 +112,123 @@ def test_the_same_seed_draws_the_same_batch(packed):
     assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
-def test_zoom_changes_size_and_area_alike(packed):
-    one = batches(packed, Augmentation(1, 0, gain=0, offset=0, blur=0, noise=0, zoom=2), seed=4)
-    sides, areas = [], []
-    for _ in range(60):
-        state = one.generator.get_state()
-        sides.append(one._source_side(32))
-        one.generator.set_state(state)
-        image, truth = one.draw(8, 32)
-        assert image.shape == truth.shape == (8, 1, 32, 32) and set(truth.unique().tolist()) <= {0, 1}
-        areas.append(float(truth.sum((1, 2, 3)).median()))
-    assert min(sides) in range(16, 18) and max(sides) in range(60, 65)
-    # A target of 3x4 px takes as many more pixels as the crop was enlarged.
-    assert np.corrcoef(np.log(sides), np.log(areas))[0, 1] < -0.95
+def test_every_crop_has_its_own_zoom_and_its_target_grows_with_it():
+    image, mask = np.zeros((96, 96), np.uint8), np.zeros((96, 96), np.uint8)
+    image[40:48, 40:48], mask[40:48, 40:48] = 255, 255
+    zoomed = Augmentation(1, 0, gain=0, offset=0, blur=0, noise=0, zoom=2)
+    crops = batches(pack([("a", image, mask)]), zoomed, seed=4).draw(64, 64)
+    area = crops.truth.sum((1, 2, 3))
+    assert 64 / 4 * 0.8 < area.min() < 30 and 140 < area.max() < 64 * 4 * 1.2
+    # Image and truth are zoomed alike.
+    torch.testing.assert_close(crops.image, crops.truth, atol=0.01, rtol=0)
+
+
+def test_a_side_that_labels_lie_on_stays_after_mirrors():
+    image, mask = np.zeros((33, 33), np.uint8), np.zeros((33, 33), np.uint8)
+    image[10:13, 10:13], mask[9:12, 9:12] = 255, 255
+    data = pack([("a", image, mask)])
+    sided = replace(data, sided=torch.tensor([True]))
+    offsets = []
+    for each in (data, sided):
+        crops = batches(each, UNCHANGED, seed=1).draw(64, 33)
+        places = [plane[:, 0].nonzero().float() for plane in (crops.image, crops.truth)]
+        means = [torch.stack([p[p[:, 0] == i, 1:].mean(0) for i in range(64)]) for p in places]
+        offsets.append({tuple(row) for row in (means[1] - means[0]).tolist()})
+    assert offsets[0] == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
+    # After a mirror the label is one pixel up and left of where the mirror put it.
+    assert offsets[1] == {(-1, -1), (-1, 0), (0, -1), (0, 0)}
+
+
+def test_unknown_pixels_and_a_teachers_answers_follow_the_crop(packed):
+    mask = np.zeros((40, 40), np.uint8)
+    mask[8:20, 8:20], mask[12:14, 12:14] = UNCERTAIN, 255
+    data = pack([("a", np.zeros((40, 40), np.uint8), mask)])
+    assert data.targets.tolist() == [[0, 12, 12]]
+    soft = torch.where(data.masks == 1, 200, 0).to(torch.uint8)
+    crops = batches(replace(data, soft=soft), UNCHANGED).draw(8, 40)
+    assert (crops.known == 0).sum((1, 2, 3)).tolist() == [144 - 4] * 8
+    assert torch.equal(crops.soft, crops.truth * 200 / 255)
+
+
+def test_groups_are_drawn_by_their_shares(packed):
+    data = replace(packed, group=torch.tensor([0, 0, 1]))
+    drawn = Batches(data, UNCHANGED, torch.Generator().manual_seed(0), shares=torch.tensor([0.1, 0.9]))
+    index = drawn._places(2000, 16).index
+    assert 0.86 < (index == 2).float().mean() < 0.94
+    assert set(index.tolist()) == {0, 1, 2}
+
+
+def test_mined_places_are_drawn():
+    data = pack([("a", np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8))])
+    image = data.image(0)[0]
+    image[150, 30] = 255
+    augmentation = Augmentation(0, 0, mined=1, gain=0, offset=0, blur=0, noise=0)
+    hard = torch.tensor([[0, 150, 30]])
+    crops = Batches(data, augmentation, torch.Generator().manual_seed(0), hard=hard).draw(32, 32)
+    assert (crops.image.amax((1, 2, 3)) == 1).all()
+
+
+def test_mining_finds_where_a_network_alarms_off_target():
+    image = np.zeros((64, 64), np.uint8)
+    image[20, 40], image[50, 10] = 255, 255
+    mask = np.zeros((64, 64), np.uint8)
+    mask[50, 10] = 255
+    network = nn.Module()
+    network.forward = lambda image: [20 * image - 10]
+    found = mined(network, batches(pack([("a", image, mask)]), UNCHANGED), 4, 64, 0.0, 1.0, bf16=False)
+    assert found.tolist() == [[0, 20, 40]] * 4
+    assert len(remembered(found, found)) == 8
+
+
+def test_pasted_targets_are_seen_and_known():
+    rng = np.random.default_rng(0)
+    image, mask = np.full((80, 80), 60, np.uint8), np.zeros((80, 80), np.uint8)
+    image[38:42, 38:42], mask[38:42, 38:42] = 200, 255
+    empty = rng.integers(90, 110, (80, 80)).astype(np.uint8)
+    patches = cut_patches(pack([("a", image, mask)]))
+    assert len(patches) == 1
+    # Its background is gone, the target's own contrast is there.
+    torch.testing.assert_close(
+        patches.difference[0, 18:22, 18:22], torch.full((4, 4), 140 / 255), atol=0.02, rtol=0
+    )
+    assert patches.difference[0, :10].abs().max() < 0.01
+    data = pack([("b", empty, np.zeros((80, 80), np.uint8))])
+    drawn = Batches(
+        data, replace(UNCHANGED, paste=1.0), torch.Generator().manual_seed(0), patches=patches
+    ).draw(16, 64)
+    areas = drawn.truth.sum((1, 2, 3))
+    assert areas.min() >= 16 and areas.max() <= 32
+    inside = drawn.image[drawn.truth > 0].mean() - drawn.image[drawn.truth == 0].mean()
+    assert inside > 0.15
+
+
+def test_sensor_effects_are_each_seen_and_repeat_for_a_seed():
+    image = torch.full((16, 1, 128, 128), 0.5)
+    none = dict(target=0, distractor=0, gain=0, offset=0, blur=0, noise=0)
+
+    def made(**effect):
+        return disturbed(image, Augmentation(**none, **effect), torch.Generator().manual_seed(1))
+
+    assert torch.equal(made(), image)
+    striped = made(pattern=0.05)
+    assert (striped.std((2, 3)) > 0.003).any()
+    assert made(gamma=2.0).unique().numel() > 10
+    dead = made(dead=1.0) != image
+    assert 0 < dead.float().mean() < 3e-4
+    text = made(text=1.0)
+    assert set(text.unique().tolist()) == {0.0, 0.5, 1.0} and (text != image).flatten(1).any(1).all()
+    assert torch.equal(text, made(text=1.0))
+
+
+def test_masks_from_boxes_are_the_spot_inside():
+    image = np.random.default_rng(0).normal(100, 1, (60, 60)).astype(np.float32)
+    image[30:33, 20:24] += 40
+    image[40:, 40:] = 100
+    mask = mask_from_boxes(image, np.array([[15, 25, 14, 14], [45, 45, 8, 8]]))
+    assert 8 <= (mask[30:33, 20:24] == 255).sum() and (mask == 255).sum() <= 30
+    # The other box holds nothing that stands out.
+    assert set(np.unique(mask[45:53, 45:53])) == {UNCERTAIN}
+    assert mask[:20].max() == 0
 
 
 def test_distractors_keep_away_from_targets():
@@ -150,7 +264,7 @@ def test_deep_images_are_normalised_as_the_runtime_does(packed):
     mixed = join(packed, data)
     assert torch.equal(mixed.image(0)[0], packed.image(0)[0].float())
     assert torch.equal(mixed.image(3)[0], data.image(0)[0])
-    crop, _ = batches(data, UNCHANGED).draw(8, 32)
+    crop = batches(data, UNCHANGED).draw(8, 32).image
     assert 0 <= crop.min() and crop.max() <= 1
 
 

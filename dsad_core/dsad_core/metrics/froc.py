@@ -90,9 +90,9 @@ class FrocAccumulator:
         near = _near_centroids(peaks.places, centroids) if boxes is None else _inside(peaks.places, boxes)
         self.frames += 1
         self.targets += near.shape[1]
-        # Strongest first: argmax is each target's strongest peak.
-        found = near.argmax(0)[near.any(0)]
-        self._found.append(peaks.scores[np.unique(found)])
+        # Strongest first: the first peak near a target is its strongest.
+        found = np.unique([column.argmax() for column in near.T if column.any()]).astype(int)
+        self._found.append(peaks.scores[found])
         self._false.append(peaks.scores[~near.any(1)])
 
     def merge(self, other: "FrocAccumulator") -> None:

@@ -44,6 +44,13 @@ class ResidualBlock(nn.Module):
         return self.relu(y + self.shortcut(x))
 
 
+class GlobalMaximum(nn.AdaptiveMaxPool2d):
+    """Maximum over H and W. On a GPU torch's own pooling reads a plane by one thread; a reduction does not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.device.type == "cpu" else x.amax((2, 3), keepdim=True)
+
+
 class ChannelAttention(nn.Module):
     """CBAM channel attention: a gate (N,C,1,1) in (0,1) from global mean and maximum.
 
@@ -57,7 +64,7 @@ class ChannelAttention(nn.Module):
         super().__init__()
         hidden = max(1, channels // ratio)
         self.mean = nn.AdaptiveAvgPool2d(1)
-        self.max = nn.AdaptiveMaxPool2d(1)
+        self.max = GlobalMaximum(1)
         self.mlp = nn.Sequential(
             nn.Conv2d(channels, hidden, 1, bias=False), nn.ReLU(), nn.Conv2d(hidden, channels, 1, bias=False)
         )
