@@ -22,4 +22,6 @@ COPY ros2_ws/src ros2_ws/src
 RUN . /opt/ros/${ROS_DISTRO}/setup.sh && cd ros2_ws && colcon build --packages-up-to dsad_bringup \
     && sed -i 's#^exec#source /opt/dsad/ros2_ws/install/setup.bash\nexec#' /ros_entrypoint.sh
 
-CMD ["ros2", "launch", "dsad_bringup", "detector.launch.py", "target:=cpu"]
+# The launch ends its nodes at SIGINT; at SIGTERM it leaves them behind.
+STOPSIGNAL SIGINT
+CMD ["ros2", "launch", "--noninteractive", "dsad_bringup", "detector.launch.py", "target:=cpu"]
