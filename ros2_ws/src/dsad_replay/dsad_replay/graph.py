@@ -25,6 +25,7 @@ from dsad_bringup.graph import (
     read_file,
     shared_settings,
 )
+from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
 from dsad_source.routes import plan_routes
 from dsad_tools.bags.read import BagReader
@@ -183,7 +184,7 @@ def _metrics(values: Mapping[str, Any], output: Path | None) -> NodeSpec:
         "matching": values["matching"],
         "output_dir": str(output or ""),
         "target": chosen(values, "target", "cpu"),
-        "source": f"{values['source']} {_place_of_source(values)}".strip(),
+        "source": without_credentials(f"{values['source']} {_place_of_source(values)}".strip()),
     } | if_given(values, "use_sim_time")
     return make_node(values, "dsad_metrics", "metrics", "metrics", parameters, stop_seconds=60.0)
 

@@ -117,6 +117,8 @@ def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     parameters = folder / f"{spec.name}.yaml"
     content = {spec.full_name: {"ros__parameters": dict(spec.parameters)}} if spec.parameters else {}
+    # The address of a camera may hold a password.
+    parameters.touch(mode=0o600)
     parameters.write_text(yaml.safe_dump(content, sort_keys=False))
     command = [str(program), "--ros-args", "-r", f"__ns:={spec.namespace}", "-r", f"__node:={spec.name}"]
     for topic, other in spec.remappings:

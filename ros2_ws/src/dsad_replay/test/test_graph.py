@@ -110,6 +110,12 @@ def test_a_camera_is_named_by_its_device():
     assert parameters["device"] == "0" and "path" not in parameters
 
 
+def test_a_password_of_a_camera_reaches_the_source_alone():
+    built = graph(source="camera", path="rtsp://user:secret@10.0.0.9/ir")
+    assert node(built, "metrics").parameters["source"] == "camera rtsp://***@10.0.0.9/ir"
+    assert "secret" in built.source.parameters["device"]
+
+
 def test_what_is_not_given_is_left_to_the_parameter_file():
     built = graph(source="synthetic")
     assert "rate" not in built.source.parameters

@@ -108,7 +108,7 @@ class FrameSource(SourceNode):
         self._misfits: set[tuple[int, int]] = set()
         if self.value("source") == "camera":
             self._camera, self.live = self._open_camera(), True
-            name, rate = f"camera {self._camera.device}", None
+            name, rate = f"camera {self._camera.name}", None
         else:
             self._source = self._open_source()
             name, rate = self._source.name, self.value("rate") or self._source.fps or _STILLS_RATE
