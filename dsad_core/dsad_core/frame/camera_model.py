@@ -129,6 +129,12 @@ class CameraModel:
         return float(radius[falls[0]]) if falls.size else np.inf
 
 
+def frame_size(info) -> tuple[int, int]:
+    """(height, width) of the frames that a sensor_msgs/CameraInfo belongs to; 0 where it does not say."""
+    height, width = info.roi.height or info.height, info.roi.width or info.width
+    return height // max(info.binning_y, 1), width // max(info.binning_x, 1)
+
+
 def camera_model(info, height: int, width: int, rectified: bool = False) -> CameraModel:
     """The model for frames of a size under a sensor_msgs/CameraInfo.
 
@@ -141,11 +147,10 @@ def camera_model(info, height: int, width: int, rectified: bool = False) -> Came
         UsageError: the calibration cannot be used, or is of frames of another size.
     """
     roi, bin_x, bin_y = info.roi, max(info.binning_x, 1), max(info.binning_y, 1)
-    full = (roi.width or info.width, roi.height or info.height)
-    expected = (full[0] // bin_x, full[1] // bin_y)
-    if expected != (width, height):
+    expected = frame_size(info)
+    if expected != (height, width):
         raise UsageError(
-            f"it is of frames of {expected[0]}x{expected[1]} (calibrated at {info.width}x{info.height}, "
+            f"it is of frames of {expected[1]}x{expected[0]} (calibrated at {info.width}x{info.height}, "
             f"roi {roi.width}x{roi.height}, binning {bin_x}x{bin_y}), frames are {width}x{height}"
         )
     numbers = [float(value) for value in (info.p if rectified else info.k)]
