@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-import onnxruntime
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -58,6 +57,8 @@ def cache_folder(sha256: str, options: TargetFile) -> Path:
     A folder of its own for each model, runtime version, device and provider options. A change of any of
     them gives another folder, so nothing stale is ever read. The runtime keys the files inside by shape.
     """
+    import onnxruntime  # only its own providers ask for this folder
+
     facts = [sha256, onnxruntime.__version__, accelerator_name(), options.onnxruntime.model_dump()]
     folder = cache_root() / "onnxruntime" / f"{options.target}-{_digest(facts)}"
     private_folder(folder)
