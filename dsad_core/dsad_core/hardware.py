@@ -29,10 +29,18 @@ def device(target: str) -> list[Finding]:
     if target == "cuda":
         return [nvidia_driver()]
     if target == "agx":
-        release = Path("/etc/nv_tegra_release")
-        found = _first_line(release)
-        return [Finding(bool(found), "Jetson board", found or f"no {release}: not a Jetson"), nvidia_driver()]
+        return [jetson_board(), nvidia_driver()]
     return [ascend_driver()] if target == "ascend" else []
+
+
+def jetson_board(root: Path = Path("/")) -> Finding:
+    """Whether this is a Jetson. A container has the device tree of its host, not always the release file."""
+    release, tree = root / "etc/nv_tegra_release", root / "proc/device-tree/compatible"
+    found = _first_line(release)
+    if not found:
+        names = _first_line(tree).split("\0")
+        found = next((name for name in names if name.startswith("nvidia,tegra")), "")
+    return Finding(bool(found), "Jetson board", found or f"neither {release} nor {tree} names one")
 
 
 def find_onnxruntime() -> ModuleType | None:
