@@ -59,6 +59,7 @@ def node_action(graph: Graph, spec: NodeSpec, on_exit=None) -> Node:
         package=spec.package,
         executable=spec.executable,
         name=spec.name,
+        exec_name=spec.executable,
         namespace=spec.namespace,
         # An empty mapping would be an invalid file to rcl.
         parameters=[str(graph.params_file), *([own] if own else [])],

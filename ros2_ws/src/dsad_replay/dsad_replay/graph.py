@@ -27,7 +27,7 @@ from dsad_bringup.graph import (
 )
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
-from dsad_source.routes import plan_routes
+from dsad_source.routes import IMAGE, plan_routes
 from dsad_tools.bags.read import BagReader
 
 from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments
@@ -152,6 +152,8 @@ def _source(values: Mapping[str, Any], listeners: list[str], namespace: str) -> 
         parameters |= {"bag": place, "clock": bool(values["use_sim_time"]), "use_sim_time": False}
         if values["image_topic"] == "image_raw":
             parameters["image_topic"] = _frames_of_bag(place, namespace)
+        else:
+            _require_topic(place, values["image_topic"], namespace)
     else:
         parameters |= {"source": kind} | if_given(values, "use_sim_time")
         if place:
@@ -171,6 +173,20 @@ def _frames_of_bag(bag: str, namespace: str) -> str:
     except BagError as error:
         raise BagError(f"{bag}: {error}") from None
     return next(route.topic for route in routes if route.frames)
+
+
+def _require_topic(bag: str, topic: str, namespace: str) -> None:
+    """Refuse a bag that lacks the topic of frames that ``image_topic`` names.
+
+    Raises:
+        UsageError: it has no such topic, or one of another type.
+        BagError: the bag cannot be read.
+    """
+    name = topic if topic.startswith("/") else f"{namespace.rstrip('/')}/{topic}"
+    images = [each.name for each in BagReader(bag).topics() if each.type == IMAGE]
+    if name not in images:
+        held = ", ".join(images) or "none"
+        raise UsageError(f"image_topic:={topic}: {bag} has no images there; its topics of images: {held}")
 
 
 def _ends(values: Mapping[str, Any]) -> bool:

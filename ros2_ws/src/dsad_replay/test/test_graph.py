@@ -100,6 +100,11 @@ def test_the_frames_of_a_bag_are_found_whatever_their_topic(bag):
     assert named.remappings == (("image_raw", "/uav/thermal/image_raw"),)
 
 
+def test_a_topic_of_frames_that_the_bag_lacks_is_refused_by_name(bag):
+    with pytest.raises(UsageError, match="image_topic:=/nope.*/uav/thermal/image_raw"):
+        graph(source="bag", bag=str(bag), image_topic="/nope")
+
+
 def test_what_is_no_bag_is_refused(tmp_path):
     with pytest.raises(BagError, match=str(tmp_path)):
         graph(source="bag", bag=str(tmp_path))
