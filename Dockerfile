@@ -6,13 +6,14 @@ ARG ROS_DISTRO=jazzy
 FROM ros:${ROS_DISTRO}-ros-base
 
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      python3-colcon-common-extensions python3-numpy python3-opencv python3-pip python3-rich python3-yaml \
+      build-essential python3-colcon-common-extensions python3-numpy python3-opencv python3-pip python3-rich python3-yaml \
     && rm -rf /var/lib/apt/lists/*
 
-COPY requirements/robot.txt /tmp/robot.txt
+ARG REQUIREMENTS=robot-cpu.txt
+COPY requirements /tmp/requirements
 # Ubuntu 24.04 guards its Python against pip; in a container there is nothing to guard.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1
-RUN python3 -m pip install --no-cache-dir -r /tmp/robot.txt
+RUN python3 -m pip install --no-cache-dir -r /tmp/requirements/${REQUIREMENTS}
 
 WORKDIR /opt/dsad
 COPY dsad_core dsad_core
@@ -22,4 +23,10 @@ COPY ros2_ws/src ros2_ws/src
 RUN . /opt/ros/${ROS_DISTRO}/setup.sh && cd ros2_ws && colcon build --packages-up-to dsad_bringup \
     && sed -i 's#^exec#source /opt/dsad/ros2_ws/install/setup.bash\nexec#' /ros_entrypoint.sh
 
-CMD ["ros2", "launch", "dsad_bringup", "detector.launch.py", "target:=cpu"]
+# Whoever runs it needs no rights of root; the cache of plans lies in this user's home.
+RUN useradd --create-home dsad
+USER dsad
+
+# The launch ends its nodes at SIGINT; at SIGTERM it leaves them behind.
+STOPSIGNAL SIGINT
+CMD ["ros2", "launch", "--noninteractive", "dsad_bringup", "detector.launch.py", "target:=cpu"]

@@ -7,18 +7,22 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.actions import declare, node_action
-from dsad_bringup.arguments import ARGUMENTS
+from dsad_bringup.arguments import LAUNCH_ARGUMENTS
 from dsad_bringup.graph import build_graph
+from dsad_bringup.shared_memory import remove_stale_segments
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
 
 def generate_launch_description():
     """The arguments and, once their values are known, the detector."""
-    return LaunchDescription([*map(declare, ARGUMENTS), OpaqueFunction(function=_start)])
+    return LaunchDescription([*map(declare, LAUNCH_ARGUMENTS), OpaqueFunction(function=_start)])
 
 
 def _start(context):
-    given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
-    graph = build_graph(given, Path(get_package_share_directory("dsad_bringup")))
+    known = context.launch_configurations
+    given = {argument.name: known[argument.name] for argument in LAUNCH_ARGUMENTS}
+    outer = known.get("ros_namespace", "")
+    graph = build_graph(given, Path(get_package_share_directory("dsad_bringup")), outer)
+    remove_stale_segments()
     return [node_action(graph, spec) for spec in graph.nodes]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.actions import declare, node_action
+from dsad_bringup.shared_memory import remove_stale_segments
 from dsad_replay.arguments import ARGUMENTS
 from dsad_replay.graph import build_replay_graph
 from launch import LaunchDescription
@@ -22,6 +23,7 @@ def generate_launch_description():
 def _start(context):
     given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
     graph = build_replay_graph(given, Path(get_package_share_directory("dsad_bringup")))
+    remove_stale_segments()
     reason = "the engine is built" if graph.builder else "the detector stopped"
     on_exit = {"detector": [Shutdown(reason=reason)]}
     if graph.source:

@@ -4,11 +4,11 @@ import math
 import time
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from dsad_core.components import find_components
 from dsad_core.engines.protocol import Engine
-from dsad_core.errors import EngineError, UsageError
+from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.targets import Target, extract_targets
@@ -20,8 +20,9 @@ class Detection:
 
     Attributes:
         mask: (H, W) uint8, 0 or 255, of the frame's own size.
-        targets: components of the mask, highest score first.
+        targets: components of the mask, highest score first, at most the detector's ``max_targets``.
         start_ns, preprocess_end_ns, inference_end_ns, postprocess_end_ns: ``time.monotonic_ns``.
+        targets_cut: components of the mask that are not in ``targets``, because they were too many.
     """
 
     mask: np.ndarray
@@ -30,6 +31,7 @@ class Detection:
     preprocess_end_ns: int
     inference_end_ns: int
     postprocess_end_ns: int
+    targets_cut: int = 0
 
 
 class Detector:
@@ -45,6 +47,9 @@ class Detector:
         value_range: pixel values (low, high) that become 0 and 1 in 16-bit and float frames; None
             to estimate them for each frame (``frame.normalise``). 8-bit frames are divided by 255.
         min_area: components of fewer pixels are removed from mask and targets.
+        max_targets: the best by score are listed, the mask keeps all; None lists all.
+        build_on_demand: on an engine that ``builds``, a frame of a size that ``warm_up`` has not prepared
+            waits for minutes until the engine is built; False refuses it.
 
     Raises:
         UsageError: an argument outside its range.
@@ -56,13 +61,20 @@ class Detector:
         threshold: float | None = None,
         value_range: tuple[float, float] | None = None,
         min_area: int = 1,
+        max_targets: int | None = None,
+        build_on_demand: bool = True,
     ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")
+        if max_targets is not None and max_targets < 1:
+            raise UsageError(f"max_targets {max_targets} must be at least 1")
         self.engine = engine
         self.threshold = engine.manifest.threshold if threshold is None else threshold
         self.value_range = None if value_range is None else check_value_range(value_range)
         self.min_area = min_area
+        self.max_targets = max_targets
+        self.build_on_demand = build_on_demand
+        self._prepared_sizes: set[tuple[int, int]] = set()
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
         self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
         self._frame_size = (0, 0)
@@ -87,25 +99,43 @@ class Detector:
         Raises:
             UsageError: an array of another shape or type.
             EngineError: the engine failed, or there is no memory for a frame of this size.
+            NotFiniteError: a logit is NaN or infinite.
+            FrameError: reason ``size_not_prepared``, see ``build_on_demand``.
         """
         start = time.monotonic_ns()
         try:
             tensor = self._prepare(frame)
             prepared = time.monotonic_ns()
-            logits = self.engine.infer(tensor)
+            logits = self._infer(tensor, frame.shape)
             inferred = time.monotonic_ns()
-            height, width = frame.shape
-            mask, targets = self._components(logits[:height, :width])
+            mask, targets, cut = self._components(logits)
         except MemoryError:
-            self._frame_size = (0, 0)  # buffers may be half allocated
-            raise EngineError(
-                f"engine {self.engine.manifest.name}: out of memory on a frame of "
-                f"{frame.shape[1]}x{frame.shape[0]}"
-            ) from None
-        return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns())
+            raise self._no_memory(frame) from None
+        return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns(), cut)
+
+    def logits(self, frame: np.ndarray) -> np.ndarray:
+        """The engine's answer to one frame before any threshold.
+
+        Args:
+            frame: see ``detect``.
+
+        Returns:
+            (H, W) float32, valid until the next call: probability = 1 / (1 + exp(-logit)).
+
+        Raises:
+            UsageError, EngineError, NotFiniteError, FrameError: see ``detect``.
+        """
+        try:
+            return self._infer(self._prepare(frame), frame.shape)
+        except MemoryError:
+            raise self._no_memory(frame) from None
 
     def warm_up(self, height: int, width: int, runs: int = 3) -> None:
-        """Run on a blank frame of this size, so that the first real one meets ready buffers."""
+        """Prepare the engine for a frame size and run it, so that the first real frame meets all ready.
+
+        An engine that ``builds`` may take minutes.
+        """
+        self._prepared_sizes.add(padded_size(height, width, self.engine.manifest.size_multiple))
         blank = np.zeros((height, width), np.uint8)
         for _ in range(runs):
             self.detect(blank)
@@ -118,6 +148,7 @@ class Detector:
             )
         height, width = frame.shape
         if frame.shape != self._frame_size:
+            self._require_prepared(height, width)
             self._allocate(height, width)
         manifest = self.engine.manifest
         span = unit_range(frame, self.value_range)
@@ -130,6 +161,17 @@ class Detector:
             self._tensor[..., height:, :] = self._tensor[..., rows, :]
         return self._tensor
 
+    def _require_prepared(self, height: int, width: int) -> None:
+        if self.build_on_demand or not self.engine.builds:
+            return
+        if padded_size(height, width, self.engine.manifest.size_multiple) not in self._prepared_sizes:
+            prepared = ", ".join(f"{w}x{h}" for h, w in sorted(self._prepared_sizes)) or "no size"
+            raise FrameError(
+                "size_not_prepared",
+                f"the engine on {self.engine.target} is built for frames of up to {prepared}, not for "
+                f"{width}x{height}; name that size in frame_size, or set build_on_demand",
+            )
+
     def _allocate(self, height: int, width: int) -> None:
         padded = padded_size(height, width, self.engine.manifest.size_multiple)
         self._tensor = np.empty((1, self.engine.manifest.input_channels, *padded), np.float32)
@@ -140,15 +182,34 @@ class Detector:
         )
         self._frame_size = (height, width)
 
-    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target]]:
+    def _infer(self, tensor: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        height, width = size
+        logits = self.engine.infer(tensor)[:height, :width]
+        # Both carry a NaN on, and nothing else is above or below all finite numbers.
+        if not (math.isfinite(logits.min()) and math.isfinite(logits.max())):
+            bad = logits.size - np.count_nonzero(np.isfinite(logits))
+            raise NotFiniteError(
+                f"engine {self.engine.manifest.name}: {bad} of {logits.size} logits of a {width}x{height} "
+                f"frame are NaN or infinite ({self.engine.description}); try fp32 or another backend"
+            )
+        return logits
+
+    def _no_memory(self, frame: np.ndarray) -> EngineError:
+        self._frame_size = (0, 0)  # buffers may be half allocated
+        height, width = frame.shape
+        return EngineError(
+            f"engine {self.engine.manifest.name}: out of memory on a frame of {width}x{height}"
+        )
+
+    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target], int]:
         # probability > t is logit > log(t / (1 - t)): no sigmoid over the whole frame
         above = logits > math.log(self._threshold / (1.0 - self._threshold))
         mask = above.view(np.uint8) * np.uint8(255)
-        targets = extract_targets(logits, mask)
-        if self.min_area > 1 and any(target.area < self.min_area for target in targets):
-            count, labels = cv2.connectedComponents(mask, connectivity=8)
-            large = np.bincount(labels.ravel(), minlength=count) >= self.min_area
-            large[0] = False
-            mask = np.where(large[labels], np.uint8(255), np.uint8(0))
-            targets = [target for target in targets if target.area >= self.min_area]
-        return mask, targets
+        components = find_components(mask)
+        large = components.areas >= self.min_area
+        if not large.all():
+            small = components.select(~large)
+            mask[small.rows, small.columns] = 0
+            components = components.select(large)
+        targets = extract_targets(logits, components, self.max_targets)
+        return mask, targets, len(components) - len(targets)

@@ -10,7 +10,7 @@ class FrameError(DsadError):
 
     Args:
         reason: short code that counters are keyed by, one of
-            ``encoding``, ``size``, ``step``, ``truncated``, ``nan``.
+            ``encoding``, ``size``, ``step``, ``truncated``, ``nan``, ``size_not_prepared``.
         message: one line for people.
     """
 
@@ -21,6 +21,10 @@ class FrameError(DsadError):
 
 class EngineError(DsadError):
     """An engine that is missing, tampered with, or does not fit its manifest."""
+
+
+class NotFiniteError(EngineError):
+    """An answer with NaN or infinite logits: it says nothing of the frame, least of all that it is empty."""
 
 
 class TargetError(DsadError):

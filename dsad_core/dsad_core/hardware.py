@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-
-import onnxruntime
+from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,34 @@ def device(target: str) -> list[Finding]:
     if target == "cuda":
         return [nvidia_driver()]
     if target == "agx":
-        release = Path("/etc/nv_tegra_release")
-        found = _first_line(release)
-        return [Finding(bool(found), "Jetson board", found or f"no {release}: not a Jetson"), nvidia_driver()]
+        return [jetson_board(), nvidia_driver()]
     return [ascend_driver()] if target == "ascend" else []
 
 
+def jetson_board(root: Path = Path("/")) -> Finding:
+    """Whether this is a Jetson. A container has the device tree of its host, not always the release file."""
+    release, tree = root / "etc/nv_tegra_release", root / "proc/device-tree/compatible"
+    found = _first_line(release)
+    if not found:
+        names = _first_line(tree).split("\0")
+        found = next((name for name in names if name.startswith("nvidia,tegra")), "")
+    return Finding(bool(found), "Jetson board", found or f"neither {release} nor {tree} names one")
+
+
+def find_onnxruntime() -> ModuleType | None:
+    """The module; None where it is not installed, as on a board that runs TensorRT or CANN alone."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    return onnxruntime
+
+
 def onnxruntime_provider(name: str, hint: str) -> Finding:
-    """An execution provider of the onnxruntime that is installed."""
+    """An execution provider of the onnxruntime that is installed, if one is."""
+    onnxruntime = find_onnxruntime()
+    if onnxruntime is None:
+        return Finding(False, f"onnxruntime {name}", hint)
     ok = name in onnxruntime.get_available_providers()
     return Finding(ok, f"onnxruntime {name}", f"onnxruntime {onnxruntime.__version__}" if ok else hint)
 

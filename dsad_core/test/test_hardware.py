@@ -77,3 +77,16 @@ def test_probes_say_what_they_found():
         True, "C library", "libc.so.6"
     )
     assert hardware.device("cpu") == []
+
+
+def test_a_jetson_is_known_by_its_release_file_or_its_device_tree(tmp_path):
+    assert not hardware.jetson_board(tmp_path).ok
+    tree = tmp_path / "proc" / "device-tree" / "compatible"
+    tree.parent.mkdir(parents=True)
+    tree.write_bytes(b"raspberrypi,5-model-b\0brcm,bcm2712\0")
+    assert not hardware.jetson_board(tmp_path).ok
+    tree.write_bytes(b"nvidia,p3737-0000+p3701-0005\0nvidia,tegra234\0")
+    assert hardware.jetson_board(tmp_path).hint == "nvidia,tegra234"
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "nv_tegra_release").write_text("# R36 (release)\n")
+    assert hardware.jetson_board(tmp_path).hint.startswith("# R36")

@@ -49,13 +49,15 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} takes no frame; give 1 or more")
     run = _Run(matching, PictureSampler(pictures))
+    warm: set[tuple[int, ...]] = set()
     started = datetime.datetime.now(datetime.timezone.utc)
     samples = itertools.islice(source, limit)
     total = min(len(source), limit or len(source))
     for sample in _with_progress(samples, total, source.name) if progress else samples:
-        if not run.frames:
+        if sample.image.shape not in warm:
             # The first run of a frame size pays for buffers and threads; that is no latency of the engine.
             detector.warm_up(*sample.image.shape)
+            warm.add(sample.image.shape)
         detection = detector.detect(sample.image)
         try:
             run.add(sample, detection)
@@ -63,7 +65,9 @@ def evaluate(
             raise DataError(f"{source.name}, frame {sample.name}: {error}") from error
     if not run.frames:
         raise DataError(f"{source.name} holds no frame to evaluate")
-    return run.record(detector, source, started)
+    # A part of a split is another set of frames than the split.
+    whole = run.count >= len(source)
+    return run.record(detector, source, started, source.split_hash if whole else "")
 
 
 class _Run:
@@ -108,7 +112,7 @@ class _Run:
             lambda: FramePicture(sample.name, sample.image, detection.mask, sample.mask, sample.boxes),
         )
 
-    def record(self, detector: Detector, source: SampleSource, started) -> RunRecord:
+    def record(self, detector: Detector, source: SampleSource, started, split_hash: str) -> RunRecord:
         engine = detector.engine
         accumulator = self.accumulator or DetectionAccumulator()
         facts = RunFacts(
@@ -117,10 +121,11 @@ class _Run:
             target=engine.target,
             runtime=engine.description,
             threshold=detector.threshold,
+            precision=getattr(engine, "precision", ""),
             matching=accumulator.matching,
             source=source.name,
             split=getattr(source, "split", ""),
-            split_hash=source.split_hash,
+            split_hash=split_hash,
             started=started.isoformat(timespec="seconds"),
             machine=machine_facts(),
         )

@@ -67,6 +67,17 @@ def test_counts_equal_an_accumulator_fed_by_hand(detector, scenes):
     assert run.latency["total"].frames == 12 and run.frame_rate > 0
 
 
+def test_every_size_is_warmed_up_once_and_a_part_of_a_split_has_no_hash(detector, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(detector, "warm_up", lambda *size: warmed.append(size))
+    sizes = [(32, 48), (48, 32), (32, 48), (48, 32)]
+    source = Listed(*(Sample(str(index), np.zeros(size, np.uint8)) for index, size in enumerate(sizes)))
+    monkeypatch.setattr(source, "split_hash", "0123456789ab", raising=False)
+    assert evaluate(detector, source).facts.split_hash == "0123456789ab"
+    assert warmed == sizes[:2]
+    assert evaluate(detector, source, limit=3).facts.split_hash == ""
+
+
 def test_unlabelled_frames_are_run_and_counted_apart(detector):
     image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     labelled = Sample("b", image, np.zeros((64, 64), np.uint8))

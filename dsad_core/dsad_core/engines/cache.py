@@ -10,17 +10,17 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-import onnxruntime
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dsad_core.engines import progress
+from dsad_core.engines.cache_root import cache_root, explained, private_folder
 from dsad_core.engines.manifest import Hash
 from dsad_core.engines.target_file import TargetFile
 from dsad_core.errors import EngineError
@@ -30,6 +30,8 @@ from dsad_core.machine import accelerator_name
 #: Plans kept of one engine, precision and size: of the runtimes, devices and models seen last.
 KEPT = 4
 RECORD_SUFFIX = ".yaml"
+#: How soon a process that waits for another's build looks again.
+LOCK_POLL_SECONDS = 0.1
 #: How a part that differs is told: what the plan was built from, and what is here.
 _DIFFERENCES = {
     "runtime": "built by {0}, this is {1}",
@@ -40,22 +42,17 @@ _DIFFERENCES = {
 _log = logging.getLogger(__name__)
 
 
-def cache_root() -> Path:
-    """``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``; it need not exist."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DSAD_CACHE") or Path(home) / "dsad")
-
-
 def cache_folder(sha256: str, options: TargetFile) -> Path:
     """Where onnxruntime's providers keep what they build; created.
 
     A folder of its own for each model, runtime version, device and provider options. A change of any of
     them gives another folder, so nothing stale is ever read. The runtime keys the files inside by shape.
     """
+    import onnxruntime  # only its own providers ask for this folder
+
     facts = [sha256, onnxruntime.__version__, accelerator_name(), options.onnxruntime.model_dump()]
     folder = cache_root() / "onnxruntime" / f"{options.target}-{_digest(facts)}"
-    with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return folder
 
 
@@ -67,9 +64,10 @@ def shared_file(kind: str, *facts: str) -> Path:
 def keep_shared(path: Path, content: bytes) -> None:
     """Replace a shared file. It only saves time: where it cannot be written, that is logged."""
     try:
+        private_folder(path.parent)
         write_atomic(path, content)
-    except OSError as error:
-        _log.warning("%s: cannot be kept (%s)", path, error.strerror)
+    except (OSError, EngineError) as error:
+        _log.warning("%s: cannot be kept (%s)", path, getattr(error, "strerror", error))
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,11 @@ class Recipe:
 
 
 class Record(BaseModel):
-    """What lies beside a plan."""
+    """What lies beside a plan.
+
+    Attributes:
+        self_test: what `self_test` found when the plan was last compared with the reference.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -133,6 +135,7 @@ class Record(BaseModel):
     sha256: Hash
     built: str
     seconds: float
+    self_test: dict[str, str | int | float | bool] | None = None
 
 
 def stale(recipe: Recipe) -> str | None:
@@ -157,6 +160,26 @@ def stale(recipe: Recipe) -> str | None:
     return None
 
 
+def kept_self_test(plan: Path) -> dict | None:
+    """The self-test in a plan's record; None where there is none."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+        record = _read_record(plan.with_suffix(RECORD_SUFFIX))
+        if record is not None:
+            return record.self_test
+    return None
+
+
+def keep_self_test(plan: Path, result: Mapping[str, str | int | float | bool]) -> None:
+    """Put the self-test into a plan's record; where that cannot be written, it is run again next time."""
+    path = plan.with_suffix(RECORD_SUFFIX)
+    try:
+        record = _read_record(path)
+        if record is not None:
+            _write_record(path, record.model_copy(update={"self_test": dict(result)}))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        _log.warning("%s: the self-test cannot be kept (%s)", path, type(error).__name__)
+
+
 def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> Path:
     """The plan's path; where it is stale, ``build`` is called for its bytes first.
 
@@ -175,6 +198,7 @@ def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> P
         if reason is not None:
             _remove_leftovers(recipe)
             _log.warning("building %s by %s: %s", recipe.label, recipe.runtime, reason)
+            progress.tell(f"building {recipe.label} by {recipe.runtime}: {reason}")
             _build(recipe, build)
             _remove_old(recipe)
     return path
@@ -189,28 +213,38 @@ def _build(recipe: Recipe, build: Callable[[], bytes]) -> None:
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - start, 1),
     )
-    with _explained(recipe.path):
+    with explained(recipe.path):
         # The record last: a plan without one, or with an older one, counts as not built.
         write_atomic(recipe.path, plan)
-        write_atomic(
-            recipe.path.with_suffix(RECORD_SUFFIX),
-            yaml.safe_dump(record.model_dump(), sort_keys=False, width=110),
-        )
+        _write_record(recipe.path.with_suffix(RECORD_SUFFIX), record)
+
+
+def _write_record(path: Path, record: Record) -> None:
+    write_atomic(path, yaml.safe_dump(record.model_dump(exclude_none=True), sort_keys=False, width=110))
 
 
 @contextlib.contextmanager
 def _builder_lock(recipe: Recipe) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        with _explained(recipe.path):
-            recipe.path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(recipe.path):
+            private_folder(recipe.path.parent)
             # The lock file stays: removing it would let two processes lock two files of one name.
             lock = stack.enter_context(open(f"{recipe.family}.lock", "a", encoding="utf-8"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(lock):
                 _log.warning("%s is being built by another process, waiting for it", recipe.label)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                progress.tell(f"{recipe.label} is being built by another process, waiting for it")
+                while not _locked(lock):
+                    progress.current().cancelled.wait(LOCK_POLL_SECONDS)
+                    progress.check()
         yield
+
+
+def _locked(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_record(path: Path) -> Record | None:
@@ -258,17 +292,6 @@ def _remove_leftovers(recipe: Recipe) -> None:
     """What a builder that was killed left half-written; nobody else writes while the lock is held."""
     for path in recipe.family.parent.glob(f".{recipe.family.name}-*"):
         path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EngineError(
-            f"{path}: cannot be kept ({error.strerror or error}); set DSAD_CACHE to a writable "
-            "folder with room"
-        ) from error
 
 
 def _digest(facts: object) -> str:

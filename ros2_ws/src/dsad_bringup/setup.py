@@ -12,8 +12,10 @@ def data_files():
     files = {
         Path("share/ament_index/resource_index/packages"): [Path("resource/dsad_bringup")],
         share: [Path("package.xml")],
-        share / "launch": [Path("launch/detector.launch.py")],
-        share / "config": sorted([*Path("launch").glob("*.yaml"), *Path("launch").glob("*.xml")]),
+        share / "launch": [Path("launch/detector.launch.py"), Path("launch/two_cameras.launch.py")],
+        share / "config": sorted(
+            path for kind in ("yaml", "xml", "service") for path in Path("launch").glob(f"*.{kind}")
+        ),
     }
     for path in sorted(Path("edge_engines").rglob("*")):
         if path.is_file() and path.suffix != ".safetensors":

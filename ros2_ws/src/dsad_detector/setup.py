@@ -15,8 +15,8 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "build_engine = dsad_detector.build_engine:main",
-            "detector = dsad_detector.node:main",
+            "build_engine = dsad_detector.start:build_engine",
+            "detector = dsad_detector.start:detector",
         ],
     },
 )

@@ -15,8 +15,8 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "metrics = dsad_metrics.node:main",
-            "recorder = dsad_metrics.recorder:main",
+            "metrics = dsad_metrics.start:metrics",
+            "recorder = dsad_metrics.start:recorder",
         ],
     },
 )

@@ -15,10 +15,11 @@ setup(
     install_requires=["setuptools"],
     extras_require={"test": ["pytest", "hypothesis"]},
     entry_points={
-        "console_scripts": ["await_answers = dsad_replay.await_answers:main"],
+        "console_scripts": ["await_answers = dsad_replay.start:await_answers"],
         "dsad.plugins": [
             "bench.pipeline = dsad_replay.bench.cli:register",
             "command.up = dsad_replay.cli:register",
+            "launch.laboratory = dsad_replay.graph:laboratory_nodes",
         ],
     },
 )

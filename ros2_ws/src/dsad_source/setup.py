@@ -15,8 +15,8 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "frame_source = dsad_source.frame_source:main",
-            "bag_replay = dsad_source.bag_replay:main",
+            "frame_source = dsad_source.start:frame_source",
+            "bag_replay = dsad_source.start:bag_replay",
         ],
     },
 )

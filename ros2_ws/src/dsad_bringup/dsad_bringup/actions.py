@@ -1,40 +1,89 @@
-"""A launch_ros action for a node of a graph; for launch files, where ROS 2's own launch is installed."""
+"""Actions for launch files, where ROS 2's own launch is installed."""
 
 from __future__ import annotations
 
-from dsad_bringup.arguments import Argument
-from dsad_bringup.graph import Graph, NodeSpec
-from launch.actions import DeclareLaunchArgument
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    UnsetLaunchConfiguration,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from dsad_bringup.arguments import LAUNCH_ARGUMENTS, Argument
+from dsad_bringup.graph import Graph, NodeSpec
 
 
 def declare(argument: Argument) -> DeclareLaunchArgument:
     """The launch's declaration of an argument."""
+    choices = argument.choices if not argument.choices or argument.default else ("", *argument.choices)
     return DeclareLaunchArgument(
         argument.name,
         default_value=argument.default,
         description=argument.description,
-        choices=argument.choices or None,
+        choices=choices or None,
+    )
+
+
+def include_detector(**arguments: str) -> GroupAction:
+    """``detector.launch.py`` with these arguments and no others.
+
+    A plain IncludeLaunchDescription also hands over arguments of the same names that the including
+    launch, or an earlier include, has set.
+    """
+    unknown = set(arguments) - {argument.name for argument in LAUNCH_ARGUMENTS}
+    if unknown:
+        raise ValueError(f"detector.launch.py has no argument {', '.join(sorted(unknown))}")
+    share = Path(get_package_share_directory("dsad_bringup"))
+    source = PythonLaunchDescriptionSource(str(share / "launch" / "detector.launch.py"))
+    return GroupAction(
+        [
+            *(UnsetLaunchConfiguration(argument.name) for argument in LAUNCH_ARGUMENTS),
+            IncludeLaunchDescription(source, launch_arguments=arguments.items()),
+        ]
     )
 
 
 def node_action(graph: Graph, spec: NodeSpec, on_exit=None) -> Node:
     """The process of a node; its parameters win over those of the graph's file."""
+    own = {key: _typed(value) for key, value in spec.parameters.items()}
     return Node(
         package=spec.package,
         executable=spec.executable,
         name=spec.name,
+        exec_name=spec.executable,
         namespace=spec.namespace,
-        parameters=[str(graph.params_file), {key: _typed(value) for key, value in spec.parameters.items()}],
+        # An empty mapping would be an invalid file to rcl.
+        parameters=[str(graph.params_file), *([own] if own else [])],
         remappings=list(spec.remappings),
-        additional_env=dict(graph.environment),
+        # Launch leaves its processes behind at SIGTERM and SIGKILL; with this they end with it.
+        additional_env={**graph.environment, "DSAD_LAUNCHER_PID": str(os.getpid())},
         ros_arguments=["--log-level", graph.log_level],
         output="screen",
-        emulate_tty=True,
         sigterm_timeout=str(spec.stop_seconds),
+        prefix=_block_sigint(),
+        respawn=graph.respawn and not spec.ends,
+        respawn_delay=graph.respawn_delay,
         on_exit=on_exit,
     )
+
+
+@functools.cache
+def _block_sigint() -> str | None:
+    """A prefix that holds SIGINT back until a node has handlers; without it Python leaves a traceback.
+
+    GNU's env has the option since Ubuntu 20.10; another env may lack it.
+    """
+    prefix = "env --block-signal=INT"
+    return prefix if subprocess.run([*prefix.split(), "true"], capture_output=True).returncode == 0 else None
 
 
 def _typed(value):

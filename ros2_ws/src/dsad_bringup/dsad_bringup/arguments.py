@@ -70,18 +70,35 @@ class Argument:
 
 
 ARGUMENTS: tuple[Argument, ...] = (
-    Argument("target", "cpu", "What the engine runs on.", choices=TARGETS),
+    Argument("target", "", "What the engine runs on; cpu if empty.", choices=TARGETS),
     Argument("backend", "", f"{', '.join(BACKENDS)}; the target's first that can run if empty."),
     Argument("engine", "", "Engine by name or folder; the suite's for such frames if empty."),
     Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),
     Argument("threshold", "", "Detection threshold, 0..1; the engine's own if empty.", float),
     Argument("image_topic", "image_raw", "Topic of the frames; in the namespace unless it starts with /."),
     Argument("camera_info_topic", "camera_info", "Topic of the camera's calibration, likewise."),
-    Argument("namespace", "/irst", "Namespace of every node and topic."),
+    Argument("namespace", "irst", "Namespace of every node and topic; inside that of an including launch."),
     Argument("params_file", "", "YAML file of node parameters; the installed params.yaml if empty."),
-    Argument("use_sim_time", "false", "Take the time from /clock, which a bag replay publishes.", bool),
-    Argument("autostart", "true", "Configure and activate the detector at start.", bool),
+    Argument("use_sim_time", "", "Take the time from /clock; false if empty.", bool),
+    Argument("autostart", "", "Configure and activate the detector at start; true if empty.", bool),
     Argument("log_level", "info", "Least severity that the nodes log.", choices=LOG_LEVELS),
+)
+
+#: What detector.launch.py takes beside them.
+LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
+    *ARGUMENTS,
+    Argument("respawn", "true", "Start a node again that has died.", bool),
+    Argument("respawn_delay", "1.0", "Seconds before that.", float, minimum=0.0),
+    Argument(
+        "source", "none", "Also start this source of frames (dsad_replay): camera, bag, folder, video, ..."
+    ),
+    Argument("path", "", "Folder, video, data set, camera device or GStreamer pipeline of the source."),
+    Argument("bag", "", "rosbag2 to replay, for source:=bag."),
+    Argument(
+        "rate", "", "Frames a second of the source; for a bag, a factor on its own speed.", float, minimum=0.0
+    ),
+    Argument("metrics", "false", "Also start the metrics node (dsad_replay).", bool),
+    Argument("output", "", "Folder for metrics.json and report.html, for metrics:=true."),
 )
 
 

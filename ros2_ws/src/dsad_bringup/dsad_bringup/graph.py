@@ -15,8 +15,10 @@ from dsad_core.engines.backends import require_target
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.errors import UsageError
+from dsad_core.plugins import plugins
 
-from dsad_bringup.arguments import parse_arguments
+from dsad_bringup.arguments import LAUNCH_ARGUMENTS, parse_arguments
+from dsad_bringup.parameter_file import parameters_of, read_parameters
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
@@ -27,10 +29,12 @@ class NodeSpec:
 
     Args:
         package, executable: where its program is installed.
-        name, namespace: its full name is the two joined by ``/``.
+        name, namespace: its full name is the two joined by ``/``; a namespace without a leading slash lies
+            inside that of an including launch.
         parameters: set over those of the parameter file.
         remappings: (from, to) topic names.
         stop_seconds: how long it may take to finish after SIGINT, such as to write its report.
+        ends: whether it comes to an end by itself; such a node is not started again.
     """
 
     package: str
@@ -40,11 +44,12 @@ class NodeSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     stop_seconds: float = 10.0
+    ends: bool = False
 
     @property
     def full_name(self) -> str:
         """Fully qualified node name."""
-        return f"{self.namespace.rstrip('/')}/{self.name}"
+        return "/".join(["", *self.namespace.strip("/").split("/"), self.name]).replace("//", "/")
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Graph:
         log_level: of every node.
         builder: the node that builds the engine, alone, where nothing else is to run.
         autostart: whether the detector configures and activates itself.
+        respawn, respawn_delay: whether a node that died is started again, and after how many seconds.
     """
 
     nodes: tuple[NodeSpec, ...]
@@ -68,28 +74,72 @@ class Graph:
     log_level: str
     builder: NodeSpec | None = None
     autostart: bool = True
+    respawn: bool = False
+    respawn_delay: float = 0.0
 
 
-def build_graph(given: Mapping[str, str], share: Path) -> Graph:
-    """The detector alone, or the builder of its engine, checked as far as can be before anything starts.
+def build_graph(given: Mapping[str, str], share: Path, outer: str = "") -> Graph:
+    """The detector, or the builder of its engine, checked as far as can be before anything starts.
 
     Args:
         given: argument texts by name; those absent take their defaults.
         share: installed share folder of dsad_bringup.
+        outer: namespace that an including launch has pushed.
 
     Raises:
         UsageError: a bad argument.
         TargetError: this machine cannot run the target.
         EngineError: there is no such engine, or it does not agree with its manifest.
     """
-    values = parse_arguments(given)
+    values = parse_arguments(given, LAUNCH_ARGUMENTS)
     values["namespace"] = checked_namespace(values["namespace"])
     settings = shared_settings(values, share)
+    read_file(values, settings["params_file"], outer)
     engine = checked_engine(values, "camera")
     if values["build_only"]:
         builder = builder_node(values, engine)
         return Graph(nodes=(builder,), builder=builder, **settings)
-    return Graph(nodes=(detector_node(values, engine),), autostart=values["autostart"], **settings)
+    return Graph(
+        nodes=(*_laboratory(given, values, outer), detector_node(values, engine)),
+        autostart=values["autostart"] is not False,
+        respawn=values["respawn"],
+        respawn_delay=values["respawn_delay"],
+        **settings,
+    )
+
+
+def read_file(values: dict[str, Any], params_file: Path, outer: str = "") -> None:
+    """Note under ``file`` what the parameter file says to the detector where no argument is given.
+
+    Raises:
+        UsageError: it is no parameter file.
+    """
+    sections = read_parameters(params_file) if params_file.exists() else {}
+    namespace = values["namespace"]
+    inside = namespace if namespace.startswith("/") else f"{outer}/{namespace}"
+    detector = NodeSpec("", "", "detector", inside).full_name
+    values["file"] = parameters_of(sections, detector)
+
+
+def chosen(values: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """The argument's value, else the parameter file's, else ``default``."""
+    given = values[name] if values[name] is not None else values["file"].get(name)
+    return default if given in (None, "") else given
+
+
+def _laboratory(given: Mapping[str, str], values: Mapping[str, Any], outer: str) -> tuple[NodeSpec, ...]:
+    """Source and metrics where they are asked for; the laboratory's package offers them.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if values["source"] == "none" and not values["metrics"]:
+        return ()
+    offered = plugins("launch")
+    if "laboratory" not in offered:
+        asked = f"source:={values['source']}" if values["source"] != "none" else "metrics:=true"
+        raise UsageError(f"{asked}: the laboratory is not installed; build dsad_replay and source its setup")
+    return tuple(offered["laboratory"].load()(given, values, outer))
 
 
 def shared_settings(values: Mapping[str, Any], share: Path) -> dict[str, Any]:
@@ -112,8 +162,8 @@ def dds_profile(share: Path) -> dict[str, str]:
 
 def checked_engine(values: Mapping[str, Any], role: str) -> Path:
     """Folder of the engine that is named, or of the suite's for a role, once this machine can run it."""
-    require_target(values["target"], values["backend"])
-    engine = find_engine(values["engine"] or role)
+    require_target(chosen(values, "target", "cpu"), chosen(values, "backend"))
+    engine = find_engine(chosen(values, "engine", role))
     load_manifest(engine)
     return engine
 
@@ -123,10 +173,7 @@ def detector_node(values: Mapping[str, Any], engine: Path, listeners: Sequence[s
     threshold = values["threshold"]
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise UsageError(f"threshold:={threshold:g}: must lie between 0 and 1, both excluded")
-    parameters = _engine(values, engine) | {
-        "autostart": values["autostart"],
-        "use_sim_time": values["use_sim_time"],
-    }
+    parameters = _engine(values, engine) | if_given(values, "autostart") | if_given(values, "use_sim_time")
     if listeners:
         parameters["wait_for"] = list(listeners)
     return make_node(
@@ -146,6 +193,7 @@ def make_node(
     name: str,
     parameters: Mapping[str, Any],
     stop_seconds: float = 10.0,
+    ends: bool = False,
 ) -> NodeSpec:
     """A node in the namespace of the launch, with its image and calibration topics."""
     remappings = tuple(
@@ -153,7 +201,9 @@ def make_node(
         for topic, argument in (("image_raw", "image_topic"), ("camera_info", "camera_info_topic"))
         if values[argument] != topic
     )
-    return NodeSpec(package, executable, name, values["namespace"], parameters, remappings, stop_seconds)
+    return NodeSpec(
+        package, executable, name, values["namespace"], parameters, remappings, stop_seconds, ends
+    )
 
 
 def if_given(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -162,11 +212,11 @@ def if_given(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def checked_namespace(text: str) -> str:
-    """The namespace with one leading slash and none at its end."""
+    """The namespace without a slash at its end; it stays relative where it has none at its beginning."""
     segments = text.strip("/").split("/") if text.strip("/") else []
     if not all(segment.isidentifier() and segment.isascii() for segment in segments):
         raise UsageError(f"namespace:={text}: letters, digits and _ only, parts joined by /")
-    return "/" + "/".join(segments)
+    return ("/" if text.startswith("/") else "") + "/".join(segments)
 
 
 def absolute_path(path: str | None) -> Path | None:
@@ -183,4 +233,6 @@ def existing_path(argument: str, path: str | None) -> Path | None:
 
 
 def _engine(values: Mapping[str, Any], engine: Path) -> dict[str, Any]:
-    return {"engine": str(engine), "target": values["target"]} | if_given(values, "backend")
+    named = values["engine"] is None and values["file"].get("engine")
+    parameters = {} if named else {"engine": str(engine)}
+    return parameters | if_given(values, "target") | if_given(values, "backend")

@@ -13,7 +13,8 @@ NAMES = [argument.name for argument in ARGUMENTS]
 def test_defaults_are_typed_and_accepted():
     values = parse_arguments({})
     assert list(values) == NAMES
-    assert (values["target"], values["autostart"], values["namespace"]) == ("cpu", True, "/irst")
+    assert (values["build_only"], values["namespace"]) == (False, "irst")
+    assert values["target"] is None and values["autostart"] is None
     assert values["threshold"] is None and values["engine"] is None
 
 
@@ -21,7 +22,7 @@ def test_defaults_are_typed_and_accepted():
     ("name", "text", "complaint"),
     [
         ("target", "tpu", "cpu, cuda, agx, ascend"),
-        ("target", "", "needs a value"),
+        ("log_level", "", "needs a value"),
         ("autostart", "maybe", "true, false"),
         ("threshold", "high", "not a number"),
         ("threshold", "inf", "finite"),

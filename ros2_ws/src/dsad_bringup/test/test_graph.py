@@ -40,6 +40,51 @@ def test_fast_dds_gets_the_profile_unless_the_user_has_one(monkeypatch):
     assert graph().environment == {}
 
 
+def with_file(tmp_path, text, **given):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return build_graph({"params_file": str(path), **given}, SHARE, outer="/left")
+
+
+@pytest.mark.parametrize("key", ["/**", "/**/detector", "/left/irst/detector", "/*/*/detector"])
+def test_the_parameter_file_counts_where_no_argument_is_given(tmp_path, key):
+    text = f"{key}:\n  ros__parameters: {{engine: {ENGINE}, target: cpu, autostart: false}}\n"
+    (detector,) = with_file(tmp_path, text).nodes
+    assert detector.parameters == {}
+    (detector,) = with_file(tmp_path, text.replace(ENGINE, "nobody"), engine=ENGINE, target="cpu").nodes
+    assert Path(detector.parameters["engine"]).name == ENGINE and detector.parameters["target"] == "cpu"
+
+
+def test_a_file_of_another_node_says_nothing_to_the_detector(tmp_path):
+    (detector,) = with_file(
+        tmp_path, "/right/irst/detector:\n  ros__parameters: {engine: nobody}\n", engine=ENGINE
+    ).nodes
+    assert Path(detector.parameters["engine"]).name == ENGINE
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1", "/**/detector: 5", "/**/detector:\n  ros__parameters: 5", ""]
+)
+def test_a_file_that_is_no_parameter_file_is_refused_in_one_line(tmp_path, text):
+    with pytest.raises(UsageError, match="mine.yaml") as caught:
+        with_file(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_laboratory_comes_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("dsad_bringup.graph.plugins", lambda kind: {})
+    with pytest.raises(UsageError, match="build dsad_replay") as caught:
+        graph(source="camera")
+    assert "source:=camera" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="metrics:=true"):
+        graph(metrics="true")
+
+
+def test_the_detector_is_started_again_unless_told_not_to():
+    assert graph().respawn and graph().respawn_delay == 1.0
+    assert not graph(respawn="false").respawn and not graph(build_only="true").respawn
+
+
 @pytest.mark.parametrize(
     ("given", "error", "complaint"),
     [

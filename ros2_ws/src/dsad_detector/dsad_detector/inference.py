@@ -9,7 +9,8 @@ from typing import Protocol
 
 import rclpy
 from dsad_core.detector import Detector
-from dsad_core.errors import DsadError, FrameError
+from dsad_core.engines.progress import Cancelled, Progress, listen
+from dsad_core.errors import DsadError, FrameError, NotFiniteError
 from dsad_core.overlay import draw_overlay
 
 from dsad_detector.camera import Camera
@@ -55,7 +56,7 @@ class InferenceThread:
         detector: used by this thread only, but for its threshold.
         outputs: publishers; rclpy's may be used from any thread.
         camera: asked for bearings.
-        counters: this thread writes ``answered``, ``refused`` and ``late``.
+        counters: this thread writes ``answered``, ``refused``, ``late`` and ``targets_cut``.
         problems: gets what is refused.
         deadline_ms: an answer that took longer from callback to publication is counted; 0 is off.
     """
@@ -75,6 +76,8 @@ class InferenceThread:
         self._camera = camera
         self._counters = counters
         self._problems = problems
+        # A build for a frame of another size takes minutes: it is reported, and ends with the thread.
+        self._task = Progress(lambda step: problems.report("build", step))
         self._mailbox: Mailbox[tuple[object, int]] = Mailbox()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -94,13 +97,14 @@ class InferenceThread:
         time.sleep(HANDOVER)
 
     def stop(self) -> None:
-        """Finish the frame in hand and end the thread.
+        """Finish the frame in hand, unless an engine is being built for it, and end the thread.
 
         Raises:
             TimeoutError: the engine hangs; the thread is left behind and still uses it.
         """
         if self._mailbox.close():
             self._counters.dropped += 1
+        self._task.cancelled.set()
         self._thread.join(STOP_TIMEOUT)
         if self._thread.is_alive():
             raise TimeoutError(
@@ -109,17 +113,26 @@ class InferenceThread:
             )
 
     def _run(self) -> None:
+        with listen(self._task):
+            self._answer_all()
+
+    def _answer_all(self) -> None:
         while (item := self._mailbox.take()) is not None:
             message, received = item
             try:
                 self._answer(message, received)
             except FrameError as error:
                 self._refuse(error.reason, message, str(error))
+            except Cancelled as error:
+                self._counters.refused["engine"] += 1
+                self._problems.report("build", f"frame {message.width}x{message.height}: {error}")
+            except NotFiniteError as error:
+                self._refuse("not_finite", message, str(error))
             except DsadError as error:
                 self._refuse("engine", message, str(error))
             except Exception as error:
                 if not rclpy.ok():
-                    return  # shut down under our hands: nothing can be published any more
+                    return  # the context is already shut down: nothing can be published any more
                 # Whatever a runtime throws, the next frame may be fine.
                 self._refuse("engine", message, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
@@ -131,10 +144,17 @@ class InferenceThread:
         header, outputs = message.header, self._outputs
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
-        bearings = self._camera.bearings(detection.targets, *detection.mask.shape)
+        bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
         outputs.targets.publish(target_array(header, detection, bearings))
         moments = Moments(received, started, decoded, time.monotonic_ns())
         self._counters.answered += 1
+        if detection.targets_cut:
+            self._counters.targets_cut += detection.targets_cut
+            self._problems.report(
+                "targets",
+                f"{len(detection.targets) + detection.targets_cut} targets in one frame, the best "
+                f"{len(detection.targets)} are listed (max_targets)",
+            )
         self._check_deadline(moments)
         outputs.timing.publish(frame_timing(header, moments, detection, self._counters))
 

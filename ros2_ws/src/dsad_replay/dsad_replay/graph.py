@@ -17,17 +17,20 @@ from dsad_bringup.graph import (
     builder_node,
     checked_engine,
     checked_namespace,
+    chosen,
     detector_node,
     existing_path,
     if_given,
     make_node,
+    read_file,
     shared_settings,
 )
+from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
-from dsad_source.routes import plan_routes
+from dsad_source.routes import IMAGE, plan_routes
 from dsad_tools.bags.read import BagReader
 
-from dsad_replay.arguments import parse_replay_arguments
+from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments
 
 #: Sources of frames, by the executable of dsad_source that publishes them.
 EXECUTABLES = {
@@ -84,8 +87,9 @@ def build_replay_graph(given: Mapping[str, str], share: Path) -> ReplayGraph:
         EngineError: there is no such engine, or it does not agree with its manifest.
     """
     values = parse_replay_arguments(given)
-    values["namespace"] = checked_namespace(values["namespace"])
+    values["namespace"] = "/" + checked_namespace(values["namespace"]).lstrip("/")
     settings = shared_settings(values, share)
+    read_file(values, settings["params_file"])
     engine = checked_engine(values, _role(values["source"]))
     if values["build_only"]:
         builder = builder_node(values, engine)
@@ -98,15 +102,33 @@ def build_replay_graph(given: Mapping[str, str], share: Path) -> ReplayGraph:
     # first frame is answered and scored.
     detector = detector_node(values, engine, [node.name for node in counters])
     listeners = [detector, *counters]
-    source = _source(values, [node.name for node in listeners])
+    source = _source(values, [node.name for node in listeners], values["namespace"])
     return ReplayGraph(
         nodes=(source, *listeners) if source else tuple(listeners),
         **settings,
         source=source,
         source_ends=source is not None and _ends(values),
-        autostart=values["autostart"],
+        autostart=chosen(values, "autostart", True),
         output=output,
     )
+
+
+def laboratory_nodes(given: Mapping[str, str], detector: Mapping[str, Any], outer: str) -> list[NodeSpec]:
+    """Source and metrics that detector.launch.py starts beside the detector; nothing waits for them.
+
+    Args:
+        given: argument texts of that launch.
+        detector: its parsed arguments.
+        outer: namespace that an including launch has pushed.
+    """
+    known = {argument.name for argument in ARGUMENTS}
+    values = parse_replay_arguments({name: text for name, text in given.items() if name in known})
+    values |= {"namespace": detector["namespace"], "file": detector["file"]}
+    nodes = [_metrics(values, absolute_path(values["output"]))] if detector["metrics"] else []
+    inside = detector["namespace"]
+    full = inside if inside.startswith("/") else f"/{outer.strip('/')}/{inside}".replace("//", "/")
+    source = _source(values, [], full)
+    return [source, *nodes] if source else nodes
 
 
 def _role(source: str) -> str:
@@ -114,25 +136,29 @@ def _role(source: str) -> str:
     return "default" if source == "dataset" else "camera"
 
 
-def _source(values: Mapping[str, Any], listeners: list[str]) -> NodeSpec | None:
+def _source(values: Mapping[str, Any], listeners: list[str], namespace: str) -> NodeSpec | None:
     kind = values["source"]
     place = _place_of_source(values)
     if kind == "none":
         return None
     if kind == "camera" and values["lock_step"]:
         raise UsageError("lock_step:=true: a camera's frames cannot wait; record a bag and replay that")
-    parameters = {"limit": values["limit"], "lock_step": values["lock_step"], "wait_for": listeners}
+    parameters = {"limit": values["limit"], "lock_step": values["lock_step"]}
+    if listeners:
+        parameters["wait_for"] = listeners
     parameters |= {"loop": values["loop"], "exit_when_done": True} | if_given(values, "rate")
     if kind == "bag":
         # The replay is what publishes /clock, so it alone must not wait for it.
-        parameters |= {"bag": place, "clock": values["use_sim_time"], "use_sim_time": False}
+        parameters |= {"bag": place, "clock": bool(values["use_sim_time"]), "use_sim_time": False}
         if values["image_topic"] == "image_raw":
-            parameters["image_topic"] = _frames_of_bag(place, values["namespace"])
+            parameters["image_topic"] = _frames_of_bag(place, namespace)
+        else:
+            _require_topic(place, values["image_topic"], namespace)
     else:
-        parameters |= {"source": kind, "use_sim_time": values["use_sim_time"]}
+        parameters |= {"source": kind} | if_given(values, "use_sim_time")
         if place:
             parameters["device" if kind == "camera" else "path"] = place
-    return make_node(values, "dsad_source", EXECUTABLES[kind], "source", parameters)
+    return make_node(values, "dsad_source", EXECUTABLES[kind], "source", parameters, ends=_ends(values))
 
 
 def _frames_of_bag(bag: str, namespace: str) -> str:
@@ -149,6 +175,20 @@ def _frames_of_bag(bag: str, namespace: str) -> str:
     return next(route.topic for route in routes if route.frames)
 
 
+def _require_topic(bag: str, topic: str, namespace: str) -> None:
+    """Refuse a bag that lacks the topic of frames that ``image_topic`` names.
+
+    Raises:
+        UsageError: it has no such topic, or one of another type.
+        BagError: the bag cannot be read.
+    """
+    name = topic if topic.startswith("/") else f"{namespace.rstrip('/')}/{topic}"
+    images = [each.name for each in BagReader(bag).topics() if each.type == IMAGE]
+    if name not in images:
+        held = ", ".join(images) or "none"
+        raise UsageError(f"image_topic:={topic}: {bag} has no images there; its topics of images: {held}")
+
+
 def _ends(values: Mapping[str, Any]) -> bool:
     """Whether the source comes to an end by itself."""
     endless = values["loop"] or values["source"] in ("camera", "synthetic", "none")
@@ -159,10 +199,9 @@ def _metrics(values: Mapping[str, Any], output: Path | None) -> NodeSpec:
     parameters = {
         "matching": values["matching"],
         "output_dir": str(output or ""),
-        "target": values["target"],
-        "source": f"{values['source']} {_place_of_source(values)}".strip(),
-        "use_sim_time": values["use_sim_time"],
-    }
+        "target": chosen(values, "target", "cpu"),
+        "source": without_credentials(f"{values['source']} {_place_of_source(values)}".strip()),
+    } | if_given(values, "use_sim_time")
     return make_node(values, "dsad_metrics", "metrics", "metrics", parameters, stop_seconds=60.0)
 
 

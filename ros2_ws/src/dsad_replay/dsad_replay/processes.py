@@ -116,12 +116,16 @@ def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
         )
     folder.mkdir(parents=True, exist_ok=True)
     parameters = folder / f"{spec.name}.yaml"
-    content = {spec.full_name: {"ros__parameters": dict(spec.parameters)}}
+    content = {spec.full_name: {"ros__parameters": dict(spec.parameters)}} if spec.parameters else {}
+    # The address of a camera may hold a password.
+    parameters.touch(mode=0o600)
     parameters.write_text(yaml.safe_dump(content, sort_keys=False))
     command = [str(program), "--ros-args", "-r", f"__ns:={spec.namespace}", "-r", f"__node:={spec.name}"]
     for topic, other in spec.remappings:
         command += ["-r", f"{topic}:={other}"]
-    command += ["--params-file", str(graph.params_file), "--params-file", str(parameters)]
+    command += ["--params-file", str(graph.params_file)]
+    if spec.parameters:
+        command += ["--params-file", str(parameters)]
     return [*command, "--log-level", graph.log_level]
 
 
@@ -165,6 +169,8 @@ def _die_with(parent: int) -> Callable[[], None]:
     """Have the kernel send SIGINT to the child when the runner dies, even by SIGKILL."""
 
     def prepare():
+        # Blocked until the node has handlers of its own (dsad_common.start).
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
         if os.getppid() != parent:
             os._exit(1)

@@ -8,7 +8,7 @@ from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments, read_assign
 def test_defaults_are_typed_and_accepted():
     values = parse_replay_arguments({})
     assert list(values) == [argument.name for argument in ARGUMENTS]
-    assert (values["target"], values["source"], values["loop"], values["limit"]) == ("cpu", "none", False, 0)
+    assert (values["target"], values["source"], values["loop"], values["limit"]) == (None, "none", False, 0)
     assert values["rate"] is None and values["bag"] is None
 
 

@@ -100,6 +100,11 @@ def test_the_frames_of_a_bag_are_found_whatever_their_topic(bag):
     assert named.remappings == (("image_raw", "/uav/thermal/image_raw"),)
 
 
+def test_a_topic_of_frames_that_the_bag_lacks_is_refused_by_name(bag):
+    with pytest.raises(UsageError, match="image_topic:=/nope.*/uav/thermal/image_raw"):
+        graph(source="bag", bag=str(bag), image_topic="/nope")
+
+
 def test_what_is_no_bag_is_refused(tmp_path):
     with pytest.raises(BagError, match=str(tmp_path)):
         graph(source="bag", bag=str(tmp_path))
@@ -108,6 +113,12 @@ def test_what_is_no_bag_is_refused(tmp_path):
 def test_a_camera_is_named_by_its_device():
     parameters = graph(source="camera", path="0").source.parameters
     assert parameters["device"] == "0" and "path" not in parameters
+
+
+def test_a_password_of_a_camera_reaches_the_source_alone():
+    built = graph(source="camera", path="rtsp://user:secret@10.0.0.9/ir")
+    assert node(built, "metrics").parameters["source"] == "camera rtsp://***@10.0.0.9/ir"
+    assert "secret" in built.source.parameters["device"]
 
 
 def test_what_is_not_given_is_left_to_the_parameter_file():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from dsad_core.addresses import without_credentials
 from dsad_core.errors import DataError
 
 #: V4L2 pixel formats of one 16-bit sample a pixel. Left to itself OpenCV squashes them to 8 bit.
@@ -44,6 +45,8 @@ class Camera:
         now: Callable[[], int] = time.time_ns,
     ):
         self.device = device
+        #: The device in messages: passwords of stream addresses stay out of every log.
+        self.name = without_credentials(device)
         self._size = (width, height)
         self._fps = fps
         self._bits = bits
@@ -58,7 +61,7 @@ class Camera:
         first = self._read(self._capture)
         if first is None:
             self._capture.release()
-            raise DataError(f"camera {device}: opened, but gives no frame; is another program using it?")
+            raise DataError(f"camera {self.name}: opened, but gives no frame; is another program using it?")
         self._newest = (first, now())
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
@@ -85,7 +88,7 @@ class Camera:
             try:
                 frame = self._read(self._capture)
                 if frame is None:
-                    self.trouble = f"camera {self.device}: stopped giving frames"
+                    self.trouble = f"camera {self.name}: stopped giving frames"
                     self._reopen()
                     continue
             except DataError as error:
@@ -113,7 +116,7 @@ class Camera:
 
     def _read(self, capture: cv2.VideoCapture) -> np.ndarray | None:
         ok, frame = capture.read()
-        return to_grey(frame, self._bits, self.device) if ok else None
+        return to_grey(frame, self._bits, self.name) if ok else None
 
     def _open(self) -> cv2.VideoCapture:
         if "!" in self.device:
@@ -125,13 +128,13 @@ class Camera:
     def _open_pipeline(self) -> cv2.VideoCapture:
         if not _has_gstreamer():
             raise DataError(
-                f"camera '{self.device}': this OpenCV ({cv2.__version__}) lacks GStreamer; "
+                f"camera '{self.name}': this OpenCV ({cv2.__version__}) lacks GStreamer; "
                 "install the system's (apt: python3-opencv) or give a /dev/video node."
             )
         capture = cv2.VideoCapture(self.device, cv2.CAP_GSTREAMER)
         if not capture.isOpened():
             raise DataError(
-                f"camera '{self.device}': GStreamer cannot run this pipeline; try it with "
+                f"camera '{self.name}': GStreamer cannot run this pipeline; try it with "
                 "gst-launch-1.0 and let it end in appsink."
             )
         return capture
@@ -144,7 +147,7 @@ class Camera:
             [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience],
         )
         if not capture.isOpened():
-            raise DataError(f"camera {self.device}: no stream that can be opened at this address.")
+            raise DataError(f"camera {self.name}: no stream that can be opened at this address.")
         return capture
 
     def _open_v4l2(self) -> cv2.VideoCapture:

@@ -1,0 +1,11 @@
+"""Stream addresses as people may see them."""
+
+import re
+
+#: What stands between ``scheme://`` and ``@``; a password may hold a slash or an @ of its own.
+_CREDENTIALS = re.compile(r"(\w+://)[^\s!?#]*@")
+
+
+def without_credentials(text: str) -> str:
+    """A text with the user and password of every address in it replaced by ``***``."""
+    return _CREDENTIALS.sub(r"\1***@", text)
