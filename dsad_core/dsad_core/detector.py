@@ -11,6 +11,7 @@ from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
+from dsad_core.frame.region import Region
 from dsad_core.targets import Target, extract_targets
 
 
@@ -21,11 +22,13 @@ class Detection:
     Attributes:
         mask: (H, W) uint8, 0 or 255, of the frame's own size.
         targets: components of the mask, highest score first.
+        logits: (H, W) float32 behind the mask, valid until the detector's next frame.
         start_ns, preprocess_end_ns, inference_end_ns, postprocess_end_ns: ``time.monotonic_ns``.
     """
 
     mask: np.ndarray
     targets: list[Target]
+    logits: np.ndarray
     start_ns: int
     preprocess_end_ns: int
     inference_end_ns: int
@@ -45,6 +48,7 @@ class Detector:
         value_range: pixel values (low, high) that become 0 and 1 in 16-bit and float frames; None
             to estimate them for each frame (``frame.normalise``). 8-bit frames are divided by 255.
         min_area: components of fewer pixels are removed from mask and targets.
+        region: what of a frame is scene; None for all of it.
 
     Raises:
         UsageError: an argument outside its range.
@@ -56,6 +60,7 @@ class Detector:
         threshold: float | None = None,
         value_range: tuple[float, float] | None = None,
         min_area: int = 1,
+        region: Region | None = None,
     ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")
@@ -63,6 +68,7 @@ class Detector:
         self.threshold = engine.manifest.threshold if threshold is None else threshold
         self.value_range = None if value_range is None else check_value_range(value_range)
         self.min_area = min_area
+        self.region = region
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
         self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
         self._frame_size = (0, 0)
@@ -95,14 +101,17 @@ class Detector:
             logits = self.engine.infer(tensor)
             inferred = time.monotonic_ns()
             height, width = frame.shape
-            mask, targets = self._components(logits[:height, :width])
+            logits = logits[:height, :width]
+            if self.region is not None:
+                logits = self.region.after(logits)
+            mask, targets = self._components(logits)
         except MemoryError:
             self._frame_size = (0, 0)  # buffers may be half allocated
             raise EngineError(
                 f"engine {self.engine.manifest.name}: out of memory on a frame of "
                 f"{frame.shape[1]}x{frame.shape[0]}"
             ) from None
-        return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns())
+        return Detection(mask, targets, logits, start, prepared, inferred, time.monotonic_ns())
 
     def warm_up(self, height: int, width: int, runs: int = 3) -> None:
         """Run on a blank frame of this size, so that the first real one meets ready buffers."""
@@ -116,6 +125,8 @@ class Detector:
                 f"a frame of shape {frame.shape} and type {frame.dtype} is not a grey image "
                 "of uint8, uint16 or float32"
             )
+        if self.region is not None:
+            frame = self.region.before(frame)
         height, width = frame.shape
         if frame.shape != self._frame_size:
             self._allocate(height, width)
