@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from dsad_core.errors import UsageError
-from dsad_core.metrics.counts import match_boxes
+from dsad_core.metrics.counts import match_boxes, points_in_boxes
 from dsad_core.tracking.track import MotionState, Track
 
 #: A confirmed track that lies on a target in a smaller share of its labelled frames is false.
@@ -130,7 +130,7 @@ class TrackAccumulator:
             raise UsageError(f"{len(boxes)} boxes have ids {names}: one different id for each is needed")
         shown = [track for track in tracks if track.confirmed]
         points = np.array([(track.x, track.y) for track in shown]).reshape(-1, 2)
-        inside = _inside(np.asarray(boxes, np.float64).reshape(-1, 4), points)
+        inside = points_in_boxes(np.asarray(boxes, np.float64).reshape(-1, 4), points)
         pairs = self._match(np.asarray(boxes).reshape(-1, 4), names, shown, points, inside)
         self._count(step, time_ns, names, shown, pairs, inside)
 
@@ -202,12 +202,6 @@ class TrackAccumulator:
             switches_a_minute=_ratio(sums.switches, target_minutes),
             median_confirm_s=median if np.isfinite(median) else None,
         )
-
-
-def _inside(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N, M) bool: which point lies on the area of which box's pixels."""
-    offset = points[None, :, :] - boxes[:, None, :2] + 0.5
-    return ((offset >= 0) & (offset < boxes[:, None, 2:])).all(axis=2)
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:
