@@ -14,6 +14,8 @@ OLDEST_VENV := $(CURDIR)/.venv-oldest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 WS := $(CURDIR)/ros2_ws
 OUT ?= out/demo
+# The product, then what the laboratory needs beside it.
+RUNTIME := requirements/runtime.txt requirements/laboratory.txt
 # Those whose runtimes are in the training environment alone.
 ENGINE_TESTS := test/test_engines_openvino.py test/test_engines_tensorrt.py test/test_engines_tensorrt_build.py
 # One package for `make build PKG=dsad_detector`; all by default.
@@ -30,29 +32,29 @@ help:
 	@echo 'make demo DATA=<folder>  run on a data set, image folder or annotated sequence'
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
 	@echo 'make test                every test, green in under 15 minutes on two cores'
-	@echo 'make test-oldest         the tests of dsad_core with the oldest packages a robot may have; needs Python 3.10'
+	@echo 'make test-oldest         dsad_core and dsad_tools with the oldest packages they may meet; needs Python 3.10'
 	@echo 'make build               build the workspace only; then `source env.sh`'
 	@echo 'make clean               remove what the build made'
 
-$(VENV)/.ready: requirements/runtime.txt requirements/ros.txt requirements/test.txt
+$(VENV)/.ready: $(RUNTIME) requirements/ros.txt requirements/test.txt
 	@$(PYTHON) requirements/check_system.py
 	@echo 'Setting up .venv (ROS 2 Jazzy wheels and the runtime, about 400 MB) ...'
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(VENV)
-	@$(CLEAN_ENV) $(VENV)/bin/python $(PIP_INSTALL) -r requirements/runtime.txt -r requirements/ros.txt -r requirements/test.txt
+	@$(CLEAN_ENV) $(VENV)/bin/python $(PIP_INSTALL) $(RUNTIME:%=-r %) -r requirements/ros.txt -r requirements/test.txt
 	@touch $@
 
-$(TRAINING_VENV)/.ready: requirements/runtime.txt requirements/engines.txt requirements/training.txt requirements/test.txt
+$(TRAINING_VENV)/.ready: $(RUNTIME) requirements/engines.txt requirements/training.txt requirements/test.txt
 	@$(PYTHON) requirements/check_system.py
 	@echo 'Setting up .venv-training (torch, OpenVINO, TensorRT-RTX; about 2 GB) ...'
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(TRAINING_VENV)
-	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r requirements/runtime.txt -r requirements/engines.txt -r requirements/training.txt -r requirements/test.txt
+	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) $(RUNTIME:%=-r %) -r requirements/engines.txt -r requirements/training.txt -r requirements/test.txt
 	@touch $@
 
 KERNELS := $(wildcard dsad_core/dsad_core/engines/direct/*.?pp)
 
 # Its own step: a new command or entry point needs this, not another download of torch.
-$(TRAINING_VENV)/.installed: $(TRAINING_VENV)/.ready dsad_core/setup.py training/pyproject.toml $(KERNELS)
-	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e training
+$(TRAINING_VENV)/.installed: $(TRAINING_VENV)/.ready dsad_core/setup.py dsad_tools/setup.py training/pyproject.toml $(KERNELS)
+	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e dsad_tools -e training
 	@touch $@
 
 setup: $(VENV)/.ready
@@ -76,8 +78,9 @@ test-training: $(TRAINING_VENV)/.installed
 test-oldest:
 	@$(CLEAN_ENV) $(OLDEST_PYTHON) -m venv --clear $(OLDEST_VENV)
 	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) -r requirements/oldest.txt
-	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core
+	@$(CLEAN_ENV) $(OLDEST_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e dsad_tools
 	@cd dsad_core && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test
+	@cd dsad_tools && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test
 
 clean:
 	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV) $(OLDEST_VENV)

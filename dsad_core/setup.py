@@ -52,13 +52,9 @@ class _BuildWhatCompiles(build_ext):
 setup(
     name="dsad_core",
     version="0.1.0",
-    description="Runtime library of the DSAD infrared suite",
+    description="Runtime of the DSAD infrared suite: frames, engines, detector, counting",
     license="Apache-2.0",
     packages=find_packages(include=["dsad_core", "dsad_core.*"]),
-    package_data={
-        "dsad_core.bags": ["msg/*.msg"],
-        "dsad_core.report": ["*.html.j2"],
-    },
     cmdclass={"build_ext": _BuildWhatCompiles},
     ext_modules=[_kernels(suffix, options) for suffix, options in _BUILDS.items()],
     data_files=[
@@ -67,16 +63,13 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=[
-        "jinja2",
-        "matplotlib",
         "numpy",
         "onnx",
         "onnxruntime",
-        "psutil",
         "pydantic>=2.6",
         "PyYAML",
+        # For `dsad doctor` and `dsad compile`.
         "rich>=12.3",
-        "rosbags>=0.11.6",
         "typer>=0.19",
     ],
     extras_require={
@@ -87,13 +80,9 @@ setup(
     },
     entry_points={
         "console_scripts": ["dsad = dsad_core.cli.app:main"],
-        "dsad.commands": [
-            "analyse = dsad_core.cli.analyse:register",
-            "bag = dsad_core.cli.bag:register",
-            "bench = dsad_core.cli.bench:register",
-            "compile = dsad_core.cli.compile:register",
-            "doctor = dsad_core.cli.doctor:register",
-            "evaluate = dsad_core.cli.evaluate:register",
+        "dsad.plugins": [
+            "command.compile = dsad_core.cli.compile:register",
+            "command.doctor = dsad_core.cli.doctor:register",
         ],
     },
 )

@@ -6,14 +6,11 @@ import platform
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-import psutil
 
 
 def usable_cores() -> int:
     """Physical cores this process may use: its affinity and a container's quota counted in."""
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    cores = min(cores, len(os.sched_getaffinity(0)))
+    cores = min(_physical_cores(), len(os.sched_getaffinity(0)))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):
@@ -72,15 +69,31 @@ def machine_facts() -> dict[str, str | int | float | list[str]]:
         "cpu": cpu_model(),
         "cores": usable_cores(),
         "cpu_flags": cpu_flags(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_average": round(os.getloadavg()[0], 2),
         "accelerator": accelerator_name(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
+        **_onnxruntime_facts(),
+        "ros_distro": os.environ.get("ROS_DISTRO", ""),
+    }
+
+
+def _physical_cores() -> int:
+    """Cores without the second threads of each; every CPU where the kernel does not say."""
+    topology = Path("/sys/devices/system/cpu")
+    siblings = {_read(path) for path in topology.glob("cpu[0-9]*/topology/thread_siblings_list")}
+    return len(siblings - {""}) or os.cpu_count() or 1
+
+
+def _onnxruntime_facts() -> dict[str, str | list[str]]:
+    # Imported here: the number of cores is asked for where no onnxruntime session is opened.
+    import onnxruntime
+
+    return {
         "onnxruntime": onnxruntime.__version__,
         "onnxruntime_providers": onnxruntime.get_available_providers(),
-        "ros_distro": os.environ.get("ROS_DISTRO", ""),
     }
 
 

@@ -23,7 +23,7 @@ def engine_dir(tmp_path):
     return shutil.copytree(find_engine("local-contrast"), tmp_path / "local-contrast")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spots():
     """A function (height, width, centres, sigma) -> unit image: Gaussian spots on a noisy ramp."""
 

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from dsad_core.cli.offers import add_offers
+from dsad_core.cli.commands import add_commands
 
 
 def dsad(*arguments):
@@ -17,14 +17,14 @@ def dsad(*arguments):
 def test_every_command_of_this_package_is_there():
     shown = dsad("--help")
     assert shown.returncode == 0
-    for command in ("bag", "bench", "doctor", "evaluate"):
+    for command in ("compile", "doctor"):
         assert command in shown.stdout
 
 
-def test_a_missing_bag_is_one_line():
-    shown = dsad("bag", "info", "no/such/bag")
+def test_a_missing_engine_is_one_line():
+    shown = dsad("compile", "no/such/engine")
     assert shown.returncode == 2
-    assert "no/such/bag" in shown.stderr
+    assert "no/such/engine" in shown.stderr
     assert len(shown.stderr.strip().splitlines()) == 1
     assert "Traceback" not in shown.stderr
 
@@ -41,12 +41,12 @@ def test_a_package_whose_needs_are_elsewhere_is_left_out_with_a_line(tmp_path, m
     facts.mkdir()
     (facts / "METADATA").write_text("Name: robot\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(
-        "[dsad.test]\nfly = robot_cli:register\nlook = dsad_core.cli.doctor:register\n"
+        "[dsad.plugins]\ntest.fly = robot_cli:register\ntest.look = dsad_core.cli.doctor:register\n"
     )
     (tmp_path / "robot_cli.py").write_text("import no_such_ros\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     application = typer.Typer()
-    add_offers("dsad.test", application)
+    add_commands("test", application)
     assert [command.name for command in application.registered_commands] == ["doctor"]
     (line,) = capsys.readouterr().err.splitlines()
     assert "robot_cli" in line and "no_such_ros" in line

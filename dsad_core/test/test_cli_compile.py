@@ -1,5 +1,3 @@
-from importlib.metadata import EntryPoints
-
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -86,7 +84,7 @@ def test_what_is_wrong_with_an_engine_is_named(app, arguments, words):
     ],
 )
 def test_what_is_wrong_with_weights_is_named(app, weights, monkeypatch, arguments, words):
-    monkeypatch.setattr(compile_command, "entry_points", lambda **_: EntryPoints())
+    monkeypatch.setattr(compile_command, "plugins", lambda kind: {})
     result = run(app, weights, *arguments)
     assert isinstance(result.exception, DsadError) and words in str(result.exception)
 

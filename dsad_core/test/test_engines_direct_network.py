@@ -13,19 +13,18 @@ from dsad_core.engines.direct.fuse import fuse
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest
 from dsad_core.errors import EngineError
-from dsad_core.scenes.generator import SceneGenerator
 
 pytestmark = needs_kernels
 
 
 @pytest.fixture(scope="module")
-def scene():
-    """A function (height, width) -> a generated frame as the shipped network takes it."""
+def scene(spots):
+    """A function (height, width) -> a frame with targets as the shipped network takes it."""
     normalisation = load_manifest(SHIPPED).normalisation
 
     def draw(height, width, seed=0):
-        frame = next(iter(SceneGenerator(256, 320, 1, seed=seed))).image[:height, :width]
-        unit = frame.astype(np.float32) / 255
+        centres = np.random.default_rng(seed).uniform((0, 0), (width, height), (4, 2))
+        unit = spots(height, width, centres, seed=seed).astype(np.float32)
         return ((unit - normalisation.mean[0]) / normalisation.std[0])[None, None].astype(np.float32)
 
     return draw

@@ -1,5 +1,4 @@
 import hashlib
-from importlib.metadata import EntryPoints
 
 import numpy as np
 import pytest
@@ -178,7 +177,7 @@ def run_folder(tmp_path):
 
 
 def test_a_checkpoint_without_the_training_stage_says_what_it_needs(run_folder, monkeypatch):
-    monkeypatch.setattr("dsad_core.engines.load.entry_points", lambda **_: EntryPoints())
+    monkeypatch.setattr("dsad_core.engines.load.plugins", lambda kind: {})
     with pytest.raises(EngineError, match="environment of the training stage") as caught:
         load_engine(run_folder)
     assert str(run_folder) in str(caught.value) and "dsad compile" in str(caught.value)
@@ -190,7 +189,7 @@ def test_a_checkpoint_goes_to_the_loader_that_is_installed(run_folder, tmp_path,
     facts = packages / "loader-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Name: loader\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[dsad.engines]\nsafetensors = loader:load\n")
+    (facts / "entry_points.txt").write_text("[dsad.plugins]\nengine.safetensors = loader:load\n")
     (packages / "loader.py").write_text("def load(*arguments):\n    return arguments\n")
     monkeypatch.syspath_prepend(str(packages))
     assert load_engine(run_folder, "cuda", 3) == (run_folder, "cuda", 3)

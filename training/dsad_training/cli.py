@@ -52,7 +52,7 @@ def curves(
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("curves.png"),
 ) -> None:
     """Draw how runs have learned so far: training loss and validation IoU."""
-    from dsad_core.analysis.canvas import png
+    from dsad_tools.analysis.canvas import png
     from dsad_core.files import write_atomic
     from dsad_training.curves import curve_figure, read_curve
 
@@ -120,7 +120,7 @@ def kernels(
     padding: Annotated[str, typer.Option(help="Beyond the border: replicate or zeros.")] = "replicate",
 ) -> None:
     """Draw the kernels of the directional attention DSA and what it makes of a generated scene."""
-    from dsad_core.analysis.canvas import png
+    from dsad_tools.analysis.canvas import png
     from dsad_core.files import write_atomic
     from dsad_training.kernels import kernel_figure
     from dsad_training.recipe import network_part

@@ -1,14 +1,14 @@
-"""What torch makes of a network, for ``dsad bench engine`` (entry point group ``dsad.contenders``).
+"""What torch makes of a network, for ``dsad bench engine`` (plugin of kind ``contender``).
 
 torch is imported when a contender is opened, so that it counts in the memory of its own contenders alone.
 """
 
 from functools import partial
 
-from dsad_core.bench.contender import Contender, PlainOnnxRuntime
-from dsad_core.bench.subject import Subject
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError
+from dsad_tools.bench.contender import Contender, PlainOnnxRuntime
+from dsad_tools.bench.subject import Subject
 
 #: Beside the engine that is made of weights for a benchmark: the network as torch's exporter leaves it.
 EXPORT_FILE = "torch.onnx"

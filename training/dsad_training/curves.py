@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from dsad_core.analysis.canvas import SERIES, new_figure, styled
+from dsad_tools.analysis.canvas import SERIES, new_figure, styled
 from dsad_training.checkpoint import CheckpointError, load_weights
 from dsad_training.display import LOG_FILE
 

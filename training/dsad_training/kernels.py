@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dsad_core.analysis.canvas import SERIES, new_figure, show, stretched, styled
-from dsad_core.scenes.generator import SceneGenerator
+from dsad_tools.analysis.canvas import SERIES, new_figure, show, stretched, styled
+from dsad_tools.scenes.generator import SceneGenerator
 from dsad_training.networks.dsa import (
     Base,
     DsaOptions,

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dsad_core.errors import UsageError
-from dsad_core.scenes.generator import SMALLEST_SIDE
+from dsad_tools.scenes.generator import SMALLEST_SIDE
 from dsad_training.data.batches import Augmentation
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.residual import Spatial

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from dsad_core.bench.subject import Subject
 from dsad_core.errors import EngineError, TargetError
+from dsad_tools.bench.subject import Subject
 from dsad_training.checkpoint import load_weights
 
 DEVICES = {"cpu": "cpu", "cuda": "cuda", "agx": "cuda"}

@@ -8,12 +8,12 @@ import onnx
 import torch
 from torch import nn
 
-from dsad_core.bench.measure import SCENE, scenes
-from dsad_core.bench.subject import Subject
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest, Precision, save_manifest
 from dsad_core.files import sha256_file
 from dsad_core.frame.normalise import to_unit
-from dsad_core.scenes.generator import SceneGenerator
+from dsad_tools.bench.measure import SCENE, scenes
+from dsad_tools.bench.subject import Subject
+from dsad_tools.scenes.generator import SceneGenerator
 from dsad_training.checkpoint import load_weights, save_weights, weights_path
 from dsad_training.compile.deployable import Prediction, deployable
 from dsad_training.compile.graph import OPSET, to_onnx

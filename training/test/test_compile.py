@@ -1,18 +1,18 @@
 """From a checkpoint to an engine folder, and the gate in between."""
 
 import shutil
-from importlib.metadata import entry_points
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import Normalisation, Parity, load_manifest
 from dsad_core.errors import DataError, EngineError, UsageError
 from dsad_core.files import sha256_file
+from dsad_core.plugins import plugins
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.checkpoint import keep_weights, save_weights
 from dsad_training.compile import ParityLimits, compile_checkpoint
 from dsad_training.compile import compile as module
@@ -68,8 +68,7 @@ def left_behind(tmp_path):
 
 
 def test_the_runtime_finds_the_compiler():
-    (found,) = entry_points(group="dsad.compilers", name="safetensors")
-    assert found.load() is compile_checkpoint
+    assert plugins("compiler")["safetensors"].load() is compile_checkpoint
 
 
 def test_an_engine_says_what_it_is_and_what_it_scored(compiled, capsys):

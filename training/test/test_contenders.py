@@ -1,18 +1,18 @@
 """torch's contenders and the untrained networks run in ``dsad bench engine``."""
 
 import json
-from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
 import torch
 import typer
-from dsad_core.bench.contender import contenders
-from dsad_core.bench.measure import scenes
-from dsad_core.bench.subject import Subject, find_subjects
-from dsad_core.cli import bench
 from dsad_core.engines.manifest import read_manifest
 from dsad_core.errors import EngineError, TargetError, UsageError
+from dsad_core.plugins import plugins
+from dsad_tools.bench.contender import contenders
+from dsad_tools.bench.measure import scenes
+from dsad_tools.bench.subject import Subject, find_subjects
+from dsad_tools.cli import bench
 from dsad_training import contenders as ours
 from dsad_training import untrained
 from typer.testing import CliRunner
@@ -35,9 +35,9 @@ def contender(name):
 
 
 def test_the_packages_offer_is_installed():
-    (offer,) = {entry.value for entry in entry_points(group="dsad.contenders")}
-    assert offer == "dsad_training.contenders:contenders"
-    assert {entry.name for entry in entry_points(group="dsad.networks")} == {"compile", "untrained"}
+    (offer,) = plugins("contender").values()
+    assert offer.value == "dsad_training.contenders:contenders"
+    assert set(plugins("network")) == {"compile", "untrained"}
 
 
 def test_an_untrained_network_is_told_as_such_and_answers_with_both_signs(subject):

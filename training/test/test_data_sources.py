@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.errors import UsageError
 from dsad_core.frame.normalise import to_unit
-from dsad_core.scenes.generator import SceneGenerator
+from dsad_tools.data.dataset import SirstDataset
+from dsad_tools.scenes.generator import SceneGenerator
 from dsad_training.checkpoint import load_state, load_weights
 from dsad_training.data import sources
 from dsad_training.data.batches import Augmentation, Batches

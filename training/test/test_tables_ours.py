@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from table_rows import PAPER
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import read_manifest
-from dsad_core.evaluate import evaluate
 from dsad_core.files import sha256_file
-from dsad_core.report.build import write_json
+from dsad_tools.data.dataset import SirstDataset
+from dsad_tools.evaluate import evaluate
+from dsad_tools.report.build import write_json
 from dsad_training.compile import compile_checkpoint
 from dsad_training.recipe import build_recipe
 from dsad_training.tables.compose import compose

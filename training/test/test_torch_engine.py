@@ -1,19 +1,18 @@
 """A checkpoint in the place of an engine gives the answers of the engine compiled from it."""
 
-import importlib.metadata
-
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from dsad_core.analysis import analyse
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import MODEL_FILE, save_manifest
 from dsad_core.errors import EngineError, TargetError
 from dsad_core.files import sha256_file
+from dsad_core.plugins import plugins
+from dsad_tools.analysis import analyse
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.checkpoint import CheckpointError, save_weights
 from dsad_training.compile.deployable import deployable
 from dsad_training.compile.graph import to_onnx
@@ -49,8 +48,7 @@ def run_folder(request, tmp_path):
 @pytest.fixture
 def checkpoint(run_folder):
     """Found and opened by the runtime as any engine is."""
-    loaders = importlib.metadata.entry_points(group="dsad.engines", name="safetensors")
-    assert {loader.value for loader in loaders} == {"dsad_training.torch_engine:TorchEngine"}
+    assert plugins("engine")["safetensors"].value == "dsad_training.torch_engine:TorchEngine"
     engine = load_engine(run_folder, threads=1)
     assert isinstance(engine, TorchEngine)
     yield engine

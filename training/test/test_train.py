@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.errors import UsageError
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.checkpoint import (
     STATE_FILE,
     WEIGHTS_FILE,

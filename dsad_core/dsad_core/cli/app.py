@@ -1,9 +1,8 @@
 """The ``dsad`` command: one program, whose commands each installed package adds.
 
-A package offers a command by the entry point group ``dsad.commands``: a function
-``register(app)`` that adds itself to the typer application. So ``dsad train`` exists where the
-training stage is installed and ``dsad up`` where the ROS 2 packages are, and this module knows
-neither.
+This package has the two that a robot needs, ``dsad doctor`` and ``dsad compile``. Every other command
+is a plugin of its package (see `dsad_core.plugins`): ``dsad evaluate`` exists where the tools are
+installed, ``dsad up`` where the ROS 2 laboratory is, ``dsad train`` where the training stage is.
 """
 
 import sys
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dsad_core.cli.offers import add_offers
+from dsad_core.cli.commands import add_commands
 from dsad_core.errors import DsadError
 
 app = typer.Typer(
@@ -31,7 +30,7 @@ def _root() -> None:
 
 def build_app() -> typer.Typer:
     """The application with every installed command."""
-    add_offers("dsad.commands", app)
+    add_commands("command", app)
     return app
 
 

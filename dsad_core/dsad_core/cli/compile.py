@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, get_args
@@ -20,6 +19,7 @@ from dsad_core.engines.manifest import Manifest, Precision, load_manifest
 from dsad_core.engines.target_file import Backend, TargetFile, load_target
 from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
 from dsad_core.frame.geometry import padded_size
+from dsad_core.plugins import plugins
 
 #: (height, width) of the frames that an engine of any size is built for unless others are named.
 DEFAULT_SIZE = (512, 640)
@@ -217,11 +217,10 @@ def _verdicts(
 
 
 def _compiler():
-    suffix = CHECKPOINT_SUFFIX.removeprefix(".")
-    compilers = list(entry_points(group="dsad.compilers", name=suffix))
-    if not compilers:
+    compiler = plugins("compiler").get(CHECKPOINT_SUFFIX.removeprefix("."))
+    if compiler is None:
         raise EngineError(
             "weights are compiled by the training stage, which is not installed here; use its "
             "environment (see training/README.md)"
         )
-    return compilers[0].load()
+    return compiler.load()

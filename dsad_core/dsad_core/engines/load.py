@@ -1,6 +1,5 @@
 """From an engine's name to an engine that runs."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from dsad_core.engines.backends import backend_module, describe_missing, require_target
@@ -10,6 +9,7 @@ from dsad_core.engines.protocol import Engine
 from dsad_core.engines.target_file import Backend, load_target
 from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
 from dsad_core.machine import usable_cores
+from dsad_core.plugins import plugins
 
 
 def load_engine(
@@ -20,9 +20,8 @@ def load_engine(
     Of the target's backends the first runs that this machine has and that can take the model; the engine's
     description names it, and those before it with the reason why they were passed over.
 
-    A checkpoint runs, too, where the package that trained it is installed: that package offers by the
-    entry point group ``dsad.engines``, under the name of the weights' suffix (``safetensors``), a function
-    ``load(path, target, threads) -> Engine``. So this package needs no training framework.
+    A checkpoint runs, too, where the package that trained it is installed: that package is a
+    plugin of kind ``engine`` (see `dsad_core.plugins`). So this package needs no training framework.
 
     Args:
         name_or_path: see ``locate.find_engine``; or weights, see ``locate.find_checkpoint``.
@@ -71,10 +70,10 @@ def load_engine(
 
 
 def _load_checkpoint(path: Path, target: str, threads: int | None) -> Engine:
-    loaders = list(entry_points(group="dsad.engines", name=CHECKPOINT_SUFFIX.removeprefix(".")))
-    if not loaders:
+    loader = plugins("engine").get(CHECKPOINT_SUFFIX.removeprefix("."))
+    if loader is None:
         raise EngineError(
             f"{path}: a training checkpoint, which the runtime alone cannot run; use the "
             "environment of the training stage, or `dsad compile` it to an engine there"
         )
-    return loaders[0].load()(path, target, threads)
+    return loader.load()(path, target, threads)

@@ -12,7 +12,7 @@ def data_files():
     files = {
         Path("share/ament_index/resource_index/packages"): [Path("resource/dsad_bringup")],
         share: [Path("package.xml")],
-        share / "launch": sorted(Path("launch").glob("*.launch.py")),
+        share / "launch": [Path("launch/detector.launch.py")],
         share / "config": sorted([*Path("launch").glob("*.yaml"), *Path("launch").glob("*.xml")]),
     }
     for path in sorted(Path("edge_engines").rglob("*")):
@@ -24,16 +24,11 @@ def data_files():
 setup(
     name="dsad_bringup",
     version="0.1.0",
-    description="One launch for source, detector and metrics, under ros2 launch or without it.",
+    description="The launch of the detector on a vehicle, its engines and its middleware profile.",
     license="Apache-2.0",
     packages=find_packages(include=["dsad_bringup", "dsad_bringup.*"]),
     data_files=data_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],
     extras_require={"test": ["pytest", "hypothesis"]},
-    entry_points={
-        "console_scripts": ["await_answers = dsad_bringup.await_answers:main"],
-        "dsad.commands": ["up = dsad_bringup.cli:register"],
-        "dsad.bench": ["pipeline = dsad_bringup.bench.cli:register"],
-    },
 )

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.errors import UsageError
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.bench.plain import PlainLoop
 from dsad_training.data.batches import Batches
 from dsad_training.data.packed import pack

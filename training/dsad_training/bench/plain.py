@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from dsad_core.data.dataset import SirstDataset
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.losses import task_loss
 
 #: ImageNet's, as the scripts have them.

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.engines.manifest import MODEL_FILE, Precision, TestResult, save_manifest
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import UsageError
 from dsad_core.files import replace_dir, write_atomic
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.checkpoint import WEIGHTS_FILE, load_weights, weights_path
 from dsad_training.compile.deployable import deployable
 from dsad_training.compile.graph import to_onnx

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.engines.manifest import Normalisation
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import to_unit
+from dsad_tools.data.dataset import SirstDataset
 
 
 @dataclass(frozen=True)

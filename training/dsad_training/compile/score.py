@@ -1,11 +1,11 @@
 """What an engine scores on the test split when the runtime runs it."""
 
-from dsad_core.data.dataset import SirstDataset
 from dsad_core.detector import Detector
 from dsad_core.engines.manifest import TestResult
 from dsad_core.engines.protocol import Engine
-from dsad_core.evaluate import evaluate
 from dsad_core.frame.geometry import padded_size
+from dsad_tools.data.dataset import SirstDataset
+from dsad_tools.evaluate import evaluate
 
 COUNTS = ("hits", "predictions", "false_targets", "false_pixels", "intersection", "union", "pixels")
 

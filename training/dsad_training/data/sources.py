@@ -10,9 +10,9 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from dsad_core.data.dataset import SirstDataset
-from dsad_core.data.images import list_images
-from dsad_core.data.sample import Sample
+from dsad_tools.data.dataset import SirstDataset
+from dsad_tools.data.images import list_images
+from dsad_tools.data.sample import Sample
 from dsad_training.data.cache import cached
 from dsad_training.data.packed import PackedSet, join, pack, split
 from dsad_training.data.synthetic import synthetic_samples

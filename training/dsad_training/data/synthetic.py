@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dsad_core.data.sample import Sample
-from dsad_core.scenes.generator import SceneGenerator
+from dsad_tools.data.sample import Sample
+from dsad_tools.scenes.generator import SceneGenerator
 
 #: Frames of one scene share their clutter. Few of them, far apart, cost little and still differ: the clutter
 #: drifts by 10 to 35 px from one to the next, and the targets are others.
@@ -19,7 +19,7 @@ def synthetic_samples(
     """``images`` 8-bit frames (side,side), every ten from a scene of its own; a function of the arguments.
 
     Args:
-        terrain: as for :class:`~dsad_core.scenes.generator.SceneGenerator`, as ``side`` (px) and ``snr``.
+        terrain: as for :class:`~dsad_tools.scenes.generator.SceneGenerator`, as ``side`` (px) and ``snr``.
     """
     scenes = -(-images // FRAMES_PER_SCENE)
     # Drawn, not counted up: neighbouring seeds of the recipe share no scene.

@@ -1,0 +1,1 @@
+"""What a vehicle starts: the detector, with its arguments, its engines and a middleware profile."""

@@ -11,13 +11,13 @@ import pytest
 os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 101 + 1)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Frames of 640 KiB do not pass with Fast DDS's defaults.
-PROFILE = Path(__file__).resolve().parents[4] / "launch" / "fastdds.xml"
+ROOT = Path(__file__).resolve().parents[4]
+PROFILE = ROOT / "launch" / "fastdds.xml"
 for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
     os.environ[variable] = str(PROFILE)
 
 import rclpy  # noqa: E402
 from detector_harness import Client, DetectorProcess  # noqa: E402
-from dsad_core.engines.baseline import build_local_contrast  # noqa: E402
 from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest  # noqa: E402
 
 
@@ -25,7 +25,7 @@ from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest 
 def engines(tmp_path_factory) -> Path:
     """Three engines: local-contrast (the default), a copy named second, and one that was tampered with."""
     root = tmp_path_factory.mktemp("engines")
-    build_local_contrast(root / "local-contrast")
+    shutil.copytree(ROOT / "edge_engines" / "local-contrast", root / "local-contrast")
     (root / "DEFAULT").write_text("local-contrast\n")
     shutil.copytree(root / "local-contrast", root / "second")
     save_manifest(

@@ -6,8 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from dsad_core.bags.raw import RawBagWriter
 from dsad_core.errors import BagError
+from dsad_tools.bags.raw import RawBagWriter
 
 
 class BagThread:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsad_core.metrics.record import RunFacts
+from dsad_tools.metrics.record import RunFacts
 
 
 class RunningNodes:

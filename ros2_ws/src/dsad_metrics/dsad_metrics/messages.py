@@ -7,10 +7,10 @@ import math
 import numpy as np
 from dsad_core.errors import FrameError
 from dsad_core.frame.codec import decode_message
-from dsad_core.metrics.joiner import FrameTimes, LabelledBoxes
-from dsad_core.metrics.live import Summary
-from dsad_core.metrics.record import stage_durations
 from dsad_msgs.msg import MetricsSummary
+from dsad_tools.metrics.joiner import FrameTimes, LabelledBoxes
+from dsad_tools.metrics.live import Summary
+from dsad_tools.metrics.record import stage_durations
 
 
 def mask_of(message) -> np.ndarray:

@@ -15,9 +15,9 @@ from dsad_common.stamps import stamp_ns, to_stamp
 from dsad_core.errors import DsadError
 from dsad_core.frame.codec import decode_message
 from dsad_core.machine import machine_facts
-from dsad_core.metrics.live import LiveMetrics
-from dsad_core.report import build_report
 from dsad_msgs.msg import DetectionMetrics, FrameTiming, TargetArray
+from dsad_tools.metrics.live import LiveMetrics
+from dsad_tools.report import build_report
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy

@@ -10,9 +10,9 @@ from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
-from dsad_core.bags.raw import RawBagWriter
-from dsad_core.bags.types import typestore
 from dsad_core.errors import UsageError
+from dsad_tools.bags.raw import RawBagWriter
+from dsad_tools.bags.types import typestore
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSReliabilityPolicy

@@ -1,8 +1,8 @@
 """Parameters of both nodes."""
 
 from dsad_common.parameters import Parameter
-from dsad_core.bags.raw import STORAGES
 from dsad_core.metrics.counts import MATCHINGS
+from dsad_tools.bags.raw import STORAGES
 
 METRICS = (
     Parameter(

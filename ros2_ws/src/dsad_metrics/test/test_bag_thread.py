@@ -3,10 +3,10 @@
 import threading
 
 import pytest
-from dsad_core.bags.raw import RawBagWriter
-from dsad_core.bags.read import BagReader
 from dsad_core.errors import BagError
 from dsad_metrics.bag_thread import BagThread
+from dsad_tools.bags.raw import RawBagWriter
+from dsad_tools.bags.read import BagReader
 
 TYPE = "std_msgs/msg/String"
 DATA = b"\0\1\0\0\5\0\0\0text\0"

@@ -1,8 +1,8 @@
 """The recorder in a process of its own: what it writes is what was published."""
 
 import pytest
-from dsad_core.bags.read import BagReader
-from dsad_core.bags.source import BagSource
+from dsad_tools.bags.read import BagReader
+from dsad_tools.bags.source import BagSource
 from metrics_harness import SECOND, START, blob
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image

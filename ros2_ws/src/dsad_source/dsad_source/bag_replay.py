@@ -11,8 +11,8 @@ from dsad_common.parameters import Parameter
 from dsad_common.qos import reliable
 from dsad_common.run import main as run
 from dsad_common.stamps import to_stamp
-from dsad_core.bags.read import BagReader
 from dsad_core.errors import BagError, UsageError
+from dsad_tools.bags.read import BagReader
 from rosgraph_msgs.msg import Clock
 
 from dsad_source.cdr import read_stamp, replace_stamp

@@ -8,12 +8,12 @@ from dsad_common.parameters import Parameter
 from dsad_common.qos import reliable
 from dsad_common.run import main as run
 from dsad_common.stamps import to_stamp
-from dsad_core.data.open import open_source
-from dsad_core.data.sample import SampleSource
 from dsad_core.errors import DataError, UsageError
-from dsad_core.scenes.clutter import TERRAINS
-from dsad_core.scenes.generator import DTYPES, SceneGenerator
 from dsad_msgs.msg import TargetArray
+from dsad_tools.data.open import open_source
+from dsad_tools.data.sample import SampleSource
+from dsad_tools.scenes.clutter import TERRAINS
+from dsad_tools.scenes.generator import DTYPES, SceneGenerator
 from sensor_msgs.msg import CameraInfo, Image
 
 from dsad_source.calibration import from_file, from_focal_lengths

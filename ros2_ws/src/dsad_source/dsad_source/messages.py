@@ -1,11 +1,11 @@
 """A sample as the messages that carry it."""
 
 import numpy as np
-from dsad_core.bags.write import target_fields
-from dsad_core.data.sample import Sample
 from dsad_core.frame.codec import fill_message
 from dsad_core.frame.convert import own_encoding, to_encoding
 from dsad_msgs.msg import Target, TargetArray
+from dsad_tools.bags.write import target_fields
+from dsad_tools.data.sample import Sample
 from sensor_msgs.msg import Image
 
 

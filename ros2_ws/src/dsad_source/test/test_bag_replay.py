@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from dsad_common.qos import newest
 from dsad_common.stamps import stamp_ns
-from dsad_core.bags.read import BagReader
-from dsad_core.bags.write import BagWriter
-from dsad_core.data.sample import Sample
+from dsad_tools.bags.read import BagReader
+from dsad_tools.bags.write import BagWriter
+from dsad_tools.data.sample import Sample
 from processes import Source, stamps
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from dsad_core.frame.codec import decode_message
-from dsad_core.scenes.generator import SceneGenerator
 from dsad_msgs.msg import TargetArray
+from dsad_tools.scenes.generator import SceneGenerator
 from mjpeg_server import MjpegServer
 from processes import Source, stamps
 from sensor_msgs.msg import CameraInfo, Image

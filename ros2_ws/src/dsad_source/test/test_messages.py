@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from dsad_core.data.sample import Sample
 from dsad_core.errors import FrameError
 from dsad_core.frame.codec import decode_message
 from dsad_source.messages import image_message, truth_message
+from dsad_tools.data.sample import Sample
 
 FRAME = np.arange(12, dtype=np.uint8).reshape(3, 4)
 

@@ -1,0 +1,27 @@
+"""What installed packages add to each other: the one group of entry points, ``dsad.plugins``.
+
+An entry is named ``kind.name``. A lower package calls what a higher one offers and imports nothing of it.
+
+| kind | object | called by |
+|---|---|---|
+| ``command`` | ``register(app)``, adds itself to the ``dsad`` command | `dsad_core.cli.app` |
+| ``bench`` | ``register(app)``, adds itself to ``dsad bench`` | `dsad_tools.cli.bench` |
+| ``contender`` | ``(target) -> list[Contender]``, ways of running a network | `dsad_tools.bench.contender` |
+| ``network`` | ``compile``, ``untrained``: networks to measure | `dsad_tools.bench.subject` |
+| ``engine`` | ``(path, target, threads) -> Engine``, by the suffix of the weights | `dsad_core.engines.load` |
+| ``compiler`` | from weights to an engine folder, by the suffix of the weights | `dsad_core.cli.compile` |
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+
+GROUP = "dsad.plugins"
+
+
+def plugins(kind: str) -> dict[str, EntryPoint]:
+    """The installed plugins of a kind by name, in the order of their names.
+
+    Where two distributions on the path offer one name (an overlay over a wheel), the first wins.
+    """
+    prefix = f"{kind}."
+    found = {entry.name: entry for entry in reversed(list(entry_points(group=GROUP)))}
+    return {name.removeprefix(prefix): found[name] for name in sorted(found) if name.startswith(prefix)}

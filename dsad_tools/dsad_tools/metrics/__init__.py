@@ -1,0 +1,1 @@
+"""Figures of a run: the parts of a frame joined by stamp, records, pictures for the report."""

@@ -1,0 +1,38 @@
+from setuptools import find_packages, setup
+
+setup(
+    name="dsad_tools",
+    version="0.1.0",
+    description="Laboratory tools of the DSAD infrared suite: data, bags, evaluation, reports, benches",
+    license="Apache-2.0",
+    packages=find_packages(include=["dsad_tools", "dsad_tools.*"]),
+    package_data={
+        "dsad_tools.bags": ["msg/*.msg"],
+        "dsad_tools.report": ["*.html.j2"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/dsad_tools"]),
+        ("share/dsad_tools", ["package.xml"]),
+    ],
+    python_requires=">=3.10",
+    install_requires=[
+        "dsad_core",
+        "jinja2",
+        "matplotlib",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "rich>=12.3",
+        "rosbags>=0.11.6",
+        "typer>=0.19",
+    ],
+    extras_require={"test": ["pytest", "hypothesis"]},
+    entry_points={
+        "dsad.plugins": [
+            "command.analyse = dsad_tools.cli.analyse:register",
+            "command.bag = dsad_tools.cli.bag:register",
+            "command.bench = dsad_tools.cli.bench:register",
+            "command.evaluate = dsad_tools.cli.evaluate:register",
+        ],
+    },
+)

@@ -1,0 +1,79 @@
+"""Thresholds swept from one inference a frame count what the detector counts at each of them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsad_core.detector import Detector
+from dsad_core.errors import UsageError
+from dsad_core.metrics import DetectionAccumulator
+from dsad_tools.analysis.logits import LogitMap, probability
+from dsad_tools.analysis.sweep import ThresholdSweep, default_thresholds
+from dsad_tools.evaluate import evaluate
+from dsad_tools.scenes.generator import SceneGenerator
+
+
+def test_each_point_equals_an_evaluation_at_its_threshold(engine):
+    scenes = SceneGenerator(90, 130, frames=5, seed=4)
+    thresholds = (0.02, 0.3, 0.5, 0.97)
+    sweep, logits = ThresholdSweep(thresholds), LogitMap(engine)
+    for sample in scenes:
+        sweep.update(logits(sample.image), sample.mask)
+    points = sweep.points()
+    assert tuple(point.threshold for point in points) == thresholds
+    for point in points:
+        run = evaluate(Detector(engine, point.threshold), scenes, progress=False)
+        assert point.result == run.result
+    assert len({point.result.union for point in points}) == len(points)
+
+
+def test_logits_are_cropped_to_the_frame_and_outlive_the_next_one(engine):
+    logits = LogitMap(engine)
+    frames = [np.random.default_rng(seed).integers(0, 255, (45, 61), np.uint8) for seed in (0, 1)]
+    first = logits(frames[0])
+    kept = first.copy()
+    assert first.shape == (45, 61) and not np.array_equal(logits(frames[1]), kept)
+    np.testing.assert_array_equal(first, kept)
+    mask = Detector(engine).detect(frames[0]).mask
+    np.testing.assert_array_equal((probability(first) > 0.5) * np.uint8(255), mask)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), levels=st.integers(1, 6), matching=st.sampled_from(["nearest", "dnanet"]))
+def test_counts_are_those_of_every_single_mask(seed, levels, matching):
+    random = np.random.default_rng(seed)
+    # Few levels make thresholds that give the same mask, which is counted once and added each time.
+    logits = random.integers(-levels, levels + 1, (16, 20)).astype(np.float32)
+    truth = (random.random((16, 20)) > 0.9).astype(np.uint8)
+    thresholds = default_thresholds()
+    sweep = ThresholdSweep(thresholds, matching)
+    found = sweep.update(logits, truth)
+    for point in sweep.points():
+        alone = DetectionAccumulator(matching)
+        limit = math.log(point.threshold / (1 - point.threshold))
+        counts = alone.update(logits > limit, truth)
+        assert (found[point.threshold], point.result) == (counts, alone.result())
+
+
+def test_the_default_thresholds_rise_evenly_and_hold_the_round_ones():
+    thresholds = default_thresholds()
+    assert thresholds == sorted(set(thresholds)) and 0 < thresholds[0] < 1e-5 < 1 - 1e-5 < thresholds[-1] < 1
+    assert {0.05, 0.5, 0.95} <= set(thresholds)
+    np.testing.assert_allclose(thresholds, 1 - np.array(thresholds)[::-1], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "thresholds, matching, words",
+    [
+        ([0.5, 1.0], "nearest", "threshold 1.0 must lie"),
+        ([0.0], "nearest", "threshold 0.0 must lie"),
+        ([0.5], "box", "'box' has no IoU"),
+        ([0.5], "best", "'best' is unknown"),
+    ],
+)
+def test_bad_arguments_are_named(thresholds, matching, words):
+    with pytest.raises(UsageError, match=words):
+        ThresholdSweep(thresholds, matching)

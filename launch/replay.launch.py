@@ -1,0 +1,36 @@
+"""Source, detector and metrics in one launch: ``ros2 launch dsad_replay replay.launch.py``.
+
+``--show-args`` lists the arguments. When the source comes to its end, the last frames are answered,
+the report is written and the launch ends.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from dsad_bringup.actions import declare, node_action
+from dsad_replay.arguments import ARGUMENTS
+from dsad_replay.graph import build_replay_graph
+from launch import LaunchDescription
+from launch.actions import OpaqueFunction, Shutdown
+
+
+def generate_launch_description():
+    """The arguments of the graph and, once their values are known, its nodes."""
+    return LaunchDescription([*map(declare, ARGUMENTS), OpaqueFunction(function=_start)])
+
+
+def _start(context):
+    given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
+    graph = build_replay_graph(given, Path(get_package_share_directory("dsad_bringup")))
+    reason = "the engine is built" if graph.builder else "the detector stopped"
+    on_exit = {"detector": [Shutdown(reason=reason)]}
+    if graph.source:
+        on_exit[graph.source.name] = lambda event, _: _after_source(graph, event.returncode)
+    # The source last: whoever listens is then on its way already.
+    return [node_action(graph, spec, on_exit.get(spec.name)) for spec in reversed(graph.nodes)]
+
+
+def _after_source(graph, status):
+    if status != 0 or not graph.source_ends:
+        return Shutdown(reason=f"the source stopped with status {status}")
+    return node_action(graph, graph.waiter, [Shutdown(reason="the source came to its end")])

@@ -1,0 +1,172 @@
+"""Nodes as plain processes: started, watched and stopped without a trace.
+
+Each node leads a session of its own, so that Ctrl-C at the terminal reaches the runner alone and
+the runner decides the order of the end. Output goes to a file, never a pipe: should the runner be
+killed, the nodes get SIGINT from the kernel and finish undisturbed by a broken pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from dsad_bringup.graph import Graph, NodeSpec
+from dsad_bringup.shared_memory import remove_stale_segments
+from dsad_core.errors import UsageError
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+#: Seconds between SIGTERM and SIGKILL.
+TERMINATE_SECONDS = 3.0
+
+
+class Process:
+    """One running node.
+
+    Args:
+        spec: the node.
+        command: program and arguments.
+        log: file that takes its output; an older one is replaced.
+    """
+
+    def __init__(self, spec: NodeSpec, command: Sequence[str], log: Path):
+        self.spec = spec
+        self.log = log
+        with open(log, "wb") as output:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        self._read_to = 0
+
+    @property
+    def status(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    def new_lines(self) -> list[str]:
+        """Lines of output since the last call; an unfinished line waits for its end."""
+        with open(self.log, "rb") as stream:
+            stream.seek(self._read_to)
+            block = stream.read()
+        if self.status is None:
+            block = block[: block.rfind(b"\n") + 1]
+        self._read_to += len(block)
+        return block.decode(errors="replace").splitlines()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; SIGKILL goes to everything the node has started."""
+        if self.status is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(self._popen.pid, number)
+            else:
+                self._popen.send_signal(number)
+
+
+def start(graph: Graph, logs: Path) -> list[Process]:
+    """Start every node of a graph; the last in the graph first, so that the source comes last.
+
+    Returns:
+        The processes in the graph's order.
+
+    Raises:
+        UsageError: a package is not built.
+    """
+    commands = [node_command(spec, graph, logs) for spec in graph.nodes]
+    logs.mkdir(parents=True, exist_ok=True)
+    os.environ.update(graph.environment)
+    remove_stale_segments()
+    started: list[Process] = []
+    try:
+        for spec, command in reversed(list(zip(graph.nodes, commands))):
+            started.insert(0, Process(spec, command, logs / f"{spec.name}.log"))
+    except BaseException:
+        stop(started, lambda: None)
+        raise
+    return started
+
+
+def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
+    """Program and arguments of a node; its parameters are written to ``folder``.
+
+    Raises:
+        UsageError: its package is not built.
+    """
+    try:
+        program = Path(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
+    except (PackageNotFoundError, LookupError):
+        program = None
+    if program is None or not program.is_file():
+        raise UsageError(
+            f"{spec.package} {spec.executable} is not installed: build the workspace and source its setup"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = folder / f"{spec.name}.yaml"
+    content = {spec.full_name: {"ros__parameters": dict(spec.parameters)}}
+    parameters.write_text(yaml.safe_dump(content, sort_keys=False))
+    command = [str(program), "--ros-args", "-r", f"__ns:={spec.namespace}", "-r", f"__node:={spec.name}"]
+    for topic, other in spec.remappings:
+        command += ["-r", f"{topic}:={other}"]
+    command += ["--params-file", str(graph.params_file), "--params-file", str(parameters)]
+    return [*command, "--log-level", graph.log_level]
+
+
+def stop(
+    processes: Sequence[Process],
+    tick: Callable[[], None],
+    hurry: Callable[[], bool] = lambda: False,
+) -> None:
+    """Stop processes one after the other: SIGINT, then SIGTERM, then SIGKILL.
+
+    Args:
+        processes: in the order in which they stop.
+        tick: called while waiting, to show what they say.
+        hurry: True when the user has lost patience: SIGTERM follows at once.
+    """
+    killed = False
+    for process in processes:
+        process.signal(signal.SIGINT)
+        if not _wait(process, process.spec.stop_seconds, tick, hurry):
+            process.signal(signal.SIGTERM)
+            if not _wait(process, TERMINATE_SECONDS, tick):
+                process.signal(signal.SIGKILL)
+                _wait(process, TERMINATE_SECONDS, tick)
+                killed = True
+    tick()
+    if killed:
+        remove_stale_segments()
+
+
+def _wait(process: Process, seconds: float, tick, hurry=lambda: False) -> bool:
+    deadline = time.monotonic() + seconds
+    while process.status is None:
+        if time.monotonic() > deadline or hurry():
+            return False
+        tick()
+        time.sleep(0.02)
+    return True
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Have the kernel send SIGINT to the child when the runner dies, even by SIGKILL."""
+
+    def prepare():
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare

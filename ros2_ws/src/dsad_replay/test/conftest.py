@@ -1,0 +1,40 @@
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+DSAD = [sys.executable, "-c", "from dsad_core.cli.app import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch, request):
+    """An own ROS domain on this machine, so that no other run is heard.
+
+    Above 101 a domain's ports are among those that Linux hands out to anybody.
+    """
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + 31 * hash(request.node.nodeid)) % 101))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+@pytest.fixture
+def up(tmp_path):
+    """Starts ``dsad up name:=value ...``; whatever it started is gone after the test."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [*DSAD, "up", *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            family = [process, *psutil.Process(process.pid).children(recursive=True)]
+            for member in family:
+                member.send_signal(signal.SIGKILL)
+            process.wait(timeout=10)

@@ -1,0 +1,81 @@
+"""``dsad bench pipeline``: its arithmetic, and a short run of the real thing."""
+
+import json
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from conftest import DSAD
+
+from dsad_replay.bench.timings import STAGES, Block, Case, Timings
+
+MS = 1_000_000
+
+
+def answer(received, wait=1, decode=2, preprocess=3, inference=40, postprocess=5, publish=6, **counters):
+    instants = {"received": received * MS}
+    at = received
+    for (_, _, end), span in zip(STAGES, (wait, decode, preprocess, inference, postprocess, publish)):
+        at += span
+        instants[end] = at * MS
+    names = ("frames_received", "frames_answered", "frames_dropped", "frames_lost")
+    return SimpleNamespace(**instants, **dict.fromkeys(names, 0) | counters)
+
+
+def test_stages_add_up_to_the_latency_and_overhead_leaves_out_inference_and_wait():
+    timings = Timings([Block(answer(0), [answer(100), answer(200, inference=80, wait=9)])])
+    assert timings.stage("latency").p50 == 57 and timings.stage("latency").max == 105
+    assert timings.stage("overhead").max == timings.stage("overhead").p50 == 2 + 3 + 5 + 6
+    assert timings.stage("inference").max == 80
+
+
+def test_rate_leaves_out_the_pauses_between_blocks():
+    blocks = [Block(answer(0), [answer(start + 50 * i) for i in range(5)]) for start in (100, 9000)]
+    timings = Timings(blocks, engine_ns=[40 * MS] * 10)
+    assert timings.rate == pytest.approx(20.0)
+    assert timings.engine_rate == pytest.approx(25.0)
+    assert timings.summary()["rate_ratio"] == pytest.approx(0.8)
+
+
+def test_counters_count_from_before_each_block():
+    before = answer(0, frames_received=10, frames_answered=9, frames_dropped=1, frames_lost=3)
+    after = answer(50, frames_received=15, frames_answered=13, frames_dropped=2, frames_lost=4)
+    figures = Timings([Block(before, [after])]).summary()
+    assert (figures["sent"], figures["answered"], figures["dropped"], figures["lost"]) == (6, 4, 1, 1)
+
+
+def test_without_answers_there_are_no_figures():
+    figures = Timings([Block(answer(0), [])]).summary()
+    assert figures["rate"] is None and figures["rate_ratio"] is None and figures["milliseconds"] == {}
+
+
+def test_a_case_names_itself():
+    assert Case(640, 512, "mono16", 25.0).title == "640x512 mono16, 25 Hz"
+    assert Case(256, 256, "mono8", None).title == "256x256 mono8, free-running"
+
+
+def bench(*options):
+    command = [*DSAD, "bench", "pipeline", "--engine", "local-contrast", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_short_run_measures_every_case(tmp_path):
+    result = bench("--sizes", "64x48:mono16", "--rates", "50", "--frames", "20", "--output", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "pipeline.json").read_text())
+    free, paced = report["cases"]
+    assert report["sha256"] and report["machine"]["cores"] >= 1 and "thread" in report["runtime"]
+    assert free["answered"] >= 20 and free["engine_rate"] > free["rate"] > 0
+    assert 15 <= paced["sent"] <= 30 and 40 < paced["rate"] < 60 and paced["engine_rate"] is None
+    for case in report["cases"]:
+        spans = case["milliseconds"]
+        assert 0 < spans["inference"]["p50"] <= spans["latency"]["max"]
+        assert set(spans) == {stage for stage, _, _ in STAGES} | {"overhead", "latency"}
+    assert (tmp_path / "pipeline.png").read_bytes().startswith(b"\x89PNG")
+    assert "64x48 mono16, 50 Hz" in result.stdout
+
+
+@pytest.mark.parametrize("options", [("--sizes", "64:mono8"), ("--rates", "0"), ("--engine", "nobody")])
+def test_bad_options_are_one_line_and_status_2(options):
+    result = bench(*options)
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1 and options[1] in result.stderr
