@@ -12,7 +12,6 @@ import pytest
 
 from dsad_core.errors import UsageError
 from dsad_core.frame.monitor import FrameKind, FrameMonitor, MonitorSettings
-from dsad_core.scenes.generator import SceneGenerator
 
 STEP = 33_000_000
 
@@ -22,9 +21,20 @@ def watch(frames, monitor=None, step=STEP):
     return [monitor.update(frame, 1 + index * step).value for index, frame in enumerate(frames)]
 
 
+def drifting(dtype, frames=40):
+    """A textured scene that drifts by 0.4 px a frame, with noise; (120, 160)."""
+    rng = np.random.default_rng(2)
+    wide = cv2.GaussianBlur(rng.normal(0, 1, (160, 240)).astype(np.float32), (0, 0), 5)
+    gain, level, noise = (25, 110, 1.0) if dtype == "uint8" else (60, 7000, 2.5)
+    wide = wide / wide.std() * gain + level
+    shifts = (np.array([[1, 0, -0.4 * i], [0, 1, 0]], np.float32) for i in range(frames))
+    views = (cv2.warpAffine(wide, shift, (160, 120)) + rng.normal(0, noise, (120, 160)) for shift in shifts)
+    return [np.clip(view, 0, np.iinfo(dtype).max).astype(dtype) for view in views]
+
+
 @pytest.fixture(scope="module", params=["uint8", "uint16"])
 def scene(request):
-    return [sample.image for sample in SceneGenerator(120, 160, frames=40, seed=2, dtype=request.param)]
+    return drifting(request.param)
 
 
 def test_a_scene_is_a_scene(scene):
@@ -64,7 +74,7 @@ def test_a_step_of_the_level_settles(scene):
 
 
 def test_a_jump_of_the_gain_settles():
-    scene = [sample.image for sample in SceneGenerator(120, 160, frames=30, seed=2, dtype="uint8")]
+    scene = drifting("uint8", 30)
     after = [(frame * 0.6 + 40).astype(np.uint8) for frame in scene[15:]]
     kinds = watch([*scene[:15], *after])
     assert kinds[:15] == ["scene"] * 15 and kinds[15] == "settling" and kinds[-1] == "scene"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dsad_core.data.sample import SampleSource
+from dsad_tools.data.sample import SampleSource
 from dsad_core.detector import Detector
 from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.monitor import FrameKind, FrameMonitor
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_core.metrics.latency import LatencyStats, Percentiles
-from dsad_core.metrics.mot import MotFigures, MotSequence, mot_figures
+from dsad_tools.metrics.mot import MotFigures, MotSequence, mot_figures
 from dsad_core.metrics.tracks import TrackAccumulator, TrackResult
 from dsad_core.tracking import Follower, Track, TrackerSettings
 
