@@ -164,7 +164,9 @@ class _Run:
             )
             self.latency.add(time.monotonic_ns() - begin)
             if sample.boxes is None and sample.mask is not None:
-                raise DataError(f"{source.name}, frame {sample.name}: tracks are scored by boxes, this has a mask")
+                raise DataError(
+                    f"{source.name}, frame {sample.name}: tracks are scored by boxes, this has a mask"
+                )
             try:
                 if sample.boxes is not None:
                     self.detections.update(detection.mask, boxes=sample.boxes)
