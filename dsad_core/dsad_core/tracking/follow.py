@@ -30,6 +30,7 @@ class Follower:
 
     Attributes:
         tracker, estimator: the parts, for their counters.
+        motion_known: whether the last frame's camera motion is known: measured, or none by ``still``.
 
     Raises:
         UsageError: an argument outside its range.
@@ -49,6 +50,7 @@ class Follower:
         self.estimator = MotionEstimator()
         self._low_threshold = low_threshold
         self._moves = camera == "estimate"
+        self.motion_known = not self._moves
         self._last_targets: list[Target] = []
 
     def update(
@@ -76,6 +78,7 @@ class Follower:
         """
         is_scene = kind is FrameKind.SCENE
         motion = self._motion(frame, kind) if self._moves else None
+        self.motion_known = motion is None or motion.known
         weak = weak_targets(logits, mask, threshold, self._low(threshold)) if is_scene else []
         tracks = self.tracker.update(stamp_ns, targets, weak, motion, received_ns, is_scene)
         self._last_targets = targets

@@ -18,6 +18,8 @@ from dsad_detector.frames import decode_frame
 from dsad_detector.mailbox import Mailbox
 from dsad_detector.messages import Moments, frame_timing, image_message, target_array
 from dsad_detector.problems import Problems
+from dsad_detector.tracking import Answer, TrackingThread
+from dsad_detector.watch import FrameWatch
 
 #: A runtime that has not answered after so many seconds has hung.
 STOP_TIMEOUT = 20.0
@@ -58,6 +60,8 @@ class InferenceThread:
         counters: this thread writes ``answered``, ``refused`` and ``late``.
         problems: gets what is refused.
         deadline_ms: an answer that took longer from callback to publication is counted; 0 is off.
+        watch: marks frames that show no scene; None looks at none.
+        tracking: gets each answer after it is out; None for nobody.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class InferenceThread:
         counters: Counters,
         problems: Problems,
         deadline_ms: float,
+        watch: FrameWatch | None = None,
+        tracking: TrackingThread | None = None,
     ):
         self.detector = detector
         self.deadline_ms = deadline_ms
@@ -75,6 +81,8 @@ class InferenceThread:
         self._camera = camera
         self._counters = counters
         self._problems = problems
+        self._watch = watch or FrameWatch(None)
+        self._tracking = tracking
         self._mailbox: Mailbox[tuple[object, int]] = Mailbox()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -127,8 +135,8 @@ class InferenceThread:
         started = time.monotonic_ns()
         frame = decode_frame(message)
         decoded = time.monotonic_ns()
-        detection = self.detector.detect(frame)
         header, outputs = message.header, self._outputs
+        detection, kind = self._watch.refuse(self.detector.detect, frame, header, received)
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
         bearings = self._camera.bearings(detection.targets, *detection.mask.shape)
@@ -137,6 +145,22 @@ class InferenceThread:
         self._counters.answered += 1
         self._check_deadline(moments)
         outputs.timing.publish(frame_timing(header, moments, detection, self._counters))
+        if kind is None:
+            kind = self._watch.look(frame, header, received)
+        if self._tracking is not None:
+            # The engine overwrites its logits with the next frame, which may come before the tracker is done.
+            self._tracking.put(
+                Answer(
+                    header,
+                    frame,
+                    detection.targets,
+                    detection.mask,
+                    detection.logits.copy(),
+                    self.detector.threshold,
+                    kind,
+                    received,
+                )
+            )
 
         # Last, so that watching the picture does not delay the answer it shows.
         if outputs.overlay.get_subscription_count() > 0:

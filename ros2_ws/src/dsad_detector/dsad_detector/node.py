@@ -13,7 +13,8 @@ from dsad_common.qos import newest, reliable
 from dsad_common.run import main as run_main
 from dsad_core.detector import Detector
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import FrameTiming, TargetArray
+from dsad_msgs.msg import FrameTiming, TargetArray, TrackArray
+from geometry_msgs.msg import Vector3Stamped
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -27,6 +28,10 @@ from dsad_detector.loading import load_detector
 from dsad_detector.loss import LossCounter
 from dsad_detector.problems import Problems
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
+from dsad_detector.track_messages import Detection2DArray
+from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
+from dsad_detector.tracking import TrackingThread, TrackOutputs
+from dsad_detector.watch import FrameWatch
 
 #: From Iron on, rclpy gives a callback of two arguments the message's info too.
 HAS_MESSAGE_INFO = hasattr(Subscription, "CallbackType")
@@ -44,13 +49,16 @@ class DetectorNode(SturdyLifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("detector")
-        declare(self, PARAMETERS, self._on_parameters)
+        declare(self, (*PARAMETERS, *TRACK_PARAMETERS), self._on_parameters)
         Settings.from_parameters(self._values())
+        TrackSettings.from_parameters(self._values())
         self._topic = self.resolve_topic_name("image_raw")
         self._problems = Problems(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
         self._detector: Detector | None = None
         self._inference: InferenceThread | None = None
+        self._tracking: TrackingThread | None = None
+        self._watch = FrameWatch(None)
         self._subscriptions_while_active: list[Subscription] = []
         self._fault = ""
         self._reset_input()
@@ -59,6 +67,13 @@ class DetectorNode(SturdyLifecycleNode):
             targets=self._qos.publisher(TargetArray, "targets", reliable(50)),
             timing=self._qos.publisher(FrameTiming, "timing", reliable(50)),
             overlay=self._qos.publisher(Image, "overlay", reliable(1)),
+        )
+        self._track_outputs = TrackOutputs(
+            tracks=self._qos.publisher(TrackArray, "tracks", reliable(50)),
+            bearing=self._qos.publisher(Vector3Stamped, "bearing", reliable(10)),
+            detections=self._qos.publisher(Detection2DArray, "detections", reliable(50))
+            if Detection2DArray
+            else None,
         )
         self._diagnostics = Diagnostics(self, self._report)
         if self._value("autostart"):
@@ -81,12 +96,21 @@ class DetectorNode(SturdyLifecycleNode):
         self._diagnostics.hardware_id = settings.target
         self._diagnostics.publish()  # a device may take minutes to build its engine
         self._detector = load_detector(settings, self.get_logger().info)
+        self._detector.region = region(self._values())
         _spare_the_garbage_collector()
 
     @transition
     def on_activate(self) -> None:
         self._fault = ""
         self._reset_input()
+        tracks = TrackSettings.from_parameters(self._values())
+        self._watch = FrameWatch(tracks.frame_monitor(), empties=tracks.monitor == "refuse")
+        follower = tracks.follower()
+        if follower is not None:
+            self._tracking = TrackingThread(
+                follower, self._track_outputs, self._camera, self._problems, tracks.published
+            )
+            self._tracking.start()
         self._inference = InferenceThread(
             self._detector,
             self._outputs,
@@ -94,6 +118,8 @@ class DetectorNode(SturdyLifecycleNode):
             self._counters,
             self._problems,
             self._value("deadline_ms"),
+            self._watch,
+            self._tracking,
         )
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
@@ -143,6 +169,7 @@ class DetectorNode(SturdyLifecycleNode):
             self.destroy_subscription(subscription)
         self._subscriptions_while_active = []
         inference, self._inference = self._inference, None
+        tracking, self._tracking = self._tracking, None
         if inference is not None:
             try:
                 inference.stop()
@@ -150,6 +177,9 @@ class DetectorNode(SturdyLifecycleNode):
                 # The thread that hangs still uses the engine: closing it would crash the process.
                 self._detector = None
                 raise
+            finally:
+                if tracking is not None:
+                    tracking.stop()
 
     def _release(self) -> None:
         self._stop()
@@ -196,11 +226,13 @@ class DetectorNode(SturdyLifecycleNode):
         return self.get_parameter(name).value
 
     def _values(self) -> dict[str, Any]:
-        return {parameter.name: self._value(parameter.name) for parameter in PARAMETERS}
+        return {parameter.name: self._value(parameter.name) for parameter in (*PARAMETERS, *TRACK_PARAMETERS)}
 
     def _on_parameters(self, changes: dict[str, Any]) -> str | None:
         try:
             settings = Settings.from_parameters(self._values() | changes)
+            TrackSettings.from_parameters(self._values() | changes)
+            region(self._values() | changes)
         except UsageError as error:
             return str(error)
         if self._detector is not None:
@@ -231,6 +263,7 @@ class DetectorNode(SturdyLifecycleNode):
             silence=(time.monotonic_ns() - self._counters.last_received) / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
             problems=problems,
+            frame_kinds=self._watch.counts,
         ).report()
 
 
