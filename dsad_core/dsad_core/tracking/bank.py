@@ -12,6 +12,8 @@ from dsad_core.tracking.motion import Motion
 
 #: Points kept of each track's past path, to tell a movement from noise.
 PATH_POINTS = 12
+#: Weight of the newest detection in a track's scatter.
+SCATTER_GAIN = 0.1
 
 
 class Bank:
@@ -20,6 +22,7 @@ class Bank:
     Attributes:
         position, velocity: (N, 2) float64 px in the present frame, px/s against the scene.
         pp, pv, vv: (N,) variances and covariance of position and velocity, an axis.
+        scatter: (N,) running mean of the squared distance, an axis, of detections from where they were expected, px^2.
         path: (N, PATH_POINTS, 2) past positions in the present frame, NaN where there is none.
         path_time: (N, PATH_POINTS) seconds of the tracker's clock when each was taken.
         path_var: (N, PATH_POINTS) variance an axis that has gathered on each since, px^2.
@@ -29,6 +32,7 @@ class Bank:
     def __init__(self) -> None:
         self.position, self.velocity = np.empty((0, 2)), np.empty((0, 2))
         self.pp, self.pv, self.vv = np.empty(0), np.empty(0), np.empty(0)
+        self.scatter = np.empty(0)
         self.path = np.empty((0, PATH_POINTS, 2))
         self.path_time, self.path_var = np.empty((0, PATH_POINTS)), np.empty((0, PATH_POINTS))
         self.path_blind = np.empty((0, PATH_POINTS), bool)
@@ -67,6 +71,7 @@ class Bank:
         pp, pv, vv = self.pp[rows], self.pv[rows], self.vv[rows]
         total = pp + variances
         residual = points - self.position[rows]
+        self.scatter[rows] += SCATTER_GAIN * (np.square(residual).sum(axis=1) / 2 - self.scatter[rows])
         self.position[rows] += (pp / total)[:, None] * residual
         self.velocity[rows] += (pv / total)[:, None] * residual
         self.pp[rows] = pp * variances / total
@@ -92,6 +97,7 @@ class Bank:
         self.pp = np.append(self.pp, variances)
         self.pv = np.append(self.pv, np.zeros(count))
         self.vv = np.append(self.vv, np.full(count, speed**2))
+        self.scatter = np.append(self.scatter, variances)
         nothing = np.full((count, PATH_POINTS), np.nan)
         self.path = np.concatenate([self.path, np.repeat(nothing[:, :, None], 2, axis=2)])
         self.path_time = np.vstack([self.path_time, nothing])
@@ -100,7 +106,7 @@ class Bank:
 
     def keep(self, rows: np.ndarray) -> None:
         """Drop all but these rows (a boolean mask or indices)."""
-        for name in ("position", "velocity", "pp", "pv", "vv", "path", "path_time", "path_var", "path_blind"):
+        for name in vars(self):
             setattr(self, name, getattr(self, name)[rows])
 
     def covariance(self, row: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from dsad_core.tracking.track import MotionState
 SPACING_SHARE = 0.1
 #: Least length of path that shows a target to stand still, as a share of ``judge_s``.
 STILL_SHARE = 0.6
+#: Share of the path's points from which a moving target must have moved away.
+MOVING_SHARE = 0.5
 
 
 def judge(bank: Bank, now: float, settings: TrackerSettings) -> list[MotionState]:
@@ -26,14 +28,16 @@ def judge(bank: Bank, now: float, settings: TrackerSettings) -> list[MotionState
     age = now - bank.path_time
     usable = (age <= settings.judge_s * 1.05) & (age > 0) & ~bank.path_blind
     moved = np.linalg.norm(bank.position[:, None, :] - bank.path, axis=2)
-    sigma = np.sqrt(bank.path_var + bank.pp[:, None])
+    # A lamp head that falls into changing pieces scatters more than the filter's own variance says.
+    sigma = np.sqrt(bank.path_var + np.maximum(bank.pp, bank.scatter)[:, None])
     with np.errstate(invalid="ignore", divide="ignore"):
         moves = usable & (moved > settings.moving_px) & (moved > settings.moving_sigma * sigma)
         bound = (moved + 2.0 * sigma) / age
         long_enough = usable & (age >= STILL_SHARE * settings.judge_s)
         rests = long_enough & (bound < settings.still_px_s)
-    # Two points of the path must agree: one bad detection is no movement.
-    moving = np.count_nonzero(moves, axis=1) >= 2
+    # Most of the path must agree: one bad detection is no movement.
+    count = np.count_nonzero(usable, axis=1)
+    moving = np.count_nonzero(moves, axis=1) >= np.maximum(2, MOVING_SHARE * count)
     still = rests.any(axis=1) & ~moving
     for row in np.flatnonzero(moving):
         states[row] = MotionState.MOVING

@@ -13,6 +13,8 @@ class TrackerSettings:
         confirm_s: seconds from a track's first hit to the hit that may confirm it.
         confirm_hits: fewest hits of a confirmed track.
         confirm_share: hits over frames since birth, within ``window_s``, that confirm a track.
+        still_confirm_s, still_share: the same for a track that was not seen to move: what stands in the scene is
+            rarely a target, and can wait.
         window_s: how far back hits and frames are counted, seconds.
         weak_confirm_s: the same as ``confirm_s`` where weak hits are needed to reach ``confirm_hits`` or
             ``confirm_share``; such a track must also move. 0 lets weak hits confirm nothing.
@@ -39,6 +41,8 @@ class TrackerSettings:
     confirm_s: float = 0.2
     confirm_hits: int = 3
     confirm_share: float = 0.75
+    still_confirm_s: float = 0.2
+    still_share: float = 0.75
     window_s: float = 0.5
     weak_confirm_s: float = 0.5
     tentative_coast_s: float = 0.15
@@ -65,5 +69,6 @@ class TrackerSettings:
                     f"tracker setting {field.name} {value} must be a number above 0"
                     + (" or 0" if least_is_zero else "")
                 )
-        if self.confirm_share > 1:
-            raise UsageError(f"tracker setting confirm_share {self.confirm_share} is a share: at most 1")
+        for name in ("confirm_share", "still_share"):
+            if getattr(self, name) > 1:
+                raise UsageError(f"tracker setting {name} {getattr(self, name)} is a share: at most 1")

@@ -239,15 +239,17 @@ class Tracker:
             self._end(alive)
 
     def _confirms(self, life: _Life) -> bool:
-        settings, age = self.settings, self._now - life.born
+        settings, age = self.settings, self._now - life.born + 1e-9
         frames = self._frames_since(life.born)
         strong = sum(kind for _, kind in life.recent)
-        if strong >= settings.confirm_hits and strong >= settings.confirm_share * frames:
-            return age >= settings.confirm_s - 1e-9
-        if not settings.weak_confirm_s or life.motion is not MotionState.MOVING:
+        moves = life.motion is MotionState.MOVING
+        share = settings.confirm_share if moves else settings.still_share
+        if strong >= max(settings.confirm_hits, share * frames):
+            return age >= (settings.confirm_s if moves else settings.still_confirm_s)
+        if not settings.weak_confirm_s or not moves:
             return False
         enough = len(life.recent) >= max(settings.confirm_hits, settings.confirm_share * frames)
-        return enough and age >= settings.weak_confirm_s - 1e-9
+        return enough and age >= settings.weak_confirm_s
 
     def _can_confirm(self, life: _Life) -> bool:
         """A tentative track that lost too many of its frames starts again from its next detection."""
