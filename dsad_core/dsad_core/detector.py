@@ -4,11 +4,11 @@ import math
 import time
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from dsad_core.components import find_components
 from dsad_core.engines.protocol import Engine
-from dsad_core.errors import EngineError, UsageError
+from dsad_core.errors import EngineError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.frame.region import Region
@@ -21,9 +21,10 @@ class Detection:
 
     Attributes:
         mask: (H, W) uint8, 0 or 255, of the frame's own size.
-        targets: components of the mask, highest score first.
+        targets: components of the mask, highest score first, at most the detector's ``max_targets``.
         logits: (H, W) float32 behind the mask, valid until the detector's next frame.
         start_ns, preprocess_end_ns, inference_end_ns, postprocess_end_ns: ``time.monotonic_ns``.
+        targets_cut: components of the mask that are not in ``targets``, because they were too many.
     """
 
     mask: np.ndarray
@@ -33,6 +34,7 @@ class Detection:
     preprocess_end_ns: int
     inference_end_ns: int
     postprocess_end_ns: int
+    targets_cut: int = 0
 
 
 class Detector:
@@ -48,6 +50,7 @@ class Detector:
         value_range: pixel values (low, high) that become 0 and 1 in 16-bit and float frames; None
             to estimate them for each frame (``frame.normalise``). 8-bit frames are divided by 255.
         min_area: components of fewer pixels are removed from mask and targets.
+        max_targets: the best by score are listed, the mask keeps all; None lists all.
         region: what of a frame is scene; None for all of it.
 
     Raises:
@@ -60,14 +63,18 @@ class Detector:
         threshold: float | None = None,
         value_range: tuple[float, float] | None = None,
         min_area: int = 1,
+        max_targets: int | None = None,
         region: Region | None = None,
     ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")
+        if max_targets is not None and max_targets < 1:
+            raise UsageError(f"max_targets {max_targets} must be at least 1")
         self.engine = engine
         self.threshold = engine.manifest.threshold if threshold is None else threshold
         self.value_range = None if value_range is None else check_value_range(value_range)
         self.min_area = min_area
+        self.max_targets = max_targets
         self.region = region
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
         self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
@@ -93,25 +100,35 @@ class Detector:
         Raises:
             UsageError: an array of another shape or type.
             EngineError: the engine failed, or there is no memory for a frame of this size.
+            NotFiniteError: a logit is NaN or infinite.
         """
         start = time.monotonic_ns()
         try:
             tensor = self._prepare(frame)
             prepared = time.monotonic_ns()
-            logits = self.engine.infer(tensor)
+            logits = self._infer(tensor, frame.shape)
             inferred = time.monotonic_ns()
-            height, width = frame.shape
-            logits = logits[:height, :width]
-            if self.region is not None:
-                logits = self.region.after(logits)
-            mask, targets = self._components(logits)
+            mask, targets, cut = self._components(logits)
         except MemoryError:
-            self._frame_size = (0, 0)  # buffers may be half allocated
-            raise EngineError(
-                f"engine {self.engine.manifest.name}: out of memory on a frame of "
-                f"{frame.shape[1]}x{frame.shape[0]}"
-            ) from None
-        return Detection(mask, targets, logits, start, prepared, inferred, time.monotonic_ns())
+            raise self._no_memory(frame) from None
+        return Detection(mask, targets, logits, start, prepared, inferred, time.monotonic_ns(), cut)
+
+    def logits(self, frame: np.ndarray) -> np.ndarray:
+        """The engine's answer to one frame before any threshold.
+
+        Args:
+            frame: see ``detect``.
+
+        Returns:
+            (H, W) float32, valid until the next call: probability = 1 / (1 + exp(-logit)).
+
+        Raises:
+            UsageError, EngineError, NotFiniteError: see ``detect``.
+        """
+        try:
+            return self._infer(self._prepare(frame), frame.shape)
+        except MemoryError:
+            raise self._no_memory(frame) from None
 
     def warm_up(self, height: int, width: int, runs: int = 3) -> None:
         """Run on a blank frame of this size, so that the first real one meets ready buffers."""
@@ -151,15 +168,34 @@ class Detector:
         )
         self._frame_size = (height, width)
 
-    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target]]:
+    def _infer(self, tensor: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        height, width = size
+        logits = self.engine.infer(tensor)[:height, :width]
+        # Both carry a NaN on, and nothing else is above or below all finite numbers.
+        if not (math.isfinite(logits.min()) and math.isfinite(logits.max())):
+            bad = logits.size - np.count_nonzero(np.isfinite(logits))
+            raise NotFiniteError(
+                f"engine {self.engine.manifest.name}: {bad} of {logits.size} logits of a {width}x{height} "
+                f"frame are NaN or infinite ({self.engine.description}); try fp32 or another backend"
+            )
+        return logits if self.region is None else self.region.after(logits)
+
+    def _no_memory(self, frame: np.ndarray) -> EngineError:
+        self._frame_size = (0, 0)  # buffers may be half allocated
+        height, width = frame.shape
+        return EngineError(
+            f"engine {self.engine.manifest.name}: out of memory on a frame of {width}x{height}"
+        )
+
+    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target], int]:
         # probability > t is logit > log(t / (1 - t)): no sigmoid over the whole frame
         above = logits > math.log(self._threshold / (1.0 - self._threshold))
         mask = above.view(np.uint8) * np.uint8(255)
-        targets = extract_targets(logits, mask)
-        if self.min_area > 1 and any(target.area < self.min_area for target in targets):
-            count, labels = cv2.connectedComponents(mask, connectivity=8)
-            large = np.bincount(labels.ravel(), minlength=count) >= self.min_area
-            large[0] = False
-            mask = np.where(large[labels], np.uint8(255), np.uint8(0))
-            targets = [target for target in targets if target.area >= self.min_area]
-        return mask, targets
+        components = find_components(mask)
+        large = components.areas >= self.min_area
+        if not large.all():
+            small = components.select(~large)
+            mask[small.rows, small.columns] = 0
+            components = components.select(large)
+        targets = extract_targets(logits, components, self.max_targets)
+        return mask, targets, len(components) - len(targets)

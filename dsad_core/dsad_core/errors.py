@@ -23,6 +23,10 @@ class EngineError(DsadError):
     """An engine that is missing, tampered with, or does not fit its manifest."""
 
 
+class NotFiniteError(EngineError):
+    """An answer with NaN or infinite logits: it says nothing of the frame, least of all that it is empty."""
+
+
 class TargetError(DsadError):
     """A target (cpu, cuda, agx, ascend) that this machine cannot run."""
 

@@ -1,9 +1,11 @@
-"""From a mask to the list of targets in it."""
+"""From the components of a mask to the list of targets in it."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from dsad_core.components import Components
 
 #: Pixels around a component that still count for its centroid.
 RIM = 2
@@ -28,8 +30,10 @@ class Target:
     score: float
 
 
-def extract_targets(logits: np.ndarray, mask: np.ndarray) -> list[Target]:
-    """The 8-connected components of ``mask``, highest score first.
+def extract_targets(
+    logits: np.ndarray, components: Components, max_targets: int | None = None
+) -> list[Target]:
+    """One target for each component, highest score first.
 
     The centroid weighs the pixels of a component and of the ``RIM`` around it by their probability
     above the lowest among them. The rim holds what the threshold cut off: without it the centroid of
@@ -37,55 +41,62 @@ def extract_targets(logits: np.ndarray, mask: np.ndarray) -> list[Target]:
 
     Args:
         logits: (H, W) float32.
-        mask: (H, W) uint8, 0 or not.
+        components: of the mask (H, W).
+        max_targets: the best by score are kept; None for all.
     """
-    left, top, width, height = cv2.boundingRect(mask)
-    if width == 0:
+    if len(components) == 0:
         return []
-    # Work on the box of all components and their rims: most frames are mostly empty.
-    x0, y0 = max(left - RIM, 0), max(top - RIM, 0)
-    window = np.s_[y0 : top + height + RIM, x0 : left + width + RIM]
-    # OpenCV's own component statistics walk every background pixel and cost ten times the labels.
-    count, labels = cv2.connectedComponents(mask[window], connectivity=8)
-    owner, columns, rows, inside = _with_rims(labels)
-    starts = np.searchsorted(owner, np.arange(1, count))
+    inside = logits[components.rows, components.columns].astype(np.float64)
+    score = np.maximum.reduceat(_sigmoid(inside), components.starts)
+    left, top, width, height = components.boxes.T
+    best = np.lexsort((left, top, -score))[:max_targets]
+    x, y = _centroids(logits, components, best)
+    fields = (x, y, left[best], top[best], width[best], height[best], components.areas[best], score[best])
+    return [Target(*values) for values in zip(*(field.tolist() for field in fields))]
 
-    probability = _sigmoid(logits[window][rows, columns].astype(np.float64))
+
+def _centroids(
+    logits: np.ndarray, components: Components, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted x and y of the chosen components, in their order."""
+    owner, columns, rows = _with_rims(logits.shape, components)
+    if len(chosen) < len(components):
+        wanted = np.zeros(len(components), bool)
+        wanted[chosen] = True
+        pixels = wanted[owner]
+        owner, columns, rows = owner[pixels], columns[pixels], rows[pixels]
+    ordered = np.sort(chosen)
+    starts = np.searchsorted(owner, ordered)
+    probability = _sigmoid(logits[rows, columns].astype(np.float64))
     floor = np.minimum.reduceat(probability, starts)
+    counts = np.diff(starts, append=len(owner))
     # The small constant is for a frame that is target all over: then the weights are equal.
-    weights = probability - floor[owner - 1] + 1e-6
+    weights = probability - np.repeat(floor, counts) + 1e-6
     total = np.add.reduceat(weights, starts)
-    x = np.add.reduceat(weights * columns, starts) / total + x0
-    y = np.add.reduceat(weights * rows, starts) / total + y0
-
-    owner, columns, rows = owner[inside], columns[inside], rows[inside]
-    starts = np.searchsorted(owner, np.arange(1, count))
-    left, top = np.minimum.reduceat(columns, starts), np.minimum.reduceat(rows, starts)
-    width = np.maximum.reduceat(columns, starts) - left + 1
-    height = np.maximum.reduceat(rows, starts) - top + 1
-    area = np.bincount(owner)[1:]
-    score = np.maximum.reduceat(probability[inside], starts)
-
-    fields = (x, y, left + x0, top + y0, width, height, area, score)
-    found = [Target(*values) for values in zip(*(field.tolist() for field in fields))]
-    found.sort(key=lambda target: (-target.score, target.top, target.left))
-    return found
+    place = np.searchsorted(ordered, chosen)
+    x = np.add.reduceat(weights * columns, starts) / total
+    y = np.add.reduceat(weights * rows, starts) / total
+    return x[place], y[place]
 
 
-def _with_rims(labels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Every pixel of a component or its rim, ordered by component: label, column, row, not of the rim.
+def _with_rims(shape: tuple[int, int], components: Components) -> tuple[np.ndarray, ...]:
+    """Every pixel of a component or its rim, ordered by component: component, column, row.
 
-    A rim pixel between two components goes to the one with the higher label.
+    A rim pixel between two components goes to the later one.
     """
-    # OpenCV dilates no int32; float32 holds every label below 2^24.
-    grown = cv2.dilate(labels.astype(np.float32), _KERNEL)
-    pixels = np.flatnonzero(grown != 0)
-    owner = labels.ravel()[pixels]
-    inside = owner > 0
-    owner = np.where(inside, owner, grown.ravel()[pixels].astype(np.int32))
+    left, top = components.boxes[:, :2].min(axis=0) - RIM
+    right, bottom = (components.boxes[:, :2] + components.boxes[:, 2:]).max(axis=0) + RIM
+    x0, y0 = max(int(left), 0), max(int(top), 0)
+    x1, y1 = min(int(right), shape[1]), min(int(bottom), shape[0])
+    # OpenCV dilates no integers of 32 bit; float32 holds every label below 2^24.
+    labels = np.zeros((y1 - y0, x1 - x0), np.float32)
+    labels[components.rows - y0, components.columns - x0] = components.owners + 1
+    grown = np.where(labels > 0, labels, cv2.dilate(labels, _KERNEL)).ravel()
+    pixels = np.flatnonzero(grown)
+    owner = grown[pixels].astype(np.int64) - 1
     order = np.argsort(owner, kind="stable")
     rows, columns = np.divmod(pixels[order], labels.shape[1])
-    return owner[order], columns, rows, inside[order]
+    return owner[order], columns + x0, rows + y0
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsad_core.detector import Detector
-from dsad_core.errors import DsadError, EngineError, UsageError
+from dsad_core.errors import DsadError, EngineError, NotFiniteError, UsageError
 
 CENTRES = [(30.3, 41.7), (90.0, 20.0), (131.6, 100.2)]
 
@@ -125,6 +125,51 @@ def test_small_components_leave_mask_and_targets_together(engine):
     assert np.count_nonzero(large.mask) == 6 and set(np.unique(large.mask)) == {0, 255}
     with pytest.raises(UsageError, match="min_area"):
         Detector(recorder, min_area=0)
+
+
+def test_logits_are_those_the_mask_is_made_of(engine, spots):
+    detector = Detector(engine)
+    frame = (spots(45, 61, [(20, 30)]) * 255).astype(np.uint8)
+    logits = detector.logits(frame)
+    assert logits.shape == (45, 61) and logits.dtype == np.float32
+    above = logits > np.log(detector.threshold / (1 - detector.threshold))
+    np.testing.assert_array_equal(above * np.uint8(255), detector.detect(frame).mask)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_no_clear_sky(engine, value):
+    recorder = with_manifest(engine)
+
+    def one_bad(tensor):
+        logits = np.zeros(tensor.shape[2:], np.float32)
+        logits[3, 5] = value
+        return logits
+
+    recorder.infer = one_bad
+    for ask in (Detector(recorder).detect, Detector(recorder).logits):
+        with pytest.raises(NotFiniteError, match="1 of 64 logits of a 8x8 frame are NaN or infinite"):
+            ask(np.zeros((8, 8), np.uint8))
+
+
+def test_padding_that_is_not_finite_harms_nobody(engine):
+    recorder = with_manifest(engine)
+    recorder.infer = lambda tensor: np.where(
+        np.arange(tensor.shape[3]) < 5, np.float32(-1), np.float32("nan")
+    )[None].repeat(tensor.shape[2], 0)
+    assert not Detector(recorder).detect(np.zeros((8, 5), np.uint8)).mask.any()
+
+
+def test_of_too_many_targets_the_best_are_listed_and_the_mask_keeps_all(engine):
+    recorder = with_manifest(engine)
+    frame = np.zeros((64, 64), np.uint8)
+    frame[::4, ::4] = np.arange(1, 257, dtype=np.int64).clip(max=255).reshape(16, 16)
+    everything = Detector(recorder).detect(frame)
+    best = Detector(recorder, max_targets=10).detect(frame)
+    assert best.targets == everything.targets[:10] and best.targets_cut == 246
+    assert len(everything.targets) == 256 and everything.targets_cut == 0
+    np.testing.assert_array_equal(best.mask, everything.mask)
+    with pytest.raises(UsageError, match="max_targets 0"):
+        Detector(recorder, max_targets=0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsad_core.components import find_components
 from dsad_core.targets import extract_targets
 
 
@@ -19,7 +20,7 @@ def gaussian(height, width, x, y, sigma, amplitude=0.95):
 
 def extract(probability, threshold=0.5):
     logits = logit(probability)
-    return extract_targets(logits, np.where(logits > logit(threshold), 255, 0).astype(np.uint8))
+    return extract_targets(logits, find_components(logits > logit(threshold)))
 
 
 def test_an_empty_mask_has_no_targets():
@@ -76,7 +77,7 @@ def test_boxes_areas_and_order_agree_with_opencv(seed, density):
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(24, 31)).astype(np.float32)
     mask = np.where(rng.random((24, 31)) < density, 255, 0).astype(np.uint8)
-    targets = extract_targets(logits, mask)
+    targets = extract_targets(logits, find_components(mask))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     assert sorted((t.left, t.top, t.width, t.height, t.area) for t in targets) == sorted(
         tuple(row) for row in stats[1:].tolist()
@@ -92,5 +93,13 @@ def test_extreme_logits_do_not_overflow():
     logits = np.full((8, 8), -1e30, np.float32)
     logits[4, 4] = 1e30
     with np.errstate(all="raise"):
-        (target,) = extract_targets(logits, (logits > 0).astype(np.uint8))
+        (target,) = extract_targets(logits, find_components(logits > 0))
     assert target.score == 1.0
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_the_best_of_too_many_are_those_of_the_whole_list(seed, limit):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(40, 50)).astype(np.float32)
+    components = find_components(rng.random((40, 50)) < 0.05)
+    assert extract_targets(logits, components, limit) == extract_targets(logits, components)[:limit]

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from dsad_core.detector import Detector
 from dsad_core.errors import UsageError
 from dsad_core.metrics import DetectionAccumulator
-from dsad_tools.analysis.logits import LogitMap, probability
 from dsad_tools.analysis.sweep import ThresholdSweep, default_thresholds
 from dsad_tools.evaluate import evaluate
 from dsad_tools.scenes.generator import SceneGenerator
@@ -19,26 +18,15 @@ from dsad_tools.scenes.generator import SceneGenerator
 def test_each_point_equals_an_evaluation_at_its_threshold(engine):
     scenes = SceneGenerator(90, 130, frames=5, seed=4)
     thresholds = (0.02, 0.3, 0.5, 0.97)
-    sweep, logits = ThresholdSweep(thresholds), LogitMap(engine)
+    sweep, detector = ThresholdSweep(thresholds), Detector(engine)
     for sample in scenes:
-        sweep.update(logits(sample.image), sample.mask)
+        sweep.update(detector.logits(sample.image), sample.mask)
     points = sweep.points()
     assert tuple(point.threshold for point in points) == thresholds
     for point in points:
         run = evaluate(Detector(engine, point.threshold), scenes, progress=False)
         assert point.result == run.result
     assert len({point.result.union for point in points}) == len(points)
-
-
-def test_logits_are_cropped_to_the_frame_and_outlive_the_next_one(engine):
-    logits = LogitMap(engine)
-    frames = [np.random.default_rng(seed).integers(0, 255, (45, 61), np.uint8) for seed in (0, 1)]
-    first = logits(frames[0])
-    kept = first.copy()
-    assert first.shape == (45, 61) and not np.array_equal(logits(frames[1]), kept)
-    np.testing.assert_array_equal(first, kept)
-    mask = Detector(engine).detect(frames[0]).mask
-    np.testing.assert_array_equal((probability(first) > 0.5) * np.uint8(255), mask)
 
 
 @settings(max_examples=30, deadline=None)

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from dsad_core.components import Components, as_mask, find_components
 from dsad_core.errors import UsageError
 
 Matching = Literal["nearest", "dnanet", "box"]
@@ -45,50 +46,6 @@ class FrameCounts:
     def iou(self) -> float | None:
         """IoU of this frame alone; None with boxes, and where neither prediction nor truth has a pixel."""
         return self.intersection / self.union if self.union else None
-
-
-@dataclass(frozen=True, slots=True)
-class Components:
-    """8-connected components of a mask, in the raster order of each one's first pixel.
-
-    ``centroids`` is (N, 2) float64 x, y: the plain mean of the pixel coordinates, centre of the top left
-    pixel = (0, 0). ``areas`` is (N,) int64 pixels. ``boxes`` is (N, 4) int64 left, top, width, height.
-    """
-
-    centroids: np.ndarray
-    areas: np.ndarray
-    boxes: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.areas)
-
-
-def find_components(mask: np.ndarray) -> Components:
-    """Components of the non-zero pixels of a mask (H, W), uint8 or bool.
-
-    Raises:
-        UsageError: the mask is not two-dimensional or has another dtype.
-    """
-    mask = _as_mask("mask", mask)
-    pixels = np.flatnonzero(mask != 0)
-    if pixels.size == 0:
-        return Components(np.empty((0, 2)), np.empty(0, np.int64), np.empty((0, 4), np.int64))
-    # Targets are few and small: past the labelling, work on their pixels alone costs a fraction of a pass
-    # over the frame (connectedComponentsWithStats makes several).
-    _, labels = cv2.connectedComponents(mask, connectivity=8)
-    labels = labels.ravel()[pixels]
-    by_label = np.argsort(labels, kind="stable")
-    pixels, labels = pixels[by_label], labels[by_label]
-    starts = np.flatnonzero(np.diff(labels, prepend=0))
-    y, x = np.divmod(pixels, mask.shape[1])
-    areas = np.diff(starts, append=len(pixels))
-    centroids = np.stack([np.add.reduceat(x, starts), np.add.reduceat(y, starts)], axis=1) / areas[:, None]
-    left, top = np.minimum.reduceat(x, starts), np.minimum.reduceat(y, starts)
-    right, bottom = np.maximum.reduceat(x, starts), np.maximum.reduceat(y, starts)
-    boxes = np.stack([left, top, right - left + 1, bottom - top + 1], axis=1)
-    # OpenCV labels by blocks of 2x2, and in parallel on large frames; raster order is the same everywhere.
-    order = np.argsort(pixels[starts])
-    return Components(centroids[order], areas[order], boxes[order])
 
 
 def match_components(truth: Components, predicted: Components, matching: Matching) -> list[tuple[int, int]]:
@@ -158,7 +115,7 @@ def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "
     """
     if matching not in ("nearest", "dnanet"):
         raise UsageError(f"matching {matching!r} does not score masks; choose nearest or dnanet")
-    predicted, truth = _as_mask("predicted", predicted), _as_mask("truth", truth)
+    predicted, truth = as_mask("predicted", predicted), as_mask("truth", truth)
     if predicted.shape != truth.shape:
         raise UsageError(
             f"truth mask is {_size(truth)}, the predicted mask is {_size(predicted)}: they must agree"
@@ -179,7 +136,7 @@ def count_boxes(predicted: np.ndarray, boxes: np.ndarray) -> FrameCounts:
     Raises:
         UsageError: the boxes have another shape, a value that is not finite, or a side that is not positive.
     """
-    predicted = _as_mask("predicted", predicted)
+    predicted = as_mask("predicted", predicted)
     boxes = np.asarray(boxes)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise UsageError(f"boxes have shape {boxes.shape}, expected (N, 4): x, y, w, h")
@@ -223,14 +180,6 @@ def _one_to_one(truth: np.ndarray, predicted: np.ndarray, squared: np.ndarray) -
             used_predicted.add(p)
             pairs.append((t, p))
     return pairs
-
-
-def _as_mask(name: str, mask: np.ndarray) -> np.ndarray:
-    if not isinstance(mask, np.ndarray) or mask.ndim != 2 or mask.size == 0:
-        raise UsageError(f"{name} has shape {np.shape(mask)}, expected a mask (H, W)")
-    if mask.dtype not in (np.uint8, np.bool_):
-        raise UsageError(f"{name} has dtype {mask.dtype}, expected uint8 or bool")
-    return np.ascontiguousarray(mask).view(np.uint8)
 
 
 def _size(mask: np.ndarray) -> str:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from dsad_core.components import find_components
 from dsad_core.errors import UsageError
 from dsad_core.targets import Target, extract_targets
 
@@ -28,7 +29,8 @@ def weak_targets(
             f"low threshold {low_threshold} must lie above 0 and not above the mask's threshold {threshold}"
         )
     low = logits > math.log(low_threshold / (1.0 - low_threshold))
-    found = extract_targets(logits, low.view(np.uint8) * np.uint8(255))
+    components = find_components(low)
+    found = extract_targets(logits, components)
     # By score alone too: a component that min_area took out of the mask was refused, it is not weak.
     weak = [target for target in found if target.score <= threshold]
     return [t for t in weak if not mask[t.top : t.top + t.height, t.left : t.left + t.width].any()][:limit]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dsad_core.detector import Detector
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import DataError, DsadError, UsageError
 from dsad_core.metrics.counts import FrameCounts, Matching
-from dsad_tools.analysis.logits import LogitMap, probability
+from dsad_tools.analysis.logits import probability
 from dsad_tools.analysis.marks import find_offsets
 from dsad_tools.analysis.sweep import SweepPoint, ThresholdSweep, default_thresholds
 from dsad_tools.data.sample import Sample, SampleSource
@@ -190,14 +191,15 @@ class _Scorer:
     def __init__(self, label: str, engine: Engine, threshold: float | None, matching: Matching):
         own = engine.manifest.threshold if threshold is None else threshold
         self.study = EngineStudy(label, engine, own)
-        self._map = LogitMap(engine)
+        self._detector = Detector(engine)
         self._sweep = ThresholdSweep([*default_thresholds(), own], matching)
         self._matching = matching
         self._offsets: list[np.ndarray] = []
         self._worst: list[tuple[tuple[int, int, float], int, View]] = []
 
     def score(self, sample: Sample, number: int) -> np.ndarray:
-        logits = self._map(sample.image)
+        # A copy: another engine study may share the engine, and its next answer takes this one's place.
+        logits = self._detector.logits(sample.image).copy()
         score = FrameScore(sample.name, number, self._sweep.update(logits, sample.mask)[self.study.threshold])
         self.study.ranking.append(score)
         mask = probability(logits) > self.study.threshold
