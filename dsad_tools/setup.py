@@ -33,6 +33,7 @@ setup(
             "command.bag = dsad_tools.cli.bag:register",
             "command.bench = dsad_tools.cli.bench:register",
             "command.evaluate = dsad_tools.cli.evaluate:register",
+            "command.scenes = dsad_tools.cli.scenes:register",
         ],
     },
 )
