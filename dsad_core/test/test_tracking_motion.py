@@ -69,6 +69,16 @@ def test_a_target_that_moves_by_itself_is_no_motion_of_the_camera(scene):
     assert motion.known and np.abs(motion.carry(CORNERS) - CORNERS).max() < 0.2
 
 
+def test_a_burnt_in_logo_does_not_hold_the_picture_still(scene):
+    estimator = MotionEstimator()
+    for matrix in (np.eye(2, 3), turned(0, 1, 4, 1)):
+        frame = view(scene, matrix, gain=6, noise=0.5)
+        cv2.putText(frame, "CAMERA 12:30 REC", (20, 40), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 255, 2)
+        cv2.putText(frame, "I:0 V:0  LOGO (o)", (20, 490), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 255, 2)
+        motion = estimator.update(frame)
+    assert motion.known and np.abs(motion.carry(CORNERS) - CORNERS - (4, 1)).max() < 0.35
+
+
 @pytest.mark.parametrize("picture", ["flat", "noise"])
 def test_without_texture_it_says_so(picture):
     rng = np.random.default_rng(3)

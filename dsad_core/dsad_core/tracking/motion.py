@@ -20,7 +20,13 @@ LEAST_SHARE = 0.5
 TARGET_MARGIN = 6
 #: A point that lands farther than this from where the motion takes it disagrees, pixels of the reduced frame.
 TOLERANCE = 0.7
-#: Local contrast of the brightest texture that still is noise, in deviations of neighbouring pixels.
+#: A point that moved less than this, pixels of the reduced frame, on pixels that did not change, may be burnt into
+#: the picture: a logo, text, a reticle.
+BURNT_FLOW = 0.05
+#: Where a larger share of the points than this stands still so, the camera does.
+BURNT_SHARE = 0.5
+#: Texture weaker than this share of the picture's mean texture is not raised to the strength of the rest.
+WEAK_TEXTURE = 0.3
 _FLOW = {
     "winSize": (15, 15),
     "maxLevel": 2,
@@ -103,7 +109,7 @@ class MotionEstimator:
         fit = None
         start = _corners(last, targets, factor)
         if start is not None:
-            fit = _fit(last, now, start)
+            fit = _motion(last, now, start)
         if fit is None:
             self.failures += 1
             return Motion.unknown()
@@ -124,10 +130,14 @@ def _textures(frame: np.ndarray, factor: float) -> np.ndarray:
     grey = frame.astype(np.float32)
     fine = cv2.GaussianBlur(grey, (0, 0), 1.0)
     fine -= cv2.blur(fine, (25, 25))
-    spread = float(np.abs(fine).mean())
+    strength = cv2.blur(np.abs(fine), (25, 25))
+    spread = float(strength.mean())
     if spread <= 0.0:
         return np.full(grey.shape, 128, np.uint8)
-    return np.clip(fine * (24.0 / spread) + 128.0, 0.0, 255.0).astype(np.uint8)
+    # Faint clouds count as much as bright trees or a burnt-in logo.
+    fine *= 24.0 / (strength + WEAK_TEXTURE * spread)
+    fine += 128.0
+    return cv2.convertScaleAbs(np.maximum(fine, 0.0, out=fine))
 
 
 def _corners(textures: np.ndarray, targets: Sequence[Target], factor: float) -> np.ndarray | None:
@@ -144,13 +154,30 @@ def _corners(textures: np.ndarray, targets: Sequence[Target], factor: float) -> 
     return corners if corners is not None and len(corners) >= LEAST_POINTS else None
 
 
-def _fit(last: np.ndarray, now: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float] | None:
+def _motion(last: np.ndarray, now: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float] | None:
     """(2, 3) motion in reduced pixels and the deviation of its centre; None without agreement."""
     end, found, _ = cv2.calcOpticalFlowPyrLK(last, now, start, None, **_FLOW)
     kept = found.ravel() == 1
-    if np.count_nonzero(kept) < LEAST_POINTS:
+    start, end = start[kept, 0], end[kept, 0]
+    burnt = _burnt(last, now, start, end)
+    # What is burnt in agrees on no motion, loudly: it has no say where enough of the picture moves. A camera at
+    # rest looks the same through a codec that leaves still blocks alone, but then little moves.
+    if np.count_nonzero(burnt) < BURNT_SHARE * len(burnt):
+        start, end = start[~burnt], end[~burnt]
+    return _fit(start, end)
+
+
+def _burnt(last: np.ndarray, now: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(N,) bool: points that did not move, on pixels that did not change."""
+    change = cv2.blur(cv2.absdiff(last, now), (5, 5))
+    columns = np.clip(np.round(start[:, 0]).astype(int), 0, now.shape[1] - 1)
+    rows = np.clip(np.round(start[:, 1]).astype(int), 0, now.shape[0] - 1)
+    return (np.abs(end - start).max(axis=1, initial=0.0) < BURNT_FLOW) & (change[rows, columns] <= 2)
+
+
+def _fit(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, float] | None:
+    if len(start) < LEAST_POINTS:
         return None
-    start, end = start[kept], end[kept]
     matrix, agree = cv2.estimateAffinePartial2D(
         start, end, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=200, confidence=0.99
     )
@@ -161,5 +188,5 @@ def _fit(last: np.ndarray, now: np.ndarray, start: np.ndarray) -> tuple[np.ndarr
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if count < LEAST_POINTS or count < LEAST_SHARE * len(agree) or not 0.8 < scale < 1.25:
         return None
-    residual = end[agree, 0] - (start[agree, 0] @ matrix[:, :2].T + matrix[:, 2])
+    residual = end[agree] - (start[agree] @ matrix[:, :2].T + matrix[:, 2])
     return matrix, float(np.sqrt(np.square(residual).mean() / count))

@@ -27,6 +27,7 @@ class TrackerSettings:
         gate: largest Mahalanobis distance of a detection from a track, in standard deviations.
         lost_sigma_px: a coasting track whose position is less certain than this ends, pixels.
         failed_motion_px: deviation of the camera's motion in a frame where it could not be measured, pixels.
+        jerk_px: the same for the first such frame after measured ones: the camera was hit, or the picture cut.
         judge_s: seconds of path that the moving/still decision looks back over, at most.
         moving_sigma: a displacement so many deviations long is a movement.
         moving_px: and at least so many pixels.
@@ -51,9 +52,10 @@ class TrackerSettings:
     extent_share: float = 0.08
     acceleration: float = 20.0
     speed_px_s: float = 60.0
-    gate: float = 4.0
+    gate: float = 5.0
     lost_sigma_px: float = 15.0
     failed_motion_px: float = 1.0
+    jerk_px: float = 10.0
     judge_s: float = 1.0
     moving_sigma: float = 8.0
     moving_px: float = 3.0

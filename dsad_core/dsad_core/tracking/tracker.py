@@ -72,6 +72,7 @@ class Tracker:
         self._clock = FrameClock()
         self._now = 0.0
         self._frame = 0
+        self._motion_known = False
         self._frames: deque[float] = deque()
         self._next_id = 1
 
@@ -127,8 +128,9 @@ class Tracker:
     def _camera(self, motion: Motion | None) -> Motion:
         if motion is None:
             return Motion.shift(0.0, 0.0, 0.0)
+        was_known, self._motion_known = self._motion_known, motion.known
         if not motion.known:
-            return Motion.unknown(self.settings.failed_motion_px)
+            return Motion.unknown(self.settings.jerk_px if was_known else self.settings.failed_motion_px)
         return motion
 
     # Pairing
