@@ -8,7 +8,7 @@ import numpy as np
 
 from dsad_core.components import find_components
 from dsad_core.engines.protocol import Engine
-from dsad_core.errors import EngineError, NotFiniteError, UsageError
+from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.frame.region import Region
@@ -52,6 +52,8 @@ class Detector:
         min_area: components of fewer pixels are removed from mask and targets.
         max_targets: the best by score are listed, the mask keeps all; None lists all.
         region: what of a frame is scene; None for all of it.
+        build_on_demand: on an engine that ``builds``, a frame of a size that ``warm_up`` has not prepared
+            waits for minutes until the engine is built; False refuses it.
 
     Raises:
         UsageError: an argument outside its range.
@@ -65,6 +67,7 @@ class Detector:
         min_area: int = 1,
         max_targets: int | None = None,
         region: Region | None = None,
+        build_on_demand: bool = True,
     ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")
@@ -76,6 +79,8 @@ class Detector:
         self.min_area = min_area
         self.max_targets = max_targets
         self.region = region
+        self.build_on_demand = build_on_demand
+        self._prepared_sizes: set[tuple[int, int]] = set()
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
         self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
         self._frame_size = (0, 0)
@@ -101,6 +106,7 @@ class Detector:
             UsageError: an array of another shape or type.
             EngineError: the engine failed, or there is no memory for a frame of this size.
             NotFiniteError: a logit is NaN or infinite.
+            FrameError: reason ``size_not_prepared``, see ``build_on_demand``.
         """
         start = time.monotonic_ns()
         try:
@@ -123,7 +129,7 @@ class Detector:
             (H, W) float32, valid until the next call: probability = 1 / (1 + exp(-logit)).
 
         Raises:
-            UsageError, EngineError, NotFiniteError: see ``detect``.
+            UsageError, EngineError, NotFiniteError, FrameError: see ``detect``.
         """
         try:
             return self._infer(self._prepare(frame), frame.shape)
@@ -131,7 +137,11 @@ class Detector:
             raise self._no_memory(frame) from None
 
     def warm_up(self, height: int, width: int, runs: int = 3) -> None:
-        """Run on a blank frame of this size, so that the first real one meets ready buffers."""
+        """Prepare the engine for a frame size and run it, so that the first real frame meets all ready.
+
+        An engine that ``builds`` may take minutes.
+        """
+        self._prepared_sizes.add(padded_size(height, width, self.engine.manifest.size_multiple))
         blank = np.zeros((height, width), np.uint8)
         for _ in range(runs):
             self.detect(blank)
@@ -146,6 +156,7 @@ class Detector:
             frame = self.region.before(frame)
         height, width = frame.shape
         if frame.shape != self._frame_size:
+            self._require_prepared(height, width)
             self._allocate(height, width)
         manifest = self.engine.manifest
         span = unit_range(frame, self.value_range)
@@ -157,6 +168,17 @@ class Detector:
         if rows.size:
             self._tensor[..., height:, :] = self._tensor[..., rows, :]
         return self._tensor
+
+    def _require_prepared(self, height: int, width: int) -> None:
+        if self.build_on_demand or not self.engine.builds:
+            return
+        if padded_size(height, width, self.engine.manifest.size_multiple) not in self._prepared_sizes:
+            prepared = ", ".join(f"{w}x{h}" for h, w in sorted(self._prepared_sizes)) or "no size"
+            raise FrameError(
+                "size_not_prepared",
+                f"the engine on {self.engine.target} is built for frames of up to {prepared}, not for "
+                f"{width}x{height}; name that size in frame_size, or set build_on_demand",
+            )
 
     def _allocate(self, height: int, width: int) -> None:
         padded = padded_size(height, width, self.engine.manifest.size_multiple)

@@ -10,7 +10,7 @@ class FrameError(DsadError):
 
     Args:
         reason: short code that counters are keyed by, one of
-            ``encoding``, ``size``, ``step``, ``truncated``, ``nan``.
+            ``encoding``, ``size``, ``step``, ``truncated``, ``nan``, ``size_not_prepared``.
         message: one line for people.
     """
 

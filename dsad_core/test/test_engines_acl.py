@@ -1,5 +1,5 @@
+import time
 import gc
-import logging
 import os
 import shlex
 import sys
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from dsad_core.engines import acl as backend
+from dsad_core.engines import progress
 from dsad_core.engines.acl import atc
 from dsad_core.engines.acl import runtime as runtime_module
 from dsad_core.engines.acl.engine import AclEngine
@@ -119,14 +120,43 @@ def test_the_command_is_the_documented_one(baseline, options):
     ]
 
 
-def test_the_command_is_printed_before_it_is_run(acl, atc_tool, baseline, options, caplog):
-    with caplog.at_level(logging.WARNING):
+def test_the_command_is_told_before_it_is_run(acl, atc_tool, baseline, options):
+    told = []
+    with progress.listen(progress.Progress(told.append)):
         path = backend.build(*baseline, options, SIZE)
-    [line] = [record.getMessage() for record in caplog.records if record.getMessage().startswith("atc ")]
+    [line] = [text[text.index("atc ") :] for text in told if ": atc " in text]
     assert shlex.split(line)[1:] == atc_tool.log.read_text().split()
     assert path.suffix == ".om" and path.read_bytes() == b"om 1,1,64,80 1"
     assert backend.build(*baseline, options, SIZE) == path
     assert len(atc_tool.log.read_text().splitlines()) == 1
+
+
+def test_a_compiler_is_killed_when_the_build_is_cancelled(acl, baseline, options, tmp_path, monkeypatch):
+    tools = tmp_path / "slow"
+    tools.mkdir()
+    (tools / "atc").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 1000\n")
+    (tools / "atc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    task, caught = progress.Progress(lambda text: None), []
+
+    def run():
+        with progress.listen(task):
+            try:
+                backend.build(*baseline, options, SIZE)
+            except EngineError as error:
+                caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    task.cancelled.set()
+    thread.join(60)
+    assert not thread.is_alive() and isinstance(caught[0], progress.Cancelled)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_where_there_is_no_npu_the_command_can_be_had_all_the_same(baseline, options, monkeypatch):

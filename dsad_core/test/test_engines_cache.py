@@ -58,6 +58,30 @@ def test_the_root_follows_the_environment(monkeypatch, tmp_path):
     assert cache_root() == tmp_path / ".cache/dsad"
 
 
+def test_the_folders_are_for_their_owner_alone(root):
+    path = obtain(RECIPE, lambda: b"plan")
+    for folder in (path.parent, path.parent.parent, root):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    root.chmod(0o755)
+    obtain(RECIPE, never)
+    obtain(RECIPE, lambda: b"again", renew=True)
+    assert root.stat().st_mode & 0o777 == 0o700, "a folder of an older version is closed"
+
+
+def test_a_folder_that_others_may_write_to_is_refused(root):
+    root.mkdir()
+    root.chmod(0o777)
+    with pytest.raises(EngineError, match="others may write to it .mode 777.*set DSAD_CACHE"):
+        obtain(RECIPE, lambda: b"plan")
+
+
+def test_a_folder_of_somebody_else_is_refused(root, monkeypatch):
+    root.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: root.stat().st_uid + 1)
+    with pytest.raises(EngineError, match="belongs to user"):
+        obtain(RECIPE, lambda: b"plan")
+
+
 def test_a_plan_is_built_once_and_recorded(root):
     assert stale(RECIPE) == "not built yet"
     path = obtain(RECIPE, lambda: b"plan")
@@ -183,7 +207,7 @@ def test_only_the_last_plans_are_kept():
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DSAD_CACHE", str(tmp_path / "file"))
-    with pytest.raises(EngineError, match=r"file/plans/net/.*set DSAD_CACHE"):
+    with pytest.raises(EngineError, match=r"file/plans.*set DSAD_CACHE"):
         obtain(RECIPE, lambda: b"plan")
     with pytest.raises(EngineError, match="set DSAD_CACHE"):
         cache_folder("a" * 64, load_target("cpu"))
@@ -303,4 +327,5 @@ def test_shared_files_differ_by_their_facts_and_survive_an_unwritable_folder(roo
     cache.keep_shared(path, b"timings")
     assert path.read_bytes() == b"timings" and root in path.parents
     (tmp_path / "file").write_text("")
-    cache.keep_shared(tmp_path / "file" / "below", b"timings")
+    monkeypatch.setenv("DSAD_CACHE", str(tmp_path / "file"))
+    cache.keep_shared(cache.shared_file("timing", "TensorRT 10.3.0", "Orin"), b"timings")

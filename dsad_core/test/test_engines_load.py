@@ -190,9 +190,13 @@ def test_a_checkpoint_goes_to_the_loader_that_is_installed(run_folder, tmp_path,
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Name: loader\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text("[dsad.plugins]\nengine.safetensors = loader:load\n")
-    (packages / "loader.py").write_text("def load(*arguments):\n    return arguments\n")
+    (packages / "loader.py").write_text(
+        "class Loaded:\n    def __init__(self, *arguments):\n        self.arguments = arguments\n\nload = Loaded\n"
+    )
     monkeypatch.syspath_prepend(str(packages))
-    assert load_engine(run_folder, "cuda", 3) == (run_folder, "cuda", 3)
+    loaded = load_engine(run_folder, "cuda", 3)
+    assert loaded.arguments == (run_folder, "cuda", 3)
+    assert (loaded.backend, loaded.folder, loaded.passed_over) == ("torch", run_folder, ())
     with pytest.raises(TargetError, match="'tpu'"):
         load_engine(run_folder, "tpu")
 
@@ -204,7 +208,8 @@ def with_manifest(folder, **changes):
 def test_a_backend_that_cannot_take_the_model_is_passed_over_by_name(engine_dir):
     """The baseline has operators that the compiled kernels lack."""
     engine = load_engine(engine_dir)
-    assert "passed over direct: " in engine.description
+    assert "passed over direct: " in engine.description and engine.passed_over[0].startswith("direct: ")
+    assert (engine.backend, engine.precision) == ("onnxruntime", "fp32")
     with pytest.raises(UnsupportedModelError, match="no backend takes it; direct: ") as caught:
         load_engine(engine_dir, backend="direct")
     assert "\n" not in str(caught.value)

@@ -26,6 +26,17 @@ def test_a_path_is_taken_as_it_is(engine_dir):
     assert find_engine(str(engine_dir)) == engine_dir
 
 
+def test_an_engine_in_the_working_directory_never_wins_silently(root, monkeypatch, tmp_path, caplog):
+    work = tmp_path / "work"
+    shutil.copytree(root / "local-contrast", work / "local-contrast")
+    shutil.copytree(root / "local-contrast", work / "mine")
+    monkeypatch.chdir(work)
+    assert find_engine("local-contrast") == root / "local-contrast"
+    assert "local-contrast is taken, not ./local-contrast; write ./local-contrast" in caplog.text
+    assert find_engine("./local-contrast").resolve() == work / "local-contrast"
+    assert find_engine("mine").resolve() == work / "mine"
+
+
 def test_the_environment_goes_before_what_is_installed(root, monkeypatch, tmp_path):
     installed = tmp_path / "prefix/share/dsad_bringup/edge_engines"
     shutil.copytree(root / "local-contrast", installed / "local-contrast")

@@ -1,17 +1,23 @@
 import gc
 import sys
 import threading
+import time
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from dsad_core.detector import Detector
+from dsad_core.engines import progress
 from dsad_core.engines import tensorrt as backend
+from dsad_core.engines.cache import keep_self_test, kept_self_test
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
+from dsad_core.engines.self_test import SelfTest, run_self_test
 from dsad_core.engines.target_file import load_target
 from dsad_core.engines.tensorrt import api as api_module
 from dsad_core.engines.tensorrt import cuda as cuda_module
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
+from dsad_core.errors import EngineError, FrameError, TargetError, UnsupportedModelError, UsageError
 
 from stand_in_gpu import Code, StandInCuda, StandInTensorRt
 
@@ -271,6 +277,89 @@ def test_another_size_is_another_plan(engine):
         frame = image(size)
         assert np.array_equal(engine.infer(frame), 2 * frame[0, 0])
     assert len(engine.trt.builds) == 2
+
+
+def test_two_sizes_that_alternate_build_and_open_nothing_again(engine):
+    for _ in range(4):
+        for size in (SMALL, (64, 64)):
+            engine.infer(image(size))
+    calls = engine.trt.cuda.calls
+    before = calls.count("cudaStreamCreate")
+    for _ in range(4):
+        for size in (SMALL, (64, 64)):
+            frame = image(size)
+            assert np.array_equal(engine.infer(frame), 2 * frame[0, 0])
+    assert len(engine.trt.builds) == 2 and calls.count("cudaStreamCreate") == before
+
+
+def test_where_there_is_no_room_for_two_the_older_one_is_closed(stand_in, options, baseline):
+    trt = stand_in(memory=60_000)  # a session of 80x64 takes 40,960 bytes, and there are two
+    trt.context_bytes = 0
+    opened = backend.open_engine(*baseline, options, 1)
+    for size in (SMALL, (64, 64), SMALL):
+        frame = image(size)
+        assert np.array_equal(opened.infer(frame), 2 * frame[0, 0])
+    assert len(trt.builds) == 2
+    opened.close()
+
+
+def test_a_frame_of_a_size_that_is_not_prepared_does_not_touch_the_good_session(engine):
+    detector = Detector(engine, build_on_demand=False)
+    detector.warm_up(60, 80)
+    with pytest.raises(FrameError, match="built for frames of up to 80x64, not for 64x64") as caught:
+        detector.detect(np.zeros((64, 64), np.uint8))
+    assert caught.value.reason == "size_not_prepared"
+    detector.detect(np.zeros((60, 80), np.uint8))
+    assert len(engine.trt.builds) == 1
+
+
+def test_a_build_that_is_cancelled_ends(stand_in, options, baseline, monkeypatch):
+    trt = stand_in()
+    task, begun = progress.Progress(lambda text: None), threading.Event()
+    trt.IProgressMonitor = type("IProgressMonitor", (), {"__init__": lambda self: None})
+    make_builder = trt.Builder
+
+    def builder(logger):
+        made = make_builder(logger)
+
+        def build_until_cancelled(network, config):
+            begun.set()
+            while config.progress_monitor.step_complete("build", 0):
+                time.sleep(0.01)
+
+        made.build_serialized_network = build_until_cancelled
+        return made
+
+    monkeypatch.setattr(trt, "Builder", builder)
+    caught = []
+
+    def run():
+        with progress.listen(task):
+            try:
+                backend.build(*baseline, options, SMALL)
+            except EngineError as error:
+                caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(20)
+    task.cancelled.set()
+    thread.join(20)
+    assert not thread.is_alive() and isinstance(caught[0], progress.Cancelled)
+    monkeypatch.setattr(trt, "Builder", make_builder)
+    assert backend.build(*baseline, options, SMALL).is_file()
+
+
+def test_the_self_test_is_kept_with_the_plan(engine, baseline):
+    engine.backend, engine.precision, engine.passed_over, engine.folder = "tensorrt", "fp32", (), baseline[0]
+    # The stand-in answers twice its input, which is not what the network answers.
+    with pytest.raises(EngineError, match="self-test failed"):
+        run_self_test(engine, SMALL)
+    assert kept_self_test(engine.plan(SMALL)) is None
+    result = SelfTest(ran=True, passed=True, text="as kept")
+    keep_self_test(engine.plan(SMALL), asdict(result))
+    assert run_self_test(engine, SMALL) == result
+    assert backend.stale(*baseline, load_target("cuda"), SMALL) is None
 
 
 def test_any_thread_may_run_it_and_logits_outlive_it(engine):

@@ -80,12 +80,23 @@ def test_a_detector_on_another_clock_gives_no_absurd_rate():
 
 def test_detector_counters_go_on_through_a_restart():
     live = LiveMetrics("nearest", window=10, join_timeout_ns=SECOND)
-    for dropped in (3, 5, 1):
-        live.put_detector_counters(frames_dropped=dropped)
+    for activated, dropped in ((100, 3), (100, 5), (200, 1)):
+        live.put_detector_counters(activated, frames_dropped=dropped)
     assert live.counters["frames_dropped"] == 6
     live.reset()
-    live.put_detector_counters(frames_dropped=2)
+    live.put_detector_counters(200, frames_dropped=2)
     assert live.counters["frames_dropped"] == 1
+
+
+def test_detector_counters_that_were_overtaken_count_nothing():
+    live = LiveMetrics("nearest", window=10, join_timeout_ns=SECOND)
+    live.put_detector_counters(100, frames_lost=149)
+    live.put_detector_counters(100, frames_lost=3)
+    live.put_detector_counters(200, frames_lost=1)
+    live.put_detector_counters(100, frames_lost=150)
+    assert live.counters["frames_lost"] == 150
+    live.put_detector_counters(50, frames_lost=2)  # the machine was started anew
+    assert live.counters["frames_lost"] == 152
 
 
 def test_the_first_truth_decides_between_masks_and_boxes():

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP, parse_size
+from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
 from dsad_core.detector import Detector
 from dsad_core.engines.backends import backend_module, require_target
 from dsad_core.engines.load import load_engine
@@ -18,7 +18,7 @@ from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_en
 from dsad_core.engines.manifest import Manifest, Precision, load_manifest
 from dsad_core.engines.target_file import Backend, TargetFile, load_target
 from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
-from dsad_core.frame.geometry import padded_size
+from dsad_core.frame.geometry import padded_size, parse_size
 from dsad_core.plugins import plugins
 
 #: (height, width) of the frames that an engine of any size is built for unless others are named.

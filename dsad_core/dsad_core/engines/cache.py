@@ -21,6 +21,7 @@ import onnxruntime
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dsad_core.engines import progress
 from dsad_core.engines.manifest import Hash
 from dsad_core.engines.target_file import TargetFile
 from dsad_core.errors import EngineError
@@ -30,6 +31,8 @@ from dsad_core.machine import accelerator_name
 #: Plans kept of one engine, precision and size: of the runtimes, devices and models seen last.
 KEPT = 4
 RECORD_SUFFIX = ".yaml"
+#: How soon a process that waits for another's build looks again.
+LOCK_POLL_SECONDS = 0.1
 #: How a part that differs is told: what the plan was built from, and what is here.
 _DIFFERENCES = {
     "runtime": "built by {0}, this is {1}",
@@ -41,7 +44,10 @@ _log = logging.getLogger(__name__)
 
 
 def cache_root() -> Path:
-    """``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``; it need not exist."""
+    """``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``; it need not exist.
+
+    What lies there is run: `private_folder` makes it, and refuses one that others may write to.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("DSAD_CACHE") or Path(home) / "dsad")
 
@@ -54,9 +60,41 @@ def cache_folder(sha256: str, options: TargetFile) -> Path:
     """
     facts = [sha256, onnxruntime.__version__, accelerator_name(), options.onnxruntime.model_dump()]
     folder = cache_root() / "onnxruntime" / f"{options.target}-{_digest(facts)}"
-    with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return folder
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder of the cache, mode 0700, with those above it up to the cache's root.
+
+    Raises:
+        EngineError: one of them belongs to somebody else, others may write to it, or it cannot be made.
+    """
+    root = cache_root()
+    with _explained(folder):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        below = folder.relative_to(root).parts
+        for path in (root.joinpath(*below[:depth]) for depth in range(len(below) + 1)):
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError:
+                _require_private(path)
+
+
+def _require_private(path: Path) -> None:
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise EngineError(
+            f"{path}: belongs to user {found.st_uid}, not to {os.geteuid()} who runs this; what lies there would "
+            "be run: set DSAD_CACHE to a folder of your own"
+        )
+    if found.st_mode & 0o022:
+        raise EngineError(
+            f"{path}: others may write to it (mode {found.st_mode & 0o777:o}), and what lies there would be run: "
+            f"empty it and chmod 700 it, or set DSAD_CACHE to another folder"
+        )
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
 
 
 def shared_file(kind: str, *facts: str) -> Path:
@@ -67,9 +105,10 @@ def shared_file(kind: str, *facts: str) -> Path:
 def keep_shared(path: Path, content: bytes) -> None:
     """Replace a shared file. It only saves time: where it cannot be written, that is logged."""
     try:
+        private_folder(path.parent)
         write_atomic(path, content)
-    except OSError as error:
-        _log.warning("%s: cannot be kept (%s)", path, error.strerror)
+    except (OSError, EngineError) as error:
+        _log.warning("%s: cannot be kept (%s)", path, getattr(error, "strerror", error))
 
 
 @dataclass(frozen=True)
@@ -125,7 +164,11 @@ class Recipe:
 
 
 class Record(BaseModel):
-    """What lies beside a plan."""
+    """What lies beside a plan.
+
+    Attributes:
+        self_test: what `self_test` found when the plan was last compared with the reference.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -133,6 +176,7 @@ class Record(BaseModel):
     sha256: Hash
     built: str
     seconds: float
+    self_test: dict[str, str | int | float | bool] | None = None
 
 
 def stale(recipe: Recipe) -> str | None:
@@ -157,6 +201,26 @@ def stale(recipe: Recipe) -> str | None:
     return None
 
 
+def kept_self_test(plan: Path) -> dict | None:
+    """The self-test in a plan's record; None where there is none."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+        record = _read_record(plan.with_suffix(RECORD_SUFFIX))
+        if record is not None:
+            return record.self_test
+    return None
+
+
+def keep_self_test(plan: Path, result: Mapping[str, str | int | float | bool]) -> None:
+    """Put the self-test into a plan's record; where that cannot be written, it is run again next time."""
+    path = plan.with_suffix(RECORD_SUFFIX)
+    try:
+        record = _read_record(path)
+        if record is not None:
+            _write_record(path, record.model_copy(update={"self_test": dict(result)}))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        _log.warning("%s: the self-test cannot be kept (%s)", path, type(error).__name__)
+
+
 def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> Path:
     """The plan's path; where it is stale, ``build`` is called for its bytes first.
 
@@ -175,6 +239,7 @@ def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> P
         if reason is not None:
             _remove_leftovers(recipe)
             _log.warning("building %s by %s: %s", recipe.label, recipe.runtime, reason)
+            progress.tell(f"building {recipe.label} by {recipe.runtime}: {reason}")
             _build(recipe, build)
             _remove_old(recipe)
     return path
@@ -192,25 +257,35 @@ def _build(recipe: Recipe, build: Callable[[], bytes]) -> None:
     with _explained(recipe.path):
         # The record last: a plan without one, or with an older one, counts as not built.
         write_atomic(recipe.path, plan)
-        write_atomic(
-            recipe.path.with_suffix(RECORD_SUFFIX),
-            yaml.safe_dump(record.model_dump(), sort_keys=False, width=110),
-        )
+        _write_record(recipe.path.with_suffix(RECORD_SUFFIX), record)
+
+
+def _write_record(path: Path, record: Record) -> None:
+    write_atomic(path, yaml.safe_dump(record.model_dump(exclude_none=True), sort_keys=False, width=110))
 
 
 @contextlib.contextmanager
 def _builder_lock(recipe: Recipe) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with _explained(recipe.path):
-            recipe.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(recipe.path.parent)
             # The lock file stays: removing it would let two processes lock two files of one name.
             lock = stack.enter_context(open(f"{recipe.family}.lock", "a", encoding="utf-8"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(lock):
                 _log.warning("%s is being built by another process, waiting for it", recipe.label)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                progress.tell(f"{recipe.label} is being built by another process, waiting for it")
+                while not _locked(lock):
+                    progress.current().cancelled.wait(LOCK_POLL_SECONDS)
+                    progress.check()
         yield
+
+
+def _locked(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_record(path: Path) -> Record | None:

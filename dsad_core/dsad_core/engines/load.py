@@ -6,7 +6,7 @@ from dsad_core.engines.backends import backend_module, describe_missing, require
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.target_file import Backend, load_target
+from dsad_core.engines.target_file import Backend, effective_precision, load_target
 from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
 from dsad_core.machine import usable_cores
 from dsad_core.plugins import plugins
@@ -62,6 +62,8 @@ def load_engine(
             else:
                 if passed_over:
                     engine.description += f" (passed over {'; '.join(passed_over)})"
+                engine.backend, engine.precision = name, effective_precision(manifest, options)
+                engine.passed_over, engine.folder = tuple(passed_over), folder
                 return engine
         passed_over.append(f"{name}: {reason}")
     raise UnsupportedModelError(
@@ -76,4 +78,6 @@ def _load_checkpoint(path: Path, target: str, threads: int | None) -> Engine:
             f"{path}: a training checkpoint, which the runtime alone cannot run; use the "
             "environment of the training stage, or `dsad compile` it to an engine there"
         )
-    return loader.load()(path, target, threads)
+    engine = loader.load()(path, target, threads)
+    engine.backend, engine.precision, engine.passed_over, engine.folder = "torch", "fp32", (), path
+    return engine

@@ -1,5 +1,6 @@
 """Where engines and target files are found."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from dsad_core.errors import EngineError
 ROLES = {"default": "DEFAULT", "camera": "CAMERA"}
 #: Trained weights that are no engine yet; who trained them can load them.
 CHECKPOINT_SUFFIX = ".safetensors"
+_log = logging.getLogger(__name__)
 
 
 def engine_roots() -> list[Path]:
@@ -34,8 +36,8 @@ def find_engine(name_or_path: str | Path) -> Path:
     """The folder of an engine.
 
     Args:
-        name_or_path: a path to an engine folder, the name of one in ``engine_roots()``, or one of ``ROLES``;
-            nothing is ``default``.
+        name_or_path: the name of an engine in ``engine_roots()``, a path to an engine folder, or one of
+            ``ROLES``; nothing is ``default``. A name that is both is the installed engine's, and that is logged.
 
     Raises:
         EngineError: there is none; the message lists what there is.
@@ -44,11 +46,16 @@ def find_engine(name_or_path: str | Path) -> Path:
     if text in ("", *ROLES):
         return engine_for(text or "default")
     path = Path(text).expanduser()
-    if (path / MANIFEST_FILE).is_file():
-        return path
     engines = {engine.name: engine for engine in list_engines()}
+    # A name is an installed engine's first: what lies in the working directory must not decide what flies.
     if text in engines:
+        if _is_engine(path) and path.resolve() != engines[text].resolve():
+            _log.warning(
+                "engine %s: %s is taken, not ./%s; write ./%s for that", text, engines[text], text, text
+            )
         return engines[text]
+    if _is_engine(path):
+        return path
     if path.is_dir():
         raise EngineError(f"{path}: not an engine folder, it has no {MANIFEST_FILE}")
     known = ", ".join(engines) or "none"
@@ -64,7 +71,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path | None:
     path = Path(text).expanduser()
     if path.suffix == CHECKPOINT_SUFFIX and not path.is_dir():
         return path
-    if text in ("", *ROLES) or (path / MANIFEST_FILE).is_file() or not path.is_dir():
+    if text in ("", *ROLES) or _is_engine(path) or not path.is_dir():
         return None
     holds_weights = any(path.glob(f"*{CHECKPOINT_SUFFIX}"))
     return path if holds_weights and text not in (engine.name for engine in list_engines()) else None
@@ -91,6 +98,10 @@ def target_file(target: str) -> Path:
     raise EngineError(
         f"no targets/{target}.yaml in {_roots_text()}; set DSAD_ENGINES to the edge_engines folder"
     )
+
+
+def _is_engine(path: Path) -> bool:
+    return (path / MANIFEST_FILE).is_file()
 
 
 def _folders_of(variable: str) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dsad_core.engines.external_data import external_files
 from dsad_core.errors import EngineError
 from dsad_core.files import sha256_file, write_atomic
 
@@ -145,11 +146,13 @@ def load_manifest(folder: str | Path) -> Manifest:
     """Read the manifest and verify that ``model.onnx`` is the file it was written for.
 
     Raises:
-        EngineError: as ``read_manifest``, or the model is missing or its SHA-256 differs.
+        EngineError: as ``read_manifest``, or the model is missing, its SHA-256 differs, or it keeps weights
+            in other files, which that hash does not cover.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
     _verify_hash(folder / MODEL_FILE, manifest)
+    _require_whole(folder / MODEL_FILE)
     return manifest
 
 
@@ -181,6 +184,15 @@ def _verify_hash(model: Path, manifest: Manifest) -> None:
             f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
             f"{manifest.sha256[:12]}...; the model was changed or damaged: "
             "compile it again or restore it"
+        )
+
+
+def _require_whole(model: Path) -> None:
+    others = external_files(model.read_bytes())
+    if others:
+        raise EngineError(
+            f"{model}: keeps weights in {', '.join(others)}, which its SHA-256 does not cover; "
+            "save the model as one file"
         )
 
 

@@ -19,6 +19,8 @@ _OPTIMIZATION = {
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _CPU = "CPUExecutionProvider"
+#: Providers that build for each size of a frame, which takes seconds to minutes.
+BUILDING = ("TensorrtExecutionProvider", "CANNExecutionProvider")
 _HINTS = {
     "CUDAExecutionProvider": "pip install onnxruntime-gpu",
     "TensorrtExecutionProvider": "the onnxruntime-gpu wheel for JetPack",
@@ -56,6 +58,7 @@ class OnnxRuntimeEngine:
             raise UnsupportedModelError("onnxruntime has no bfloat16 mode")
         self.manifest = manifest
         self.target = options.target
+        self.builds = options.onnxruntime.provider in BUILDING
         self._session = _open_session(folder / MODEL_FILE, options, threads, manifest.sha256)
         self._check_interface(folder / MODEL_FILE)
         self._binding = self._session.io_binding()

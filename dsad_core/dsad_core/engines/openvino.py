@@ -1,10 +1,12 @@
 """Backend ``openvino``: OpenVINO on the CPU, an optional extra for x86-64 (``pip install openvino``)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
+from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.target_file import TargetFile, effective_precision
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
@@ -25,7 +27,7 @@ def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: 
 
 
 class OpenVinoEngine:
-    """An engine folder compiled by OpenVINO for each frame size it meets; see ``protocol.Engine``.
+    """An engine folder compiled by OpenVINO for each frame size, the last ones kept; see ``protocol.Engine``.
 
     Args:
         folder: holds the verified ``model.onnx``.
@@ -36,6 +38,8 @@ class OpenVinoEngine:
         EngineError: OpenVINO cannot read the model, or it is not what an engine must be.
         UnsupportedModelError: this CPU does not compute in the engine's precision.
     """
+
+    builds = False
 
     def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
         import openvino
@@ -57,9 +61,9 @@ class OpenVinoEngine:
         except Exception as error:  # OpenVINO raises plain RuntimeError
             raise EngineError(f"{self._path}: OpenVINO cannot read it: {_one_line(error)}") from error
         self._check_interface()
-        self._logits = np.empty((1, 1, 0, 0), np.float32)
+        self._requests = Sessions(self._prepare)
         # The smallest frame there is: what cannot be compiled is refused now, not at the first frame.
-        self._prepare(*(manifest.size or (manifest.size_multiple, manifest.size_multiple)))
+        self._requests.get(manifest.size or (manifest.size_multiple, manifest.size_multiple))
         version = openvino.__version__.split("-")[0]
         self.description = (
             f"openvino {version} CPU {self._hint}, {threads} thread{'s' if threads > 1 else ''}"
@@ -69,32 +73,32 @@ class OpenVinoEngine:
         check_tensor(self.manifest, tensor)
         height, width = tensor.shape[2:]
         try:
-            if self._logits.shape[2:] != (height, width):
-                self._prepare(height, width)
-            self._request.set_input_tensor(self._tensor_type(tensor, shared_memory=True))
-            self._request.infer()
+            request, logits = self._requests.get((height, width))
+            request.set_input_tensor(self._tensor_type(tensor, shared_memory=True))
+            request.infer()
         except RuntimeError as error:
             raise EngineError(
                 f"engine {self.manifest.name} failed on {width}x{height}: {_one_line(error)}"
             ) from error
-        return self._logits[0, 0]
+        return logits[0, 0]
 
     def close(self) -> None:
-        self._request = None
+        self._requests.close()
         self._model = None
         self._core = None
 
-    def _prepare(self, height: int, width: int) -> None:
+    def _prepare(self, size: tuple[int, int]) -> tuple[Any, np.ndarray]:
         """Compile for this size: OpenVINO plans its memory and layouts better than for any size."""
+        height, width = size
         if self.manifest.size is None:
             self._model.reshape([1, self.manifest.input_channels, height, width])
         compiled = self._core.compile_model(self._model, "CPU", self._settings)
         granted = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if granted != self._hint:
             raise UnsupportedModelError(f"OpenVINO computes in {granted} on this CPU, not in {self._hint}")
-        self._request = compiled.create_infer_request()
-        self._logits = np.empty((1, 1, height, width), np.float32)
-        self._request.set_output_tensor(self._tensor_type(self._logits, shared_memory=True))
+        request, logits = compiled.create_infer_request(), np.empty((1, 1, height, width), np.float32)
+        request.set_output_tensor(self._tensor_type(logits, shared_memory=True))
+        return request, logits
 
     def _check_interface(self) -> None:
         names = [[port.any_name for port in ports] for ports in (self._model.inputs, self._model.outputs)]

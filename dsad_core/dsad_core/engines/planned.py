@@ -1,17 +1,23 @@
-"""What engines share that run a plan of one frame size: it is opened, or built, for the size that comes."""
+"""What engines share that run one plan for each frame size: opened, or built, when a size comes."""
 
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from dsad_core.engines import progress
 from dsad_core.engines.manifest import Manifest
+from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import DsadError, EngineError, UnsupportedModelError, UsageError
 
 
 class PlanError(EngineError):
     """A plan that the runtime refuses, or that is not for the frames it was built for."""
+
+
+class DeviceMemoryError(EngineError):
+    """There is no room on the device for a plan; closing another session may make some."""
 
 
 class Session(Protocol):
@@ -25,7 +31,7 @@ class Session(Protocol):
 
 
 class PlannedEngine:
-    """See ``protocol.Engine``. The session is made anew when the frame size changes.
+    """See ``protocol.Engine``. The sessions of the sizes used last stay open.
 
     A plan that the runtime refuses is built once more, then it is refused.
     """
@@ -33,32 +39,32 @@ class PlannedEngine:
     manifest: Manifest
     target: str
     description: str
+    builds = True
 
     def __init__(self, manifest: Manifest, target: str):
         self.manifest = manifest
         self.target = target
-        self._session: Session | None = None
-        self._size = (0, 0)
-        self._refusal = ""
+        self._sessions: Sessions[Session] = Sessions(self._open_or_refuse, lambda session: session.close())
+        self._refusals: dict[tuple[int, int], str] = {}
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         check_tensor(self.manifest, tensor)
         size = tensor.shape[2:]
         self._enter_thread()
-        if size != self._size:
-            self._prepare(size)
-        if self._session is None:
-            raise EngineError(self._refusal)
+        session = self._sessions.get(size)
         try:
-            return self._session.run(tensor)
+            return session.run(tensor)
         except EngineError as error:
             raise EngineError(f"engine {self.manifest.name} failed on {_text(size)}: {error}") from error
 
+    def plan(self, size: tuple[int, int]) -> Path:
+        """The file that frames of ``size`` (height, width) run on, built where it is not there."""
+        return self._build(size, renew=False)
+
     def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
+        if len(self._sessions):
             self._enter_thread()
-            session.close()
+            self._sessions.close()
 
     def _enter_thread(self) -> None:
         """Make the device current in the calling thread."""
@@ -72,21 +78,27 @@ class PlannedEngine:
         """Raises ``PlanError`` or ``OSError`` where another build may help."""
         raise NotImplementedError
 
-    def _prepare(self, size: tuple[int, int]) -> None:
-        # First what the last size took is freed: there may not be room for both.
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
-        try:
-            self._session = self._open_or_renew(size)
-        except DsadError as error:
+    def _open_or_refuse(self, size: tuple[int, int]) -> Session:
+        if size in self._refusals:
             # Told again for each frame of this size, without minutes of building each time.
-            self._refusal = f"engine {self.manifest.name} cannot run on {_text(size)}: {error}"
-            self._size = size
+            raise EngineError(self._refusals[size])
+        try:
+            try:
+                return self._open_or_renew(size)
+            except DeviceMemoryError:
+                if not len(self._sessions):
+                    raise
+                self._sessions.close()
+                return self._open_or_renew(size)
+        except progress.Cancelled:
+            raise
+        except DsadError as error:
+            refusal = self._refusals[size] = (
+                f"engine {self.manifest.name} cannot run on {_text(size)}: {error}"
+            )
             # That one sends the loader to the target's next backend.
             kind = UnsupportedModelError if isinstance(error, UnsupportedModelError) else EngineError
-            raise kind(self._refusal) from error
-        self._size = size
+            raise kind(refusal) from error
 
     def _open_or_renew(self, size: tuple[int, int]) -> Session:
         plan = self._build(size, renew=False)

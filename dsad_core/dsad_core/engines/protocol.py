@@ -1,5 +1,6 @@
 """What every engine offers, whatever runtime is under it."""
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,11 +15,21 @@ class Engine(Protocol):
         manifest: what the network is.
         target: cpu, cuda, agx or ascend.
         description: what really runs it, e.g. "onnxruntime 1.20.0 CPUExecutionProvider, 2 threads".
+        builds: the first frame of a size makes it build files for the device, for seconds to minutes.
+        backend: direct, openvino, onnxruntime, tensorrt, acl, or torch for a checkpoint.
+        precision: what it computes in.
+        passed_over: backends that the target prefers and that do not run, each with the reason.
+        folder: of the engine, or the checkpoint. ``load.load_engine`` sets these four.
     """
 
     manifest: Manifest
     target: str
     description: str
+    builds: bool
+    backend: str
+    precision: str
+    passed_over: tuple[str, ...]
+    folder: Path
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         """Logits of one normalised frame.

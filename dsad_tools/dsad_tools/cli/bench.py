@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dsad_core.cli.commands import add_commands
-from dsad_core.cli.options import TARGET_HELP, parse_size
+from dsad_core.cli.options import TARGET_HELP
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
+from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts, usable_cores
 from dsad_tools.bench.contender import contenders
 from dsad_tools.bench.measure import Block, Entrant

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP, parse_size
+from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.target_file import Backend
 from dsad_core.files import write_atomic
+from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts, usable_cores
 from dsad_core.metrics.latency import percentiles
 from dsad_tools.scenes.generator import SceneGenerator

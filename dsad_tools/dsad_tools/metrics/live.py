@@ -58,6 +58,8 @@ class LiveMetrics:
         self._window_frames = window
         self._picture_count = pictures
         self._detector_last: dict[str, int] = {}
+        self._detector_activated = -1
+        self._activations: deque[int] = deque(maxlen=16)
         self._jumps_seen = 0
         self.reset()
 
@@ -98,12 +100,23 @@ class LiveMetrics:
         """Frames kept in wait for their answer."""
         return self._pictures.images_held
 
-    def put_detector_counters(self, **values: int) -> None:
-        """Follow counters that the detector keeps since its activation, through its restarts."""
+    def put_detector_counters(self, activated: int, **values: int) -> None:
+        """Follow counters that the detector keeps since its activation, through its restarts.
+
+        Args:
+            activated: when they began, on the detector's clock. Messages may overtake each other: within one
+                activation the highest value holds, and one of an earlier activation is passed over.
+        """
+        if activated < self._detector_activated and activated in self._activations:
+            return
+        if activated != self._detector_activated:
+            self._detector_activated, self._detector_last = activated, {}
+            self._activations.append(activated)
         for name, value in values.items():
             last = self._detector_last.get(name, 0)
-            self.counters[name] += value - last if value >= last else value
-            self._detector_last[name] = value
+            if value > last:
+                self.counters[name] += value - last
+                self._detector_last[name] = value
 
     def refuse(self, what: str, reason: str) -> None:
         """Count a malformed ``truth``, ``mask`` or ``timing``; ``refusal`` keeps the newest reason."""

@@ -90,6 +90,8 @@ class RunFacts:
     target: str = ""
     runtime: str = ""
     threshold: float | None = None
+    precision: str = ""
+    self_test: str = ""
     matching: str = ""
     source: str = ""
     split: str = ""

@@ -3,10 +3,8 @@
 Written against CANN's documentation of ATC and of pyACL; what tests there are run on a stand-in for both.
 """
 
-import logging
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from dsad_core.engines import cache
@@ -18,7 +16,6 @@ from dsad_core.errors import TargetError
 from dsad_core.hardware import Finding, python_module
 
 ENVIRONMENT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh"
-_log = logging.getLogger(__name__)
 
 
 def requirements(options: TargetFile) -> list[Finding]:
@@ -42,13 +39,13 @@ def build(
     manifest: Manifest,
     options: TargetFile,
     size: tuple[int, int],
-    tell: Callable[[str], None] = _log.warning,
     renew: bool = False,
 ) -> Path:
     """The .om for frames of ``size`` (height, width), out of the cache or built by ATC, in minutes.
 
+    ATC's command is told to ``progress`` before it is run.
+
     Args:
-        tell: called with the command before it is run.
         renew: build it even where it is there.
 
     Raises:
@@ -64,7 +61,7 @@ def build(
                 f"no atc here ({ENVIRONMENT}); the command would be: "
                 + command_line(folder, manifest, options, size)
             )
-        return build_om(recipe, manifest, folder / MODEL_FILE, tell)
+        return build_om(recipe, manifest, folder / MODEL_FILE)
 
     return cache.obtain(recipe, run, renew)
 

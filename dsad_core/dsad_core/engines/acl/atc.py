@@ -3,11 +3,12 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from dsad_core.engines import progress
 from dsad_core.engines.cache import Recipe
 from dsad_core.engines.manifest import INPUT_NAME, Manifest
 from dsad_core.engines.planned import check_size
@@ -20,6 +21,8 @@ DRIVER = Path("/usr/local/Ascend/driver/version.info")
 MODES = {"fp32": "must_keep_origin_dtype", "fp16": "force_fp16"}
 #: ATC's codes for an operator that it does not know, or has no kernel for.
 _UNSUPPORTED = re.compile(r"\b(E19010|EZ3003|EZ9010)\b")
+#: How soon a build notices that it is to end, s.
+POLL_SECONDS = 0.1
 _CODE = re.compile(r"\bE[A-Z0-9]\d{4}\b")
 
 
@@ -69,34 +72,52 @@ def atc_command(recipe: Recipe, manifest: Manifest, model: Path, output: Path) -
     ]
 
 
-def build_om(recipe: Recipe, manifest: Manifest, model: Path, tell: Callable[[str], None]) -> bytes:
+def build_om(recipe: Recipe, manifest: Manifest, model: Path) -> bytes:
     """Run ATC.
 
     Raises:
         UnsupportedModelError: an operator that it lacks.
         EngineError: it failed.
+        Cancelled: ``progress`` was cancelled; ATC is killed.
     """
     # It litters its working folder with kernels and reports.
     with tempfile.TemporaryDirectory(prefix="dsad-atc-") as folder:
         command = atc_command(recipe, manifest, model.resolve(), Path(folder) / "model")
-        tell(shlex.join(command))
+        progress.tell(f"{recipe.label}: {shlex.join(command)}")
         try:
-            answer = subprocess.run(
-                command,
-                cwd=folder,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
+            status, output = _run(command, folder)
             # Some releases add the host's system and processor to the name.
             found = sorted(Path(folder).glob("model*.om"))
-            if answer.returncode == 0 and found:
+            if status == 0 and found:
                 return found[0].read_bytes()
         except OSError as error:
             raise EngineError(f"{recipe.label}: atc cannot be run ({error.strerror})") from error
-    failure = EngineError if _UNSUPPORTED.search(answer.stdout) is None else UnsupportedModelError
-    raise failure(f"{recipe.label}: atc failed with status {answer.returncode}: {_reason(answer.stdout)}")
+    failure = EngineError if _UNSUPPORTED.search(output) is None else UnsupportedModelError
+    raise failure(f"{recipe.label}: atc failed with status {status}: {_reason(output)}")
+
+
+def _run(command: list[str], folder: str) -> tuple[int, str]:
+    """Status and output of a command, which is killed if the build is cancelled."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        while True:
+            try:
+                output, _ = process.communicate(timeout=POLL_SECONDS)
+                return process.returncode, output
+            except subprocess.TimeoutExpired:
+                try:
+                    progress.check()
+                except progress.Cancelled:
+                    # ATC starts compilers of its own, which would live on.
+                    os.killpg(process.pid, signal.SIGKILL)
+                    raise
 
 
 def soc_version() -> str | None:

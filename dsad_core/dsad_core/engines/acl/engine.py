@@ -44,7 +44,7 @@ class AclEngine(PlannedEngine):
             self._context = self._acl("rt.create_context", DEVICE)
             self._resources.callback(self._acl, "rt.destroy_context", self._context)
             if manifest.size is not None:
-                self._prepare(manifest.size)
+                self._sessions.get(manifest.size)
         except BaseException:
             with contextlib.suppress(EngineError):
                 self._resources.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dsad_core.engines.planned import PlanError
+from dsad_core.engines.planned import DeviceMemoryError, PlanError
 from dsad_core.errors import EngineError
 
 DEVICE = 0
@@ -127,7 +127,7 @@ class OmSession:
                 self.close()
             if error.code in OUT_OF_MEMORY:
                 free, total = acl.free_memory()
-                raise EngineError(
+                raise DeviceMemoryError(
                     f"frames of {shape[3]}x{shape[2]} need more memory than the NPU has left, "
                     f"{free // MEBIBYTE} of {total // MEBIBYTE} MiB ({error})"
                 ) from error

@@ -9,6 +9,7 @@ from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
+from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.target_file import TargetFile, effective_precision
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
@@ -22,6 +23,8 @@ class DirectEngine:
         UnsupportedModelError: the model needs what they lack.
         EngineError: the model is damaged.
     """
+
+    builds = False
 
     def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
         precision = effective_precision(manifest, options)
@@ -38,7 +41,8 @@ class DirectEngine:
                 f"needs {manifest.input_channels}"
             )
         # The least size shows whether the maps fit together.
-        self._plan_for(*(manifest.size or (4 * manifest.size_multiple,) * 2))
+        self._plans = Sessions(self._plan_for)
+        self._plans.get(manifest.size or (4 * manifest.size_multiple,) * 2)
         self._pool = self._kernels.open_pool(threads)
         self.description = (
             f"direct kernels ({self._kernels.name}), {threads} thread{'s' if threads > 1 else ''}"
@@ -48,22 +52,27 @@ class DirectEngine:
         check_tensor(self.manifest, tensor)
         if self._pool is None:
             raise EngineError(f"engine {self.manifest.name} is closed")
-        height, width = tensor.shape[2:]
-        if self._logits.shape != (height, width):
-            self._plan_for(height, width)
-        self._kernels.run(self._pool, self._plan.ops, tensor, self._logits)
-        return self._logits
+        plan, logits = self._plans.get(tensor.shape[2:])
+        self._kernels.run(self._pool, plan.ops, tensor, logits)
+        return logits
 
     def close(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
             self._kernels.close_pool(pool)
-            self._plan = self._graph = None
+            self._plans.close()
+            self._graph = None
 
-    def _plan_for(self, height: int, width: int) -> None:
-        self._plan, self._logits = None, np.empty((0, 0), np.float32)  # frees the last size's first
+    def _plan_for(self, size: tuple[int, int]) -> tuple[Plan, np.ndarray]:
+        height, width = size
         try:
-            self._plan = Plan(self._graph, height, width, self._kernels.lanes)
-            self._logits = np.empty((height, width), np.float32)
+            return self._laid_out(height, width)
+        except MemoryError:
+            self._plans.close()  # what other sizes hold may be what is missing
+        try:
+            return self._laid_out(height, width)
         except MemoryError as error:
             raise EngineError(f"engine {self.manifest.name} on {width}x{height}: {error}") from error
+
+    def _laid_out(self, height: int, width: int) -> tuple[Plan, np.ndarray]:
+        return Plan(self._graph, height, width, self._kernels.lanes), np.empty((height, width), np.float32)

@@ -1,7 +1,5 @@
 """Backend ``tensorrt``: plans by TensorRT (JetPack, desktop) or TensorRT-RTX, run through CUDA graphs."""
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from dsad_core.engines import cache
@@ -12,8 +10,6 @@ from dsad_core.engines.tensorrt.api import find_api, require_api
 from dsad_core.engines.tensorrt.cuda import find_device, find_module
 from dsad_core.engines.tensorrt.plan import build_plan, make_recipe
 from dsad_core.hardware import Finding
-
-_log = logging.getLogger(__name__)
 
 
 def requirements(options: TargetFile) -> list[Finding]:
@@ -36,15 +32,15 @@ def build(
     manifest: Manifest,
     options: TargetFile,
     size: tuple[int, int],
-    tell: Callable[[str], None] = _log.info,
     renew: bool = False,
 ) -> Path:
     """The plan for frames of ``size`` (height, width), out of the cache or built.
 
     TensorRT-RTX builds without a GPU, too: a plan for any that it supports.
 
+    Each phase of a build is told to ``progress``.
+
     Args:
-        tell: called with a line at each phase of a build.
         renew: build it even where it is there.
 
     Raises:
@@ -54,7 +50,7 @@ def build(
     """
     api, device = require_api(), find_device()
     recipe = make_recipe(api, device, manifest, options, size)
-    return cache.obtain(recipe, lambda: build_plan(api, device, folder, manifest, recipe, tell), renew)
+    return cache.obtain(recipe, lambda: build_plan(api, device, folder, manifest, recipe), renew)
 
 
 def stale(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str | None:

@@ -51,7 +51,7 @@ class TensorRtEngine(PlannedEngine):
         self._runtime = self._api.trt.Runtime(self._api.logger)
         self.description = f"{self._api.name} {recipe.precision} on {device.name}"
         if manifest.size is not None:
-            self._prepare(manifest.size)
+            self._sessions.get(manifest.size)
 
     def close(self) -> None:
         super().close()

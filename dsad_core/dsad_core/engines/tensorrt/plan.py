@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillBuilding
 from pathlib import Path
 from typing import Any
 
+from dsad_core.engines import progress
 from dsad_core.engines.cache import Recipe, keep_shared, shared_file
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
 from dsad_core.engines.planned import check_size
@@ -15,6 +17,8 @@ from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
 
 #: To be raised when the same model and options are built to another plan than before.
 FORMAT = "1"
+#: How soon a build notices that it is to end.
+POLL_SECONDS = 0.1
 #: What a plan that RTX builds without a GPU runs on.
 PORTABLE = "any RTX GPU of compute capability 8.0 or later"
 
@@ -85,19 +89,20 @@ def build_plan(
     folder: Path,
     manifest: Manifest,
     recipe: Recipe,
-    tell: Callable[[str], None],
 ) -> bytes:
     """Build the plan; on a Jetson that takes minutes.
 
     Raises:
         UnsupportedModelError, EngineError: as ``parse``; or the build failed, with the reasons logged.
+        Cancelled: ``progress`` was cancelled.
     """
     builder, typing = api.builder(), api.typing(manifest.precision, recipe.precision)
     network = parse(api, builder, folder, manifest, typing)
     # A network of fixed size needs no profile, and its plan no shapes at run time.
     network.get_input(0).shape = (1, manifest.input_channels, *recipe.size)
     config = api.config(builder, typing, recipe.precision, device.capability if device else "")
-    monitor = api.monitor(tell)
+    listener = progress.current()
+    monitor = api.monitor(lambda step: listener.tell(f"{recipe.label}: {step}"))
     if monitor is not None:
         config.progress_monitor = monitor
     timings = shared_file("timing", recipe.runtime, recipe.device, recipe.driver)
@@ -115,12 +120,19 @@ def build_plan(
 
 
 def _interruptible(monitor: Any | None, build: Callable[[], Any]) -> Any:
-    """Call ``build``; Ctrl-C ends it where TensorRT can be told to, from version 10."""
+    """Call ``build``; Ctrl-C and ``progress`` end it where TensorRT can be told to, from version 10."""
     # In a thread of its own: TensorRT swallows what a signal raises inside its callbacks.
     with ThreadPoolExecutor(1, "tensorrt-builder") as pool:
         future = pool.submit(build)
         try:
-            return future.result()
+            while True:
+                try:
+                    return future.result(POLL_SECONDS)
+                except StillBuilding:
+                    # Also what a build that failed by itself may raise.
+                    if future.done():
+                        raise
+                    progress.check()
         except BaseException:
             if monitor is not None:
                 monitor.cancelled = True

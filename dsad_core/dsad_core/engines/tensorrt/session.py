@@ -9,7 +9,7 @@ import numpy as np
 
 from dsad_core.engines.cache import keep_shared
 from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
-from dsad_core.engines.planned import PlanError
+from dsad_core.engines.planned import DeviceMemoryError, PlanError
 from dsad_core.engines.tensorrt.api import Api
 from dsad_core.engines.tensorrt.cuda import Cuda, CudaError, check
 from dsad_core.errors import EngineError
@@ -159,7 +159,9 @@ class Session:
         _, channels, height, width = shape
         return 4 * height * width * (channels + 1)
 
-    def _no_memory(self, shape: tuple[int, int, int, int], needed: int, reason: str) -> EngineError:
+    def _no_memory(self, shape: tuple[int, int, int, int], needed: int, reason: str) -> DeviceMemoryError:
         free, total = self._cuda("cudaMemGetInfo")
         needs = f"frames of {shape[3]}x{shape[2]} need {-(-needed // MEBIBYTE)} MiB of GPU memory"
-        return EngineError(f"{needs}, {free // MEBIBYTE} of {total // MEBIBYTE} MiB are free ({reason})")
+        return DeviceMemoryError(
+            f"{needs}, {free // MEBIBYTE} of {total // MEBIBYTE} MiB are free ({reason})"
+        )

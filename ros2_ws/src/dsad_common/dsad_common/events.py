@@ -54,18 +54,31 @@ class QosWatch:
                 lambda: self._any_incompatible_subscriber(full, qos),
             )
 
-        return self._node.create_publisher(
-            message_type, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible)
-        )
+        try:
+            return self._node.create_publisher(
+                message_type,
+                topic,
+                qos,
+                event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
+            )
+        except UnsupportedEventTypeError:
+            return self._node.create_publisher(message_type, topic, qos)
 
     def subscription(
-        self, message_type, topic: str, callback, qos, on_lost: Callable[[int], None] | None = None
+        self,
+        message_type,
+        topic: str,
+        callback,
+        qos,
+        on_lost: Callable[[int], None] | None = None,
+        adapts: bool = False,
     ):
         """``node.create_subscription`` with the watch on it.
 
         Args:
             on_lost: called with the number of messages that the transport reports as lost, where
                 the middleware has such an event.
+            adapts: a mismatch is not noted: whoever subscribes follows the publishers.
         """
         full = self._node.resolve_topic_name(topic)
 
@@ -80,16 +93,19 @@ class QosWatch:
         def lost(event) -> None:
             on_lost(event.total_count_change)
 
-        def create(**further):
-            events = SubscriptionEventCallbacks(incompatible_qos=incompatible, **further)
-            return self._node.create_subscription(message_type, topic, callback, qos, event_callbacks=events)
-
-        if on_lost is None:
-            return create()
-        try:
-            return create(message_lost=lost)
-        except UnsupportedEventTypeError:
-            return create()
+        events = {} if adapts else {"incompatible_qos": incompatible}
+        if on_lost is not None:
+            events["message_lost"] = lost
+        # A middleware may lack either event; then the subscription goes without.
+        for names in (list(events), [name for name in events if name == "incompatible_qos"], []):
+            wanted = SubscriptionEventCallbacks(**{name: events[name] for name in names})
+            try:
+                return self._node.create_subscription(
+                    message_type, topic, callback, qos, event_callbacks=wanted
+                )
+            except UnsupportedEventTypeError:
+                continue
+        raise RuntimeError(f"no subscription to {full}")  # without events nothing is unsupported
 
     def mismatches(self) -> list[str]:
         """One line for each topic that has an incompatible endpoint right now."""

@@ -21,6 +21,8 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter as RosParameter
 
+from dsad_common.rclpy_internals import given_parameters
+
 _INTEGER_LIMIT = 2**62
 
 
@@ -113,11 +115,12 @@ def declare(
 
 
 def _declare_one(node, parameter: Parameter) -> None:
-    given = node._parameter_overrides.get(parameter.name)
+    overrides = given_parameters(node)
+    given = overrides.get(parameter.name)
     meant = type(parameter.default)
     if given is not None and meant in (float, str) and type(given.value) is int:
         # `rate:=25` and `device:=0` on a command line are integers to ROS; people mean 25.0 and "0".
-        node._parameter_overrides[parameter.name] = RosParameter(parameter.name, value=meant(given.value))
+        overrides[parameter.name] = RosParameter(parameter.name, value=meant(given.value))
     try:
         value = node.declare_parameter(parameter.name, parameter.default, parameter.descriptor()).value
     except ParameterException as error:

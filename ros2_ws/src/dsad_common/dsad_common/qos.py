@@ -17,6 +17,20 @@ def reliable(depth: int) -> QoSProfile:
     )
 
 
+def latched() -> QoSProfile:
+    """Reliable, transient local, keep-last 1: what holds until it is published again."""
+    profile = reliable(1)
+    profile.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return profile
+
+
+def best_effort(depth: int) -> QoSProfile:
+    """Best effort, volatile, keep-last ``depth``: subscribers to what drivers of cameras publish."""
+    profile = reliable(depth)
+    profile.reliability = QoSReliabilityPolicy.BEST_EFFORT
+    return profile
+
+
 def newest(reliability: str = "best_effort") -> QoSProfile:
     """Keep-last 1, ``best_effort`` or ``reliable``: a subscriber to frames."""
     return QoSProfile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -25,7 +26,8 @@ def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> 
     A node ends by itself when its optional ``done`` (an ``rclpy.task.Future``) is set; its result
     is the exit status. A node with a ``close()`` gets it called before it is destroyed, so that
     files are written while publishers still live. Further signals do not cut it short: they come
-    often, from a terminal to every process and then from the launch again.
+    often, from a terminal to every process and then from the launch again. A node whose ``close()`` leaves
+    ``hung`` true has a thread in foreign code that nothing ends: then the process ends at once.
 
     Returns:
         The exit status: 0, what ``done`` holds, or 2 when parameters or files are refused, with one
@@ -51,6 +53,11 @@ def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> 
                 if node is not None:
                     if hasattr(node, "close"):
                         node.close()
+                    if getattr(node, "hung", False):
+                        # Taking rclpy down below that thread could crash; its files and logs are complete.
+                        sys.stdout.flush()
+                        sys.stderr.flush()
+                        os._exit(status)
                     node.destroy_node()
     finally:
         rclpy.try_shutdown()

@@ -11,6 +11,10 @@ from dsad_core.detector import Detector
 from dsad_detector.counters import Counters
 
 
+#: Kinds of problems that mean no answer, whatever the frame.
+ENGINE_FAULTS = {"engine", "not_finite"}
+
+
 @dataclass(frozen=True)
 class Health:
     """All that the status is made from.
@@ -26,6 +30,9 @@ class Health:
         stale_timeout: seconds of silence that are worth a warning.
         problems: what went wrong lately, by kind.
         frame_kinds: frames that show no scene, by kind.
+        doing: what *configure* is at.
+        drop_share, drop_warn_share: of the newest frames, and what is worth a warning.
+        reliability: of the subscription to frames.
     """
 
     state: str
@@ -38,6 +45,10 @@ class Health:
     stale_timeout: float
     problems: Mapping[str, str]
     frame_kinds: Mapping[str, int] = field(default_factory=dict)
+    doing: str = ""
+    drop_share: float = 0.0
+    drop_warn_share: float = 1.0
+    reliability: str = ""
 
     def report(self) -> Report:
         """Level, one-line summary and facts."""
@@ -45,7 +56,11 @@ class Health:
         if self.fault:
             return ERROR, self.fault, self._facts()
         if warnings:
-            return (ERROR if "engine" in self.problems else WARN), "; ".join(warnings), self._facts()
+            return (
+                (ERROR if ENGINE_FAULTS & self.problems.keys() else WARN),
+                "; ".join(warnings),
+                self._facts(),
+            )
         return OK, self._summary(), self._facts()
 
     def _input_warnings(self) -> list[str]:
@@ -55,6 +70,10 @@ class Health:
         if self.silence > self.stale_timeout:
             reason = "" if self.publishers else ", it has no publisher"
             warnings.append(f"no frame on {self.topic} for {self.silence:.1f} s{reason}")
+        if self.drop_share > self.drop_warn_share:
+            warnings.append(
+                f"{self.drop_share:.0%} of the newest frames were dropped: the engine is too slow for the camera"
+            )
         if len(self.publishers) > 1:
             names = ", ".join(self.publishers)
             warnings.append(
@@ -65,7 +84,7 @@ class Health:
 
     def _summary(self) -> str:
         if self.state != "active":
-            return self.state
+            return f"{self.state}: {self.doing}" if self.doing else self.state
         counters = self.counters
         text = f"active, {counters.answered} of {counters.received} frames answered"
         return text + (f", {counters.dropped} dropped while busy" if counters.dropped else "")
@@ -79,20 +98,28 @@ class Health:
                 "engine": engine.manifest.name,
                 "engine_sha256": engine.manifest.sha256,
                 "target": engine.target,
+                "backend": engine.backend,
+                "precision": engine.precision,
                 "runtime": engine.description,
                 "threshold": self.detector.threshold,
             }
         facts |= {
             "input": counters.last_frame,
             "publishers": ", ".join(self.publishers),
+            "reliability": self.reliability,
             "frames_received": counters.received,
             "frames_answered": counters.answered,
             "frames_dropped": counters.dropped,
             "frames_lost": counters.lost,
+            "frames_lost_by_number": counters.lost_by_number,
             "frames_lost_by_transport": counters.lost_by_transport,
             "frames_refused": counters.refused_total,
         }
         facts |= {f"refused_{reason}": count for reason, count in sorted(counters.refused.copy().items())}
         facts |= {f"frames_{kind}": count for kind, count in sorted(self.frame_kinds.items())}
-        facts |= {"deadline_misses": counters.late, "size_changes": counters.size_changes}
+        facts |= {
+            "deadline_misses": counters.late,
+            "targets_cut": counters.targets_cut,
+            "size_changes": counters.size_changes,
+        }
         return facts

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import rclpy
 from dsad_core.detector import Detector
-from dsad_core.errors import DsadError, FrameError
+from dsad_core.errors import DsadError, FrameError, NotFiniteError
 from dsad_core.overlay import draw_overlay
 
 from dsad_detector.camera import Camera
@@ -57,7 +57,7 @@ class InferenceThread:
         detector: used by this thread only, but for its threshold.
         outputs: publishers; rclpy's may be used from any thread.
         camera: asked for bearings.
-        counters: this thread writes ``answered``, ``refused`` and ``late``.
+        counters: this thread writes ``answered``, ``refused``, ``late`` and ``targets_cut``.
         problems: gets what is refused.
         deadline_ms: an answer that took longer from callback to publication is counted; 0 is off.
         watch: marks frames that show no scene; None looks at none.
@@ -123,11 +123,13 @@ class InferenceThread:
                 self._answer(message, received)
             except FrameError as error:
                 self._refuse(error.reason, message, str(error))
+            except NotFiniteError as error:
+                self._refuse("not_finite", message, str(error))
             except DsadError as error:
                 self._refuse("engine", message, str(error))
             except Exception as error:
                 if not rclpy.ok():
-                    return  # shut down under our hands: nothing can be published any more
+                    return  # the context is already shut down: nothing can be published any more
                 # Whatever a runtime throws, the next frame may be fine.
                 self._refuse("engine", message, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
@@ -139,10 +141,17 @@ class InferenceThread:
         detection, kind = self._watch.refuse(self.detector.detect, frame, header, received)
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
-        bearings = self._camera.bearings(detection.targets, *detection.mask.shape)
+        bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
         outputs.targets.publish(target_array(header, detection, bearings))
         moments = Moments(received, started, decoded, time.monotonic_ns())
         self._counters.answered += 1
+        if detection.targets_cut:
+            self._counters.targets_cut += detection.targets_cut
+            self._problems.report(
+                "targets",
+                f"{len(detection.targets) + detection.targets_cut} targets in one frame, the best "
+                f"{len(detection.targets)} are listed (max_targets)",
+            )
         self._check_deadline(moments)
         outputs.timing.publish(frame_timing(header, moments, detection, self._counters))
         if kind is None:

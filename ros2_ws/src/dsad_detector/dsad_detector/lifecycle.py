@@ -1,13 +1,22 @@
-"""A lifecycle node that outlives bad requests and failing transitions."""
+"""A lifecycle node that outlives bad requests and failing transitions, and answers while it configures."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 
+from dsad_common.rclpy_internals import guard_change_state, lifecycle_state
 from dsad_core.errors import DsadError
+from lifecycle_msgs.msg import Transition
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+
+from dsad_detector.worker import Worker
+
+#: The one transition that may take minutes.
+_SLOW_ID, _SLOW_LABEL = Transition.TRANSITION_CONFIGURE, "configure"
 
 
 def transition(callback: Callable[[SturdyLifecycleNode], None]):
@@ -34,17 +43,53 @@ def transition(callback: Callable[[SturdyLifecycleNode], None]):
     return guarded
 
 
-class SturdyLifecycleNode(LifecycleNode):
-    """Answers a transition that its state does not allow with ``success=False``.
+class SturdyLifecycleNode(LifecycleNodeMixin, Node):
+    """Runs *configure* in a worker thread, so that services, parameters and diagnostics go on meanwhile.
 
-    Up to Jazzy rclpy lets rcl's error out of the executor instead, and the process dies of it.
+    A transition that its state does not allow is answered with ``success=False``: up to Jazzy rclpy lets
+    rcl's error out of the executor instead, and the process dies of it. All other transitions run on the
+    executor's thread.
+
+    Attributes:
+        worker: runs *configure*.
     """
 
     def __init__(self, name: str, **arguments):
-        super().__init__(name, **arguments)
-        answer = self._service_change_state.callback
+        Node.__init__(self, name, **arguments)
+        # A group in which callbacks may overlap: the one that waits for the worker must not hold up others.
+        LifecycleNodeMixin.__init__(
+            self, enable_communication_interface=True, callback_group=ReentrantCallbackGroup()
+        )
+        # Up to Jazzy an executor looks at a waiting coroutine again only when something else happens.
+        self.worker = Worker(self.create_guard_condition(lambda: None).trigger)
+        guard_change_state(self, self._guarded)
 
-        def guarded(request, response):
+    @property
+    def state(self) -> str:
+        """unconfigured, inactive, active, finalized, or the transition it is in, such as configuring."""
+        return lifecycle_state(self)
+
+    def bring_up(self, ready: Callable[[], bool]) -> None:
+        """Configure, and activate once ``ready``, as far as the node is still unconfigured and each step succeeds."""
+        configured = self.worker.run(lambda: self._unless_outrun(self.trigger_configure))
+
+        def activate() -> None:
+            if not configured.done():
+                return
+            if configured.result() != TransitionCallbackReturn.SUCCESS:
+                self.destroy_timer(timer)
+            elif ready():
+                self.destroy_timer(timer)
+                self._unless_outrun(self.trigger_activate)
+
+        timer = self.create_timer(0.02, activate, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def transition_failed(self, reason: str) -> None:
+        """Called with one line before a transition fails, in the thread of the transition."""
+        raise NotImplementedError
+
+    def _guarded(self, answer):
+        def refusing(request, response):
             try:
                 return answer(request, response)
             except RuntimeError as error:  # RCLError is one
@@ -53,23 +98,14 @@ class SturdyLifecycleNode(LifecycleNode):
                 response.success = False
                 return response
 
-        self._service_change_state.callback = guarded
+        async def guarded(request, response):
+            label = request.transition.label
+            slow = label == _SLOW_LABEL if label else request.transition.id == _SLOW_ID
+            if slow and self.state == "unconfigured":
+                return await self.worker.run(lambda: refusing(request, response))
+            return refusing(request, response)
 
-    @property
-    def state(self) -> str:
-        """unconfigured, inactive, active, finalized, or the transition it is in, such as configuring."""
-        return self._state_machine.current_state[1]
-
-    def bring_up(self, ready: Callable[[], bool]) -> None:
-        """Configure, and activate once ``ready``, as far as the node is still unconfigured and each step succeeds."""
-
-        def activate() -> None:
-            if ready():
-                self.destroy_timer(timer)
-                self._unless_outrun(self.trigger_activate)
-
-        if self._unless_outrun(self.trigger_configure) == TransitionCallbackReturn.SUCCESS:
-            timer = self.create_timer(0.02, activate, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        return guarded
 
     def _unless_outrun(self, transition_now: Callable[[], TransitionCallbackReturn]):
         try:
@@ -77,7 +113,3 @@ class SturdyLifecycleNode(LifecycleNode):
         except RuntimeError:
             # Somebody outside was faster and brings the node up.
             self.get_logger().info("autostart left to the node that requests the transitions")
-
-    def transition_failed(self, reason: str) -> None:
-        """Called with one line before a transition fails."""
-        raise NotImplementedError

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from dsad_core.detector import Detection
 from dsad_core.frame.codec import fill_message
-from dsad_msgs.msg import FrameTiming, Target, TargetArray
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
 from geometry_msgs.msg import Vector3
 from sensor_msgs.msg import Image
 
 from dsad_detector.counters import Counters
+from dsad_detector.loading import Loaded
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ def target_array(header, detection: Detection, bearings: np.ndarray | None) -> T
     """The targets of a frame.
 
     Args:
-        bearings: (N, 3) unit vectors in the targets' order, or None.
+        bearings: (N, 3) unit vectors in the targets' order, NaN for none; or None.
     """
     height, width = detection.mask.shape
-    array = TargetArray(header=header, height=height, width=width)
+    array = TargetArray(header=header, height=height, width=width, targets_cut=detection.targets_cut)
     for index, found in enumerate(detection.targets):
         target = Target(
             x=found.x,
@@ -52,8 +54,9 @@ def target_array(header, detection: Detection, bearings: np.ndarray | None) -> T
         )
         if bearings is not None:
             x, y, z = bearings[index].tolist()
-            target.has_bearing = True
-            target.bearing = Vector3(x=x, y=y, z=z)
+            if not math.isnan(z):
+                target.has_bearing = True
+                target.bearing = Vector3(x=x, y=y, z=z)
         array.targets.append(target)
     return array
 
@@ -69,9 +72,50 @@ def frame_timing(header, moments: Moments, detection: Detection, counters: Count
         inferred=detection.inference_end_ns,
         postprocessed=detection.postprocess_end_ns,
         published=moments.published,
+        activated=counters.activated,
         frames_received=counters.received,
         frames_answered=counters.answered,
         frames_dropped=counters.dropped,
         frames_lost=counters.lost,
         frames_refused=counters.refused_total,
+    )
+
+
+def frame_counters(counters: Counters) -> FrameCounters:
+    """What became of all frames so far; the header is the caller's to fill."""
+    return FrameCounters(
+        activated=counters.activated,
+        frames_received=counters.received,
+        frames_answered=counters.answered,
+        frames_dropped=counters.dropped,
+        frames_lost=counters.lost,
+        frames_refused=counters.refused_total,
+        deadline_misses=counters.late,
+        targets_cut=counters.targets_cut,
+    )
+
+
+def engine_info(loaded: Loaded) -> EngineInfo:
+    """Which network answers; the header is the caller's to fill."""
+    engine, test = loaded.detector.engine, loaded.self_test
+    height, width = loaded.size
+    return EngineInfo(
+        name=engine.manifest.name,
+        sha256=engine.manifest.sha256,
+        network=engine.manifest.network,
+        platform=engine.target,
+        backend=engine.backend,
+        precision=engine.precision,
+        runtime=engine.description,
+        threshold=loaded.detector.threshold,
+        width=width,
+        height=height,
+        any_size=loaded.any_size,
+        self_test_ran=test.ran,
+        self_test_passed=test.passed,
+        self_test=test.text,
+        self_test_mask_pixels=test.mask_pixels,
+        self_test_differing_pixels=test.differing_pixels,
+        self_test_logit_difference=test.largest_logit_difference,
+        passed_over=list(engine.passed_over),
     )

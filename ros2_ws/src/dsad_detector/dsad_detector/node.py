@@ -3,45 +3,59 @@
 from __future__ import annotations
 
 import gc
+import queue
 import time
 from typing import Any
+
+import rclpy
 
 from dsad_common.diagnostics import Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
-from dsad_common.qos import newest, reliable
+from dsad_common.qos import best_effort, latched, newest, reliable
 from dsad_common.run import main as run_main
-from dsad_core.detector import Detector
+from dsad_core.engines import progress
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import FrameTiming, TargetArray, TrackArray
+from dsad_core.frame.camera_model import frame_size
+from dsad_core.frame.codec import MAX_SIDE
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray, TrackArray
 from geometry_msgs.msg import Vector3Stamped
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
 from dsad_detector.audience import Audience
 from dsad_detector.camera import Camera
-from dsad_detector.counters import Counters
+from dsad_detector.counters import Counters, DropShare
 from dsad_detector.diagnosis import Health
+from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.lifecycle import SturdyLifecycleNode, transition
-from dsad_detector.loading import load_detector
+from dsad_detector.loading import Loaded, load_detector
 from dsad_detector.loss import LossCounter
+from dsad_detector.messages import engine_info, frame_counters
 from dsad_detector.problems import Problems
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
 from dsad_detector.track_messages import Detection2DArray
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
 from dsad_detector.tracking import TrackingThread, TrackOutputs
 from dsad_detector.watch import FrameWatch
+from dsad_detector.transport import advice
 
 #: From Iron on, rclpy gives a callback of two arguments the message's info too.
 HAS_MESSAGE_INFO = hasattr(Subscription, "CallbackType")
+#: Seconds that a build which was told to end may take for it.
+PATIENCE_SECONDS = 1.0
 
 
 class DetectorNode(SturdyLifecycleNode):
-    """*configure* loads, verifies and warms up the engine; *activate* subscribes.
+    """*configure* loads, verifies, tests and warms up the engine; *activate* subscribes.
 
     The executor's thread runs transitions, parameters, diagnostics and the subscriptions, whose
-    callbacks only store what they get; the work on frames is the inference thread's.
+    callbacks only store what they get; the work on frames is the inference thread's, and *configure* runs
+    in a thread of its own.
+
+    Attributes:
+        hung: *configure* could not be ended; see ``run_node``.
 
     Raises:
         BadParameter, UsageError: a parameter given at start is refused.
@@ -55,12 +69,16 @@ class DetectorNode(SturdyLifecycleNode):
         self._topic = self.resolve_topic_name("image_raw")
         self._problems = Problems(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
-        self._detector: Detector | None = None
+        self._loaded: Loaded | None = None
         self._inference: InferenceThread | None = None
         self._tracking: TrackingThread | None = None
         self._watch = FrameWatch(None)
-        self._subscriptions_while_active: list[Subscription] = []
+        self._camera_input: Subscription | None = None
+        self._image_input: ImageInput | None = None
         self._fault = ""
+        self._doing = ""
+        self._task = progress.Progress(self._tell)
+        self.hung = False
         self._reset_input()
         self._outputs = Outputs(
             mask=self._qos.publisher(Image, "mask", reliable(50)),
@@ -75,6 +93,9 @@ class DetectorNode(SturdyLifecycleNode):
             if Detection2DArray
             else None,
         )
+        self._engine_publisher = self._qos.publisher(EngineInfo, "engine", latched())
+        self._counters_publisher = self._qos.publisher(FrameCounters, "counters", latched())
+        self._counters_told = None
         self._diagnostics = Diagnostics(self, self._report)
         if self._value("autostart"):
             # Not here: a transition may take long, and the node should answer services before it.
@@ -82,6 +103,11 @@ class DetectorNode(SturdyLifecycleNode):
 
     def close(self) -> None:
         """Stop work and free the engine before the node is destroyed."""
+        self._task.cancelled.set()
+        if not self.worker.join(PATIENCE_SECONDS):
+            self.hung = True
+            self.get_logger().warning(f"ends while configuring: {self._doing}")
+            return
         try:
             self._release()
         except TimeoutError as error:
@@ -94,10 +120,14 @@ class DetectorNode(SturdyLifecycleNode):
         settings = Settings.from_parameters(self._values())
         self._fault = ""
         self._diagnostics.hardware_id = settings.target
-        self._diagnostics.publish()  # a device may take minutes to build its engine
-        self._detector = load_detector(settings, self.get_logger().info)
-        self._detector.region = region(self._values())
+        try:
+            with progress.listen(self._task):
+                self._loaded = load_detector(settings, self.get_logger().info, self._first_frame_size)
+            self._loaded.detector.region = region(self._values())
+        finally:
+            self._doing = ""
         _spare_the_garbage_collector()
+        self._publish_engine(engine_info(self._loaded))
 
     @transition
     def on_activate(self) -> None:
@@ -112,7 +142,7 @@ class DetectorNode(SturdyLifecycleNode):
             )
             self._tracking.start()
         self._inference = InferenceThread(
-            self._detector,
+            self._loaded.detector,
             self._outputs,
             self._camera,
             self._counters,
@@ -123,12 +153,12 @@ class DetectorNode(SturdyLifecycleNode):
         )
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
-        self._subscriptions_while_active = [
-            self._qos.subscription(CameraInfo, "camera_info", self._camera.update, newest()),
-            self._qos.subscription(
-                Image, "image_raw", callback, newest(self._value("image_reliability")), on_lost=self._on_lost
-            ),
-        ]
+        self._camera_input = self._qos.subscription(
+            CameraInfo, "camera_info", self._camera.update, best_effort(10)
+        )
+        self._image_input = ImageInput(
+            self, self._qos, callback, self._on_lost, self._value("image_reliability")
+        )
 
     @transition
     def on_deactivate(self) -> None:
@@ -147,9 +177,12 @@ class DetectorNode(SturdyLifecycleNode):
         self._release()
 
     def transition_failed(self, reason: str) -> None:
+        if self._task.cancelled.is_set():
+            return  # the process ends, and nothing has failed
         self._fault = reason
         self.get_logger().error(reason)
-        self._diagnostics.publish()
+        if self._loaded is None:
+            self._publish_engine(EngineInfo(refusal=reason))
 
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
@@ -157,17 +190,21 @@ class DetectorNode(SturdyLifecycleNode):
         self.bring_up(Audience(self, answers, self._value("wait_for")).ready)
 
     def _reset_input(self) -> None:
-        self._counters = Counters(last_received=time.monotonic_ns())
-        self._camera = Camera()
+        self._counters = Counters(activated=time.monotonic_ns())
+        self._drops = DropShare()
+        wanted = self._value("image_rectified")
+        by_name = self._topic.rsplit("/", 1)[-1].startswith("image_rect")
+        self._camera = Camera(rectified=by_name if wanted == "auto" else wanted == "yes")
         self._loss = LossCounter(
             lambda: [tuple(publisher.endpoint_gid) for publisher in self._image_publishers()]
         )
         self._frame_size: tuple[int, int] | None = None
 
     def _stop(self) -> None:
-        for subscription in self._subscriptions_while_active:
-            self.destroy_subscription(subscription)
-        self._subscriptions_while_active = []
+        if self._image_input is not None:
+            self._image_input.close()
+            self.destroy_subscription(self._camera_input)
+            self._image_input = self._camera_input = None
         inference, self._inference = self._inference, None
         tracking, self._tracking = self._tracking, None
         if inference is not None:
@@ -175,24 +212,73 @@ class DetectorNode(SturdyLifecycleNode):
                 inference.stop()
             except TimeoutError:
                 # The thread that hangs still uses the engine: closing it would crash the process.
-                self._detector = None
+                self._loaded = None
                 raise
             finally:
                 if tracking is not None:
                     tracking.stop()
+            self._publish_counters()
 
     def _release(self) -> None:
         self._stop()
-        detector, self._detector = self._detector, None
-        if detector is not None:
-            detector.engine.close()
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            self._publish_engine(EngineInfo())
+            loaded.detector.engine.close()
+
+    # The engine
+
+    def _tell(self, text: str) -> None:
+        self._doing = text
+
+    def _first_frame_size(self) -> tuple[int, int]:
+        """(height, width) of the frames that come, from a CameraInfo or a frame; in the worker's thread."""
+        found: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+
+        def on_info(info: CameraInfo) -> None:
+            _offer(found, frame_size(info))
+
+        def on_image(image: Image) -> None:
+            _offer(found, (image.height, image.width))
+
+        inputs = [
+            self.create_subscription(CameraInfo, "camera_info", on_info, newest()),
+            self.create_subscription(Image, "image_raw", on_image, newest()),
+        ]
+        try:
+            while True:
+                progress.tell(
+                    f"waiting for the first frame on {self._topic}: the engine is built for its size "
+                    "(the parameter frame_size would name it)"
+                )
+                try:
+                    return found.get(timeout=0.1)
+                except queue.Empty:
+                    continue
+        finally:
+            for each in inputs:
+                self.destroy_subscription(each)
+
+    def _publish_engine(self, info: EngineInfo) -> None:
+        if rclpy.ok():
+            info.header.stamp = self.get_clock().now().to_msg()
+            self._engine_publisher.publish(info)
+
+    def _publish_counters(self) -> None:
+        """Tell what became of all frames, unless it was told already."""
+        message = frame_counters(self._counters)
+        if message != self._counters_told and rclpy.ok():
+            self._counters_told = message
+            told = frame_counters(self._counters)
+            told.header.stamp = self.get_clock().now().to_msg()
+            self._counters_publisher.publish(told)
 
     # Input
 
     def _on_image_with_info(self, message: Image, info: dict[str, Any]) -> None:
         received = time.monotonic_ns()
         if lost := self._loss.lost_before(info["publication_sequence_number"]):
-            self._counters.lost += lost
+            self._counters.lost_by_number += lost
             self._problems.report("lost", f"{self._counters.lost} frames lost before the detector's callback")
         self._take(message, received)
 
@@ -203,6 +289,7 @@ class DetectorNode(SturdyLifecycleNode):
         counters, size = self._counters, (message.width, message.height)
         counters.received += 1
         counters.last_received = received
+        counters.frame_bytes = max(counters.frame_bytes, len(message.data))
         counters.last_frame = f"{message.width}x{message.height} {message.encoding}"
         if self._frame_size not in (None, size):
             counters.size_changes += 1
@@ -217,7 +304,7 @@ class DetectorNode(SturdyLifecycleNode):
         self._problems.report(
             "transport",
             f"{self._counters.lost_by_transport} frames lost in transport on {self._topic}; "
-            "large frames need a DDS profile, see the package's README",
+            + advice(self._counters.frame_bytes, rclpy.get_rmw_implementation_identifier()),
         )
 
     # Parameters and diagnostics
@@ -235,8 +322,14 @@ class DetectorNode(SturdyLifecycleNode):
             region(self._values() | changes)
         except UsageError as error:
             return str(error)
-        if self._detector is not None:
-            self._detector.threshold = settings.threshold or self._detector.engine.manifest.threshold
+        if self._loaded is not None:
+            detector = self._loaded.detector
+            before, detector.threshold = (
+                detector.threshold,
+                settings.threshold or detector.engine.manifest.threshold,
+            )
+            if detector.threshold != before:
+                self._publish_engine(engine_info(self._loaded))
             if later := sorted(TAKEN_AT_CONFIGURE & changes.keys()):
                 self.get_logger().info(f"{', '.join(later)}: taken at the next configure")
         if self._inference is not None and "deadline_ms" in changes:
@@ -247,24 +340,48 @@ class DetectorNode(SturdyLifecycleNode):
         return self.get_publishers_info_by_topic(self._topic)
 
     def _report(self) -> Report:
+        self._publish_counters()
+        self._look_for_another_detector()
         problems = self._problems.recent() | {text: text for text in self._qos.mismatches()}
         if self._camera.fault:
             problems["camera"] = self._camera.fault
+        now = time.monotonic()
         return Health(
             state=self.state,
             fault=self._fault,
-            detector=self._detector,
+            detector=self._loaded.detector if self._loaded else None,
             counters=self._counters,
             topic=self._topic,
-            publishers=[
-                f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-                for publisher in self._image_publishers()
-            ],
-            silence=(time.monotonic_ns() - self._counters.last_received) / 1e9,
+            publishers=[_full_name(publisher) for publisher in self._image_publishers()],
+            silence=now - self._counters.last_received / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
             problems=problems,
             frame_kinds=self._watch.counts,
+            doing=self._doing,
+            drop_share=self._drops.look(now, self._counters),
+            drop_warn_share=self._value("drop_warn_share"),
+            reliability=self._image_input.reliability if self._image_input else "",
         ).report()
+
+    def _look_for_another_detector(self) -> None:
+        topic = self.resolve_topic_name("mask")
+        publishers = self.get_publishers_info_by_topic(topic)
+        if len(publishers) > 1:
+            names = ", ".join(sorted(_full_name(publisher) for publisher in publishers))
+            self._problems.report(
+                "second detector",
+                f"{len(publishers)} nodes publish {topic}: {names}; every frame is answered as often. "
+                "Stop all but one, or give each a namespace",
+            )
+
+
+def _full_name(endpoint) -> str:
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
+
+
+def _offer(found: queue.SimpleQueue, size: tuple[int, int]) -> None:
+    if all(1 <= side <= MAX_SIDE for side in size):
+        found.put(size)
 
 
 def _spare_the_garbage_collector() -> None:

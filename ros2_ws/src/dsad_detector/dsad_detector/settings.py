@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,10 @@ from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.target_file import TARGETS
 from dsad_core.errors import UsageError
 from dsad_core.frame.codec import MAX_SIDE
+from dsad_core.frame.geometry import parse_size
 from dsad_core.frame.normalise import check_value_range
+
+from dsad_detector.image_input import RELIABILITIES
 
 PARAMETERS = (
     Parameter("engine", "", "Name or folder of the engine; empty for the default one. Taken at configure."),
@@ -56,10 +58,24 @@ PARAMETERS = (
         unit="px",
     ),
     Parameter(
-        "warm_up_size",
-        "512x640",
-        "Frame size, height x width, that the engine is warmed up with. Taken at configure.",
+        "max_targets",
+        100,
+        "Targets listed of one frame, the best by score; the mask keeps all. Taken at configure.",
+        minimum=1,
+        maximum=100_000,
+    ),
+    Parameter(
+        "frame_size",
+        "",
+        "Size of the frames, WIDTHxHEIGHT, that the engine is prepared for. Empty: where it must be built for "
+        "one size, that of the CameraInfo or frame that comes first; else 640x512. Taken at configure.",
         unit="px",
+    ),
+    Parameter(
+        "build_on_demand",
+        False,
+        "Where the engine is built for one size: build it for another one in flight, which takes minutes without "
+        "answers; else frames of other sizes are refused. Taken at configure.",
     ),
     Parameter(
         "deadline_ms",
@@ -77,10 +93,25 @@ PARAMETERS = (
         unit="s",
     ),
     Parameter(
+        "drop_warn_share",
+        0.5,
+        "Share of the newest frames dropped above which the status is a warning; 1 never warns. May change at any "
+        "time.",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    Parameter(
         "image_reliability",
-        "best_effort",
-        "Reliability of the subscription to image_raw. Taken at activate.",
-        choices=("best_effort", "reliable"),
+        "auto",
+        "Reliability of the subscription to image_raw; auto: reliable while every publisher is. Taken at activate.",
+        choices=RELIABILITIES,
+    ),
+    Parameter(
+        "image_rectified",
+        "auto",
+        "Whether frames are rectified, so that bearings take CameraInfo.p and no distortion; auto: where the topic's "
+        "name begins with image_rect. Taken at activate.",
+        choices=("auto", "yes", "no"),
     ),
     Parameter(
         "wait_for",
@@ -103,7 +134,9 @@ TAKEN_AT_CONFIGURE = frozenset(
         "value_range_low",
         "value_range_high",
         "min_area",
-        "warm_up_size",
+        "max_targets",
+        "frame_size",
+        "build_on_demand",
     }
 )
 
@@ -115,7 +148,7 @@ class Settings:
     Attributes:
         backend, threads, threshold, value_range: None for the target file's, the manifest's, and an
             estimate for each frame.
-        warm_up_size: (height, width).
+        frame_size: (height, width); None for the first frame's.
     """
 
     engine: str
@@ -125,7 +158,9 @@ class Settings:
     threshold: float | None
     value_range: tuple[float, float] | None
     min_area: int
-    warm_up_size: tuple[int, int]
+    max_targets: int
+    frame_size: tuple[int, int] | None
+    build_on_demand: bool
 
     @classmethod
     def from_parameters(cls, values: Mapping[str, Any]) -> Settings:
@@ -142,7 +177,11 @@ class Settings:
             threshold=_threshold(values["threshold"]),
             value_range=_value_range(values["value_range_low"], values["value_range_high"]),
             min_area=values["min_area"],
-            warm_up_size=_size(values["warm_up_size"]),
+            max_targets=values["max_targets"],
+            frame_size=parse_size(values["frame_size"], "frame_size")
+            if values["frame_size"].strip()
+            else None,
+            build_on_demand=values["build_on_demand"],
         )
 
 
@@ -164,14 +203,3 @@ def _value_range(low: float, high: float) -> tuple[float, float] | None:
             f"value_range_low {low} and value_range_high {high}: low must be below high, "
             "or both 0; set the two together, or the one that widens the range first"
         ) from error
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"\s*(\d+)\s*[xX]\s*(\d+)\s*", text)
-    if match:
-        height, width = int(match[1]), int(match[2])
-        if 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE:
-            return height, width
-    raise UsageError(
-        f"warm_up_size '{text}' must be height x width in pixels, each 1 to {MAX_SIDE}, such as 512x640"
-    )

@@ -17,7 +17,7 @@ for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FIL
     os.environ[variable] = str(PROFILE)
 
 import rclpy  # noqa: E402
-from detector_harness import Client, DetectorProcess  # noqa: E402
+from detector_harness import Building, Client, DetectorProcess  # noqa: E402
 from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest  # noqa: E402
 
 
@@ -60,10 +60,10 @@ def start(ros, tmp_path_factory):
     """Function that starts a detector with parameters; all end with the module."""
     running: list[Running] = []
 
-    def make(**parameters) -> Running:
+    def make(environment: dict[str, str] | None = None, **parameters) -> Running:
         folder = tmp_path_factory.mktemp("detector")
         namespace = f"/{folder.name}"
-        process = DetectorProcess(namespace, folder / "log.txt", **parameters)
+        process = DetectorProcess(namespace, folder / "log.txt", environment, **parameters)
         running.append(Running(process, Client(namespace)))
         return running[-1]
 
@@ -76,6 +76,12 @@ def start(ros, tmp_path_factory):
 @pytest.fixture(scope="module")
 def detector(start) -> Running:
     """An active detector with the default engine."""
-    one = start(warm_up_size="64x64")
+    one = start(frame_size="64x64")
     one.client.wait_for_detector()
     return one
+
+
+@pytest.fixture(scope="module")
+def building(engines, tmp_path_factory) -> Building:
+    """An engine that is built for each size, as on a device; the build waits until the test lets it go."""
+    return Building(tmp_path_factory.mktemp("building"))

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from dsad_common.qos import newest, reliable
+from dsad_common.qos import latched, newest, reliable
 from dsad_common.stamps import stamp_ns
 from dsad_core.frame.codec import fill_message
-from dsad_msgs.msg import FrameTiming, TargetArray
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
@@ -38,13 +38,15 @@ def detector_executable() -> Path:
 class DetectorProcess:
     """``detector`` under ``namespace`` with parameters; its log goes to ``log``."""
 
-    def __init__(self, namespace: str, log: Path, **parameters):
+    def __init__(self, namespace: str, log: Path, environment: dict[str, str] | None = None, **parameters):
         arguments = [str(detector_executable()), "--ros-args", "-r", f"__ns:={namespace}"]
         for name, value in parameters.items():
             arguments += ["-p", f"{name}:={value}"]
-        self._log = log
+        self._log = self.path = log
         with open(log, "wb") as stream:
-            self._process = subprocess.Popen(arguments, stdout=stream, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                arguments, stdout=stream, stderr=subprocess.STDOUT, env=os.environ | (environment or {})
+            )
 
     @property
     def alive(self) -> bool:
@@ -57,9 +59,9 @@ class DetectorProcess:
         """Exit status of a process that ends by itself."""
         return self._process.wait(timeout)
 
-    def interrupt(self) -> int:
-        """SIGINT; returns the exit status."""
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> int:
+        """Send a signal; returns the exit status."""
+        self._process.send_signal(number)
         return self._process.wait(DEADLINE)
 
     def end(self) -> None:
@@ -79,10 +81,11 @@ class Client:
     Attributes:
         masks, masks_best_effort, targets, timings, overlays: messages by stamp in nanoseconds.
         status: newest diagnostic status of the detector.
+        engine, counters: newest EngineInfo and FrameCounters.
     """
 
     def __init__(self, namespace: str):
-        self._namespace = namespace
+        self._namespace = self.namespace = namespace
         self.node = rclpy.create_node("client", namespace=namespace)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -94,6 +97,8 @@ class Client:
         self.overlays: dict[int, Image] = {}
         self.order: list[str] = []
         self.status = None
+        self.engine: EngineInfo | None = None
+        self.counters: FrameCounters | None = None
         self.frames = self.node.create_publisher(Image, "image_raw", reliable(10))
         self.camera = self.node.create_publisher(CameraInfo, "camera_info", reliable(10))
         self._collect(Image, "mask", reliable(50), self.masks)
@@ -101,6 +106,10 @@ class Client:
         self._collect(TargetArray, "targets", reliable(50), self.targets)
         self._collect(FrameTiming, "timing", reliable(50), self.timings)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
+        self.node.create_subscription(EngineInfo, "engine", lambda it: setattr(self, "engine", it), latched())
+        self.node.create_subscription(
+            FrameCounters, "counters", lambda it: setattr(self, "counters", it), latched()
+        )
         self._change_state = self.node.create_client(ChangeState, "detector/change_state")
         self._set_parameters = self.node.create_client(SetParameters, "detector/set_parameters")
         self._get_state = self.node.create_client(GetState, "detector/get_state")
@@ -168,6 +177,14 @@ class Client:
         return self.wait(done, what)
 
     # Lifecycle, parameters, diagnostics
+
+    def begin_transition(self, transition: int):
+        """Request a transition by its id without waiting; its future."""
+        self.state()
+        request = ChangeState.Request()
+        request.transition.id = transition
+        self.wait(self._change_state.service_is_ready, "the service change_state")
+        return self._change_state.call_async(request)
 
     def change_state(self, transition: int) -> bool:
         """Request a transition by its id; whether it succeeded."""
@@ -239,3 +256,77 @@ def scene(height: int, width: int, dtype=np.uint8) -> tuple[np.ndarray, list[tup
         noise += 0.5 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 1.1**2))
     top = 1.0 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     return (noise.clip(0.0, 1.0) * top).astype(dtype), centres
+
+
+_BUILDING_ENGINE = """
+import os, time
+from dsad_core.engines import progress
+from dsad_core.engines.load import load_engine
+
+
+class BuildingEngine:
+    builds = True
+
+    def __init__(self, path, target, threads):
+        self._engine = load_engine("local-contrast", "cpu", 1)
+        self.manifest, self.target, self.description = self._engine.manifest, target, "a stand-in for a device"
+        self._built = set()
+
+    def infer(self, tensor):
+        size = tensor.shape[2:]
+        if size not in self._built:
+            with open(os.environ["BUILDING_LOG"], "a") as log:
+                log.write(f"{size[1]}x{size[0]}\\n")
+            while not os.path.exists(os.environ["BUILDING_GO"]):
+                if "BUILDING_DEAF" not in os.environ:
+                    progress.tell(f"building for {size[1]}x{size[0]}, step 3 of 7")
+                time.sleep(0.02)
+            self._built.add(size)
+        return self._engine.infer(tensor)
+
+    def close(self):
+        self._engine.close()
+"""
+
+
+class Building:
+    """The checkpoint of an engine that builds, and the package that loads it in the detector's process.
+
+    Attributes:
+        engine: to give as the parameter ``engine``.
+        environment: of the detector's process.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        facts = folder / "packages" / "building-1.0.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text("Name: building\nVersion: 1.0\n")
+        (facts / "entry_points.txt").write_text(
+            "[dsad.plugins]\nengine.safetensors = building:BuildingEngine\n"
+        )
+        (folder / "packages" / "building.py").write_text(_BUILDING_ENGINE)
+        (folder / "run").mkdir()
+        (folder / "run" / "weights.safetensors").write_bytes(b"")
+        self.engine = str(folder / "run")
+        path = os.pathsep.join([str(folder / "packages"), os.environ.get("PYTHONPATH", "")])
+        self.environment = {
+            "PYTHONPATH": path,
+            "BUILDING_LOG": str(folder / "log"),
+            "BUILDING_GO": str(folder / "go"),
+        }
+
+    def hold(self) -> None:
+        """Let builds wait from now on, and forget those there were."""
+        (self._folder / "go").unlink(missing_ok=True)
+        (self._folder / "log").unlink(missing_ok=True)
+
+    def go(self) -> None:
+        """Let builds end."""
+        (self._folder / "go").touch()
+
+    @property
+    def builds(self) -> list[str]:
+        """Sizes that were built, in order."""
+        log = self._folder / "log"
+        return log.read_text().split() if log.is_file() else []

@@ -4,7 +4,7 @@ from dsad_detector.diagnosis import Health
 
 
 def health(**changes) -> Health:
-    counters = changes.pop("counters", Counters(last_received=0, received=12, answered=10, dropped=2))
+    counters = changes.pop("counters", Counters(activated=0, received=12, answered=10, dropped=2))
     usual = {
         "state": "active",
         "fault": "",
@@ -44,8 +44,25 @@ def test_silence_counts_only_while_active():
 
 
 def test_refusals_are_facts_by_reason():
-    counters = Counters(last_received=0)
+    counters = Counters(activated=0)
     counters.refused["step"] += 2
     counters.refused["nan"] += 1
     _, _, facts = health(counters=counters).report()
     assert (facts["frames_refused"], facts["refused_step"], facts["refused_nan"]) == (3, 2, 1)
+
+
+def test_more_drops_than_allowed_are_a_warning():
+    level, summary, _ = health(drop_share=0.97, drop_warn_share=0.5).report()
+    assert level == WARN and summary.startswith("97% of the newest frames were dropped")
+    assert health(drop_share=0.5, drop_warn_share=0.5).report()[0] == OK
+
+
+def test_logits_that_are_not_finite_are_an_error():
+    assert health(problems={"not_finite": "a"}).report()[0] == ERROR
+
+
+def test_progress_of_configure_is_the_summary():
+    assert health(state="configuring", doing="building, step 3 of 7").report()[:2] == (
+        OK,
+        "configuring: building, step 3 of 7",
+    )

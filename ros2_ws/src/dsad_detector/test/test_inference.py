@@ -43,7 +43,7 @@ def make(ros):
             *(Kept(name, journal) for name in ("mask", "targets", "timing")),
             Kept("overlay", journal, overlay_subscribers),
         )
-        counters = Counters(last_received=0)
+        counters = Counters(activated=0)
         detector = Detector(engine or load_engine("local-contrast"))
         thread = InferenceThread(
             detector,
@@ -81,6 +81,7 @@ class Waiting:
     def __init__(self):
         self._engine = load_engine("local-contrast")
         self.manifest, self.target = self._engine.manifest, self._engine.target
+        self.description, self.builds = "a real one that waits", False
         self.entered, self.go = threading.Semaphore(0), threading.Semaphore(0)
 
     def infer(self, tensor):
@@ -173,3 +174,24 @@ def test_late_answers_are_counted_against_the_deadline_of_the_moment(make):
     run.thread.put(frame, time.monotonic_ns() - 1_000_000_000)
     wait(lambda: run.counters.answered == 2)
     assert run.counters.late == 1
+
+
+def test_an_answer_that_is_not_finite_is_refused_under_its_own_reason(make):
+    engine = load_engine("local-contrast")
+    infer = engine.infer
+    engine.infer = lambda tensor: infer(tensor) * np.float32("nan")
+    run = make(engine)
+    run.thread.put(message(scene(64, 64)[0]), time.monotonic_ns())
+    wait(lambda: run.counters.refused_total == 1)
+    assert run.counters.refused == {"not_finite": 1} and run.journal == []
+    assert "4096 of 4096 logits of a 64x64 frame are NaN or infinite" in run.lines[0]
+
+
+def test_targets_that_are_cut_are_counted_and_said(make):
+    run = make()
+    run.thread.detector.max_targets = 2
+    run.thread.put(message(scene(64, 64)[0]), time.monotonic_ns())
+    wait(lambda: len(run.journal) == 3)
+    targets = run.journal[1][1]
+    assert (len(targets.targets), targets.targets_cut, run.counters.targets_cut) == (2, 1, 1)
+    assert "3 targets in one frame, the best 2 are listed (max_targets)" in run.lines[0]

@@ -13,7 +13,7 @@ DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CL
 @pytest.fixture(scope="module")
 def managed(start):
     """A detector that waits for its manager."""
-    return start(autostart=False, warm_up_size="64x64")
+    return start(autostart=False, frame_size="64x64")
 
 
 def test_requests_that_the_state_does_not_allow_are_refused_and_survived(managed):
@@ -88,14 +88,14 @@ def test_shutdown_finalises_and_the_process_ends_with_zero(managed):
 
 
 def test_simulated_time_that_stands_still_does_not_hold_up_the_start(start):
-    one = start(use_sim_time=True, warm_up_size="64x64")
+    one = start(use_sim_time=True, frame_size="64x64")
     one.client.wait_for_detector()
     one.client.ask(one.client.image(scene(64, 64)[0], "mono8"))
     one.client.wait_for_status(lambda: one.client.fact("state") == "active", "a status")
 
 
 def test_engines_that_cannot_run_are_refused_with_the_reason_until_one_can(start):
-    one = start(engine="nonexistent", warm_up_size="64x64")
+    one = start(engine="nonexistent", frame_size="64x64")
     client = one.client
     client.wait_for_status(lambda: "no engine 'nonexistent'" in client.status.message, "the missing engine")
     assert client.status.level == b"\x02"
@@ -134,7 +134,7 @@ def test_engines_that_cannot_run_are_refused_with_the_reason_until_one_can(start
     [
         ({"threshold": 1.5}, "threshold"),
         ({"target": "toaster"}, "toaster"),
-        ({"warm_up_size": "big"}, "'big'"),
+        ({"frame_size": "big"}, "'big'"),
         ({"value_range_low": 10.0, "value_range_high": 5.0}, "value_range_low 10.0"),
     ],
 )

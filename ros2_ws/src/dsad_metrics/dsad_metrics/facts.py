@@ -1,4 +1,4 @@
-"""What ran, learned from the diagnostics of the detector and the source."""
+"""What ran, as the detector and the source themselves state it."""
 
 from __future__ import annotations
 
@@ -6,47 +6,43 @@ from dsad_tools.metrics.record import RunFacts
 
 
 class RunningNodes:
-    """Follows the status of the nodes beside ours.
+    """Follows EngineInfo and SourceInfo of the nodes beside ours."""
 
-    Args:
-        namespace: ours and theirs.
-        detector: name of the detector node.
-    """
+    def __init__(self) -> None:
+        self._engine = None
+        self._source = None
+        self._settings: list[tuple[str, float]] = []
 
-    def __init__(self, namespace: str, detector: str):
-        self._detector = f"{namespace.rstrip('/')}/{detector}".lstrip("/")
-        self._source = f"{namespace.rstrip('/')}/source".lstrip("/")
-        self._detector_facts: dict[str, str] = {}
-        self._source_facts: dict[str, str] = {}
-        self._settings: list[tuple[str, str]] = []
+    def take_engine(self, info) -> None:
+        """A dsad_msgs/EngineInfo. One without a name says that none is loaded any more: the last one ran."""
+        if info.name:
+            self._engine = info
+            self._note_setting()
 
-    def take(self, array) -> None:
-        """Look for them in a diagnostic_msgs/DiagnosticArray."""
-        for status in array.status:
-            if status.name == self._detector:
-                self._detector_facts = {value.key: value.value for value in status.values}
-                self._note_setting()
-            elif status.name == self._source:
-                self._source_facts = {value.key: value.value for value in status.values}
+    def take_source(self, info) -> None:
+        """A dsad_msgs/SourceInfo."""
+        self._source = info
 
     def restart(self) -> None:
         """A new run begins: only what holds now counts as its setting."""
         self._settings.clear()
-        self._note_setting()
+        if self._engine is not None:
+            self._note_setting()
 
     def facts(self, given: dict[str, str], machine: dict[str, object]) -> RunFacts:
-        """Facts of the run; ``given`` (engine, target, source, split, split_hash) where nobody reports."""
-        detector, source = self._detector_facts, self._source_facts
-        threshold = detector.get("threshold")
+        """Facts of the run; ``given`` (engine, target, source, split, split_hash) where nobody states them."""
+        engine, source = self._engine, self._source
         return RunFacts(
-            engine=detector.get("engine") or given["engine"],
-            engine_sha256=detector.get("engine_sha256", ""),
-            target=detector.get("target") or given["target"],
-            runtime=detector.get("runtime", ""),
-            threshold=float(threshold) if threshold else None,
-            source=source.get("data_set") or given["source"],
-            split=source.get("split") or given["split"],
-            split_hash=source.get("split_hash") or given["split_hash"],
+            engine=engine.name if engine else given["engine"],
+            engine_sha256=engine.sha256 if engine else "",
+            target=engine.platform if engine else given["target"],
+            runtime=engine.runtime if engine else "",
+            threshold=engine.threshold if engine else None,
+            precision=engine.precision if engine else "",
+            self_test=engine.self_test if engine else "",
+            source=(source.name if source else "") or given["source"],
+            split=(source.split if source else "") or given["split"],
+            split_hash=(source.split_hash if source else "") or given["split_hash"],
             machine=machine,
         )
 
@@ -54,10 +50,10 @@ class RunningNodes:
         """A line for each thing that makes the run's figures a mixture."""
         if len(self._settings) < 2:
             return []
-        changes = ", then ".join(f"{engine} at {threshold}" for engine, threshold in self._settings)
+        changes = ", then ".join(f"{engine} at {threshold:g}" for engine, threshold in self._settings)
         return [f"Engine or threshold changed during the run: {changes}. The figures mix them."]
 
     def _note_setting(self) -> None:
-        setting = (self._detector_facts.get("engine", ""), self._detector_facts.get("threshold", ""))
-        if all(setting) and setting not in self._settings[-1:]:
+        setting = (self._engine.name, self._engine.threshold)
+        if setting not in self._settings[-1:]:
             self._settings.append(setting)

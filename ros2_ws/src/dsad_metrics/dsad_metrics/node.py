@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
 from dsad_common.diagnostics import OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
-from dsad_common.qos import reliable
+from dsad_common.qos import best_effort, latched, reliable
 from dsad_common.run import main as run_main
 from dsad_common.stamps import stamp_ns, to_stamp
 from dsad_core.errors import DsadError
 from dsad_core.frame.codec import decode_message
 from dsad_core.machine import machine_facts
-from dsad_msgs.msg import DetectionMetrics, FrameTiming, TargetArray
+from dsad_msgs.msg import (
+    DetectionMetrics,
+    EngineInfo,
+    FrameCounters,
+    FrameTiming,
+    SourceInfo,
+    TargetArray,
+)
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.report import build_report
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
@@ -51,7 +56,7 @@ class Metrics(Node):
             self._pictures,
             self._on_refusal,
         )
-        self._nodes = RunningNodes(self.get_namespace(), self._value("detector"))
+        self._nodes = RunningNodes()
         self._machine = machine_facts()
         self._truth_seen = False
         self._first_mask: float | None = None
@@ -84,17 +89,19 @@ class Metrics(Node):
     def _subscribe(self) -> list:
         watch = self._qos_watch.subscription
         inputs = [
-            watch(CameraInfo, "camera_info", self._on_camera_info, reliable(SMALL_DEPTH)),
+            # Best effort, as drivers of cameras often are: a reliable subscriber would get nothing from those.
+            watch(CameraInfo, "camera_info", self._on_camera_info, best_effort(SMALL_DEPTH)),
             watch(Image, "ground_truth", self._on_truth, reliable(PICTURE_DEPTH)),
             watch(TargetArray, "ground_truth_targets", self._on_boxes, reliable(SMALL_DEPTH)),
             watch(Image, "mask", self._on_mask, reliable(PICTURE_DEPTH)),
             watch(FrameTiming, "timing", self._on_timing, reliable(SMALL_DEPTH)),
+            watch(FrameCounters, "counters", self._on_counters, latched()),
         ]
         if self._pictures:
             # Best effort: a picture that gets lost only leaves the choice for the report smaller.
-            frames = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-            inputs.insert(0, watch(Image, "image_raw", self._on_image, frames))
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._nodes.take, reliable(10))
+            inputs.insert(0, watch(Image, "image_raw", self._on_image, best_effort(10)))
+        self.create_subscription(EngineInfo, "engine", self._nodes.take_engine, latched())
+        self.create_subscription(SourceInfo, "source_info", self._nodes.take_source, latched())
         return inputs
 
     def _put(self, message, part: str, value) -> None:
@@ -129,15 +136,19 @@ class Metrics(Node):
             self._refuse("mask", error)
 
     def _on_timing(self, message: FrameTiming) -> None:
-        self._metrics.put_detector_counters(
-            frames_dropped=message.frames_dropped,
-            frames_lost=message.frames_lost,
-            frames_refused=message.frames_refused,
-        )
+        self._on_counters(message)
         try:
             self._put(message, "timing", times_of(message))
         except DsadError as error:
             self._refuse("timing", error)
+
+    def _on_counters(self, message: FrameCounters | FrameTiming) -> None:
+        self._metrics.put_detector_counters(
+            message.activated,
+            frames_dropped=message.frames_dropped,
+            frames_lost=message.frames_lost,
+            frames_refused=message.frames_refused,
+        )
 
     def _on_refusal(self, reason: str) -> None:
         self.get_logger().warning(reason, throttle_duration_sec=5.0)

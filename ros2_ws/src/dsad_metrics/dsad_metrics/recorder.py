@@ -15,7 +15,7 @@ from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.types import typestore
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSReliabilityPolicy
+from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from rclpy.task import Future
 
 from dsad_metrics.bag_thread import BagThread
@@ -32,9 +32,14 @@ KNOWN_TYPES = {
     "overlay": "sensor_msgs/msg/Image",
     "targets": "dsad_msgs/msg/TargetArray",
     "timing": "dsad_msgs/msg/FrameTiming",
+    "counters": "dsad_msgs/msg/FrameCounters",
+    "engine": "dsad_msgs/msg/EngineInfo",
+    "source_info": "dsad_msgs/msg/SourceInfo",
     "metrics": "dsad_msgs/msg/DetectionMetrics",
     "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
+#: Topics whose last message holds until the next: a recorder that starts late gets it, too.
+LATCHED = ("counters", "engine", "source_info")
 DEPTH = 200
 LOOK_SECONDS = 0.1
 #: At the end, a message still on its way comes within this time, s.
@@ -113,6 +118,8 @@ class Recorder(Node):
             return
         qos = reliable(DEPTH)
         qos.reliability = reliability
+        if topic in LATCHED:
+            qos.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
         name = self.resolve_topic_name(topic)
         self._bag.types[name] = type_name
 

@@ -55,17 +55,11 @@ METRICS = (
         unit="frames",
         read_only=True,
     ),
-    Parameter("engine", "", "For the report, where the detector's diagnostics do not say.", read_only=True),
-    Parameter("target", "", "For the report, where the detector's diagnostics do not say.", read_only=True),
+    Parameter("engine", "", "For the report, where the detector does not say.", read_only=True),
+    Parameter("target", "", "For the report, where the detector does not say.", read_only=True),
     Parameter("source", "", "For the report: where the frames come from.", read_only=True),
     Parameter("split", "", "For the report: split of the data set that the frames are.", read_only=True),
     Parameter("split_hash", "", "For the report: identity of that split.", read_only=True),
-    Parameter(
-        "detector",
-        "detector",
-        "Node in this namespace whose diagnostics tell engine and threshold.",
-        read_only=True,
-    ),
 )
 
 RECORDER = (
@@ -81,6 +75,9 @@ RECORDER = (
             "mask",
             "targets",
             "timing",
+            "counters",
+            "engine",
+            "source_info",
             "metrics",
         ],
         "What to record, relative to the namespace: '<topic>', or '<topic>:<package>/msg/<Type>'. Without "

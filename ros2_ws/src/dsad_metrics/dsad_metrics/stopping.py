@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from dsad_common.rclpy_internals import take
+
 _POLL = 0.01
 
 
@@ -31,8 +33,7 @@ def drain(subscriptions: Iterable, patience: float, quiet: float) -> None:
 
 def _take_all(subscription) -> int:
     taken = 0
-    with subscription.handle:
-        while (item := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
-            subscription.callback(item[0])
-            taken += 1
+    while (item := take(subscription)) is not None:
+        subscription.callback(item[0])
+        taken += 1
     return taken

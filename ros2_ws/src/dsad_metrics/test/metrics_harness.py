@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from dsad_common.qos import reliable
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from dsad_common.qos import latched, reliable
 from dsad_common.stamps import to_stamp
 from dsad_core.frame.codec import fill_message
-from dsad_msgs.msg import DetectionMetrics, FrameTiming, Target, TargetArray
+from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
@@ -81,7 +81,8 @@ class Client:
         self.image = self.node.create_publisher(Image, "image_raw", reliable(200))
         self.mask = self.node.create_publisher(Image, "mask", reliable(200))
         self.timing = self.node.create_publisher(FrameTiming, "timing", reliable(200))
-        self.diagnostics = self.node.create_publisher(DiagnosticArray, "/diagnostics", reliable(10))
+        self.engine = self.node.create_publisher(EngineInfo, "engine", latched())
+        self.counters = self.node.create_publisher(FrameCounters, "counters", latched())
         self.node.create_subscription(DetectionMetrics, "metrics", self._on_metrics, reliable(10))
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
 
@@ -145,12 +146,6 @@ class Client:
     def answer(self, stamp_ns: int, mask: np.ndarray, published_ms: int, **timing: int) -> None:
         self.send_image(self.mask, stamp_ns, mask)
         self.send_timing(stamp_ns, published_ms, **timing)
-
-    def tell_status(self, name: str, **values: object) -> None:
-        """Play a neighbour's diagnostics."""
-        status = DiagnosticStatus(name=f"{self.namespace}/{name}".lstrip("/"))
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-        self.diagnostics.publish(DiagnosticArray(status=[status]))
 
     def _stamped(self, message, stamp_ns: int):
         message.header.stamp = to_stamp(stamp_ns)

@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 from dsad_core.metrics import DetectionAccumulator
+from dsad_msgs.msg import EngineInfo, FrameCounters
 from metrics_harness import SECOND, START, blob
 
 FRAME = SECOND // 25
@@ -42,7 +43,7 @@ def test_figures_equal_offline_counting_and_files_follow_sigint(start, client, t
         send(client, START + n * FRAME, truth, predicted, published_ms=1000 + 20 * n)
     # Announced, but never answered.
     client.announce(START + 30 * FRAME)
-    client.tell_status("detector", engine="tiny", engine_sha256="ab" * 32, target="cpu", threshold=0.5)
+    client.engine.publish(EngineInfo(name="tiny", sha256="ab" * 32, platform="cpu", threshold=0.5))
 
     def complete(metrics):
         return metrics.total.frames == 30 and metrics.total.frames_missed == 1 and metrics.engine
@@ -170,3 +171,12 @@ def test_a_refused_parameter_is_one_line(start):
     assert process.wait() == 2
     assert "'best' is not one of nearest, dnanet, box" in process.log()
     assert "Traceback" not in process.log()
+
+
+def test_frames_that_were_lost_are_lost_though_no_answer_follows(start, client):
+    """One frame of 150 is answered, then nothing: the timing said "0 lost", the counters know better."""
+    start("metrics", publish_rate=20.0, report_frames=0)
+    client.wait_for_listener()
+    client.answer(START, blob(4, 4), published_ms=100, activated=7, frames_lost=0)
+    client.counters.publish(FrameCounters(activated=7, frames_received=1, frames_answered=1, frames_lost=149))
+    client.wait_for(lambda metrics: metrics.frames_lost == 149, "149 lost frames")

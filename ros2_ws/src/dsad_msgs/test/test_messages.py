@@ -2,7 +2,7 @@
 
 import math
 
-from dsad_msgs.msg import DetectionMetrics, FrameTiming, MetricsSummary, Target, TargetArray
+from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameTiming, MetricsSummary, Target, TargetArray
 from rclpy.serialization import deserialize_message, serialize_message
 
 
@@ -32,3 +32,8 @@ def test_timing_holds_a_century_of_nanoseconds():
 def test_undefined_ratio_is_nan():
     message = DetectionMetrics(engine="dnanet", total=MetricsSummary(pd=math.nan))
     assert math.isnan(round_trip(message).total.pd)
+
+
+def test_what_was_passed_over_keeps_its_order():
+    message = EngineInfo(name="dnanet", width=640, height=512, passed_over=["tensorrt: none", "direct: none"])
+    assert round_trip(message) == message

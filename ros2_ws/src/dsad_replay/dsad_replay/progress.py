@@ -12,7 +12,7 @@ QUIET_SECONDS = 2.0
 
 
 class Progress:
-    """Follows dsad_msgs DetectionMetrics and FrameTiming; knows no ROS itself."""
+    """Follows dsad_msgs DetectionMetrics, FrameTiming and FrameCounters; knows no ROS itself."""
 
     def __init__(self):
         self.metrics: Any = None
@@ -27,8 +27,11 @@ class Progress:
         self._look(now)
 
     def on_timing(self, message, now: float) -> None:
-        """Take the timing of one answered frame."""
-        self.timing = message
+        """Take a FrameTiming or FrameCounters, whichever counts further; a new activation starts afresh."""
+        known = self.timing
+        # The two topics may overtake each other.
+        if known is None or message.activated != known.activated or _counted(message) >= _counted(known):
+            self.timing = message
         self._look(now)
 
     def restart(self, now: float) -> None:
@@ -60,6 +63,11 @@ class Progress:
         handled = answered + timing.frames_dropped + timing.frames_refused
         if received == handled and scored >= answered:
             self._idle_since = self._idle_since or now
+
+
+def _counted(message) -> int:
+    handled = message.frames_answered + message.frames_dropped + message.frames_refused
+    return message.frames_received + handled
 
 
 def live_line(metrics) -> str:

@@ -1,13 +1,11 @@
-"""A node that watches a run from outside: its figures, and the detector's counters and health."""
+"""A node that watches a run from outside: its figures, and the detector's counters and engine."""
 
 from __future__ import annotations
 
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
-from dsad_common.diagnostics import ERROR
-from dsad_common.qos import reliable
-from dsad_msgs.msg import DetectionMetrics, FrameTiming
+from dsad_common.qos import latched, reliable
+from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameCounters, FrameTiming
 from rclpy.node import Node
 
 from dsad_replay.progress import Progress
@@ -37,12 +35,13 @@ class Watch(Node):
             lambda message: self.progress.on_timing(message, time.monotonic()),
             reliable(50),
         )
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
+        self.create_subscription(
+            FrameCounters,
+            "counters",
+            lambda message: self.progress.on_timing(message, time.monotonic()),
+            latched(),
+        )
+        self.create_subscription(EngineInfo, "engine", self._on_engine, latched())
 
-    def _on_diagnostics(self, array: DiagnosticArray) -> None:
-        detector = f"{self.get_namespace().rstrip('/')}/detector".lstrip("/")
-        for status in array.status:
-            if status.name == detector:
-                state = next((fact.value for fact in status.values if fact.key == "state"), "")
-                failed = status.level == ERROR and state == "unconfigured"
-                self.fault = status.message if failed else ""
+    def _on_engine(self, info: EngineInfo) -> None:
+        self.fault = info.refusal

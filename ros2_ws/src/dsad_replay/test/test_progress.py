@@ -15,7 +15,11 @@ def metrics(frames=0, unlabelled=0, missed=0, latency_max=math.nan, **total):
 
 def timing(received, answered, dropped=0, refused=0):
     return SimpleNamespace(
-        frames_received=received, frames_answered=answered, frames_dropped=dropped, frames_refused=refused
+        activated=1,
+        frames_received=received,
+        frames_answered=answered,
+        frames_dropped=dropped,
+        frames_refused=refused,
     )
 
 
@@ -26,6 +30,15 @@ def test_settled_soon_after_everything_received_is_answered_and_scored():
     progress.on_metrics(metrics(frames=8, unlabelled=1), 10.1)
     assert not progress.settled(10.1 + SETTLE_SECONDS / 2)
     assert progress.settled(10.1 + SETTLE_SECONDS)
+
+
+def test_counters_that_were_overtaken_are_passed_over():
+    progress = Progress()
+    progress.restart(10.0)
+    progress.on_timing(timing(10, 10), 10.0)
+    progress.on_timing(timing(10, 9), 10.0)
+    progress.on_timing(timing(9, 9), 10.0)
+    assert (progress.timing.frames_received, progress.timing.frames_answered) == (10, 10)
 
 
 def test_an_answer_that_is_not_scored_yet_is_waited_for():

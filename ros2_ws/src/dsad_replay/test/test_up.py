@@ -105,11 +105,11 @@ def test_an_engine_is_built_and_the_run_is_over(up):
 
 
 def test_an_engine_that_cannot_be_built_is_no_success(up, tmp_path):
-    (tmp_path / "mine.yaml").write_text("/**/detector:\n  ros__parameters:\n    warm_up_size: huge\n")
+    (tmp_path / "mine.yaml").write_text("/**/detector:\n  ros__parameters:\n    frame_size: huge\n")
     process = up("engine:=local-contrast", "build_only:=true", "params_file:=mine.yaml")
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 2 and "detector ended with status 2" in errors
-    assert "warm_up_size" in output
+    assert "frame_size" in output
 
 
 @pytest.mark.parametrize("argument", ["speed:=3", "source:=bag", "engine:=nobody", "target:=tpu", "rate:=-1"])

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from dsad_common.parameters import Parameter
-from dsad_common.qos import reliable
+from dsad_common.qos import latched, reliable
 from dsad_common.run import main as run
 from dsad_common.stamps import to_stamp
 from dsad_core.errors import DataError, UsageError
-from dsad_msgs.msg import TargetArray
+from dsad_msgs.msg import SourceInfo, TargetArray
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import SampleSource
 from dsad_tools.scenes.clutter import TERRAINS
@@ -112,6 +112,7 @@ class FrameSource(SourceNode):
         else:
             self._source = self._open_source()
             name, rate = self._source.name, self.value("rate") or self._source.fps or _STILLS_RATE
+            self._tell_source()
         self._period = int(1e9 / (rate or _STILLS_RATE))
         unpaced = self._camera or (self.value("lock_step") and not self.value("rate"))
         self._images = self.qos_watch.publisher(Image, "image_raw", self.frame_qos())
@@ -149,10 +150,22 @@ class FrameSource(SourceNode):
         return {
             "data_set": source.name,
             "split": getattr(source, "split", ""),
-            "split_hash": source.split_hash,
+            "split_hash": self._split_hash(),
             "frames in source": len(source),
             "notes": "; ".join(source.notes),
         }
+
+    def _split_hash(self) -> str:
+        """Of the source, where it is played whole: a part of a split is another set of frames."""
+        limit = self.value("limit")
+        return "" if limit and limit < len(self._source) else self._source.split_hash
+
+    def _tell_source(self) -> None:
+        source = self._source
+        info = SourceInfo(name=source.name, split=getattr(source, "split", ""), split_hash=self._split_hash())
+        info.header.stamp = self.get_clock().now().to_msg()
+        self._source_info = self.qos_watch.publisher(SourceInfo, "source_info", latched())
+        self._source_info.publish(info)
 
     def close(self) -> None:
         """Also let the camera go."""

@@ -69,7 +69,7 @@ class Pipeline:
             "wait_for_subscribers": START_SECONDS,
             "start_paused": True,
         }
-        detector = detector | {"warm_up_size": f"{case.height}x{case.width}"}
+        detector = detector | {"frame_size": f"{case.width}x{case.height}"}
         share = Path(get_package_share_directory("dsad_bringup"))
         self._graph = Graph(
             nodes=(
