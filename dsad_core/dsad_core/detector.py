@@ -66,8 +66,8 @@ class Detector:
         value_range: tuple[float, float] | None = None,
         min_area: int = 1,
         max_targets: int | None = None,
-        region: Region | None = None,
         build_on_demand: bool = True,
+        region: Region | None = None,
     ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")

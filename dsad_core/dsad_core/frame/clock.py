@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 #: A step back is a jump; a step ahead of more seconds than this is one too, or a pause. Both start anew.
 LONGEST_GAP_S = 5.0
+#: A stamp that stands still for longer is no time at all, seconds.
+STUCK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class Tick:
 
 
 class FrameClock:
-    """Turns stamps into steps. A stamp of 0, or one that stands still, gives way to the moment of receipt.
+    """Turns stamps into steps. Stamps of 0, or that stand still for long, give way to the moment of receipt.
+
+    A stamp that comes twice is the same frame once more: no time has passed.
 
     Attributes:
         jumps: steps back, and ahead by more than ``LONGEST_GAP_S``.
@@ -30,6 +34,7 @@ class FrameClock:
         self.jumps = 0
         self._stamp: int | None = None
         self._received: int | None = None
+        self._moved_at: int | None = None
 
     def tick(self, stamp_ns: int, received_ns: int | None = None) -> Tick:
         """Take the next frame's times.
@@ -41,14 +46,21 @@ class FrameClock:
         last_stamp, self._stamp = self._stamp, stamp_ns
         last_received, self._received = self._received, received_ns
         if last_stamp is None:
+            self._moved_at = received_ns
             return Tick(0.0, jumped=False)
-        if stamp_ns and last_stamp and stamp_ns != last_stamp:
+        moved = stamp_ns != last_stamp
+        if moved:
+            self._moved_at = received_ns
+        if moved and stamp_ns and last_stamp:
             step = (stamp_ns - last_stamp) / 1e9
-        elif received_ns is not None and last_received is not None:
-            step = (received_ns - last_received) / 1e9
-        else:
+        elif received_ns is None or last_received is None or (stamp_ns and not self._stuck(received_ns)):
             step = 0.0
+        else:
+            step = (received_ns - last_received) / 1e9
         if step < 0.0 or step > LONGEST_GAP_S:
             self.jumps += 1
             return Tick(0.0, jumped=True)
         return Tick(step, jumped=False)
+
+    def _stuck(self, received_ns: int) -> bool:
+        return self._moved_at is not None and received_ns - self._moved_at > STUCK_S * 1e9
