@@ -20,11 +20,11 @@ LEAST_SHARE = 0.5
 TARGET_MARGIN = 6
 #: A point that lands farther than this from where the motion takes it disagrees, pixels of the reduced frame.
 TOLERANCE = 0.7
-#: A point that moved less than this, pixels of the reduced frame, on pixels that did not change, may be burnt into
-#: the picture: a logo, text, a reticle.
-BURNT_FLOW = 0.05
-#: Where a larger share of the points than this stands still so, the camera does.
-BURNT_SHARE = 0.5
+#: A point that moved less stands still in the picture, pixels of the reduced frame.
+STANDS = 0.15
+#: Points that move decide where they are this share of all, agree in this share, and spread over the picture by this
+#: deviation, as a share of its side.
+MOVERS_SHARE, MOVERS_AGREE, MOVERS_EXTENT = 0.2, 0.6, 0.15
 #: Texture weaker than this share of the picture's mean texture is not raised to the strength of the rest.
 WEAK_TEXTURE = 0.3
 _FLOW = {
@@ -159,23 +159,18 @@ def _motion(last: np.ndarray, now: np.ndarray, start: np.ndarray) -> tuple[np.nd
     end, found, _ = cv2.calcOpticalFlowPyrLK(last, now, start, None, **_FLOW)
     kept = found.ravel() == 1
     start, end = start[kept, 0], end[kept, 0]
-    burnt = _burnt(last, now, start, end)
-    # What is burnt in agrees on no motion, loudly: it has no say where enough of the picture moves. A camera at
-    # rest looks the same through a codec that leaves still blocks alone, but then little moves.
-    if np.count_nonzero(burnt) < BURNT_SHARE * len(burnt):
-        start, end = start[~burnt], end[~burnt]
-    return _fit(start, end)
+    # A logo, a reticle and the sensor's own pattern stay where they are and outvote a scene of little texture.
+    # So points that move together, all over the picture, have the first word.
+    movers = np.abs(end - start).max(axis=1, initial=0.0) > STANDS
+    if np.count_nonzero(movers) >= MOVERS_SHARE * len(movers):
+        extent = start[movers].std(axis=0) / now.shape[::-1] if movers.any() else np.zeros(2)
+        fit = _fit(start[movers], end[movers], MOVERS_AGREE) if extent.max() > MOVERS_EXTENT else None
+        if fit is not None:
+            return fit
+    return _fit(start, end, LEAST_SHARE)
 
 
-def _burnt(last: np.ndarray, now: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(N,) bool: points that did not move, on pixels that did not change."""
-    change = cv2.blur(cv2.absdiff(last, now), (5, 5))
-    columns = np.clip(np.round(start[:, 0]).astype(int), 0, now.shape[1] - 1)
-    rows = np.clip(np.round(start[:, 1]).astype(int), 0, now.shape[0] - 1)
-    return (np.abs(end - start).max(axis=1, initial=0.0) < BURNT_FLOW) & (change[rows, columns] <= 2)
-
-
-def _fit(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, float] | None:
+def _fit(start: np.ndarray, end: np.ndarray, least_share: float) -> tuple[np.ndarray, float] | None:
     if len(start) < LEAST_POINTS:
         return None
     matrix, agree = cv2.estimateAffinePartial2D(
@@ -186,7 +181,7 @@ def _fit(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, float] | None:
     agree = agree.ravel().astype(bool)
     count = int(np.count_nonzero(agree))
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if count < LEAST_POINTS or count < LEAST_SHARE * len(agree) or not 0.8 < scale < 1.25:
+    if count < LEAST_POINTS or count < least_share * len(agree) or not 0.8 < scale < 1.25:
         return None
     residual = end[agree] - (start[agree] @ matrix[:, :2].T + matrix[:, 2])
     return matrix, float(np.sqrt(np.square(residual).mean() / count))

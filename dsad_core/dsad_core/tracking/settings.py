@@ -57,7 +57,7 @@ class TrackerSettings:
     failed_motion_px: float = 1.0
     jerk_px: float = 10.0
     judge_s: float = 1.0
-    moving_sigma: float = 8.0
+    moving_sigma: float = 10.0
     moving_px: float = 3.0
     still_px_s: float = 6.0
     max_tracks: int = 100

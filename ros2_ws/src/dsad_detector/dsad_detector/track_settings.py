@@ -29,9 +29,9 @@ TRACK_PARAMETERS = (
     Parameter(
         "tracks",
         "all",
-        "Tracks that are published: all, confirmed ones, confirmed ones that move against the scene, or off "
+        "Tracks that are published: all, confirmed ones, confirmed ones that move against the scene, or none "
         "for no tracking. Taken at activate.",
-        choices=("all", "confirmed", "moving", "off"),
+        choices=("all", "confirmed", "moving", "none"),
     ),
     Parameter(
         "low_threshold",
@@ -51,8 +51,8 @@ TRACK_PARAMETERS = (
         "frame_monitor",
         "mark",
         "Frames that show no scene (shutter, settling): mark lets tracks coast over them, refuse also empties "
-        "their mask, off looks at none. Taken at activate.",
-        choices=("mark", "refuse", "off"),
+        "their mask, none looks at no frame. Taken at activate.",
+        choices=("mark", "refuse", "none"),
     ),
     *(_crop(side) for side in ("top", "bottom", "left", "right")),
     Parameter(
@@ -68,10 +68,10 @@ class TrackSettings:
     """Checked values of the parameters.
 
     Attributes:
-        published: all, confirmed, moving or off.
+        published: all, confirmed, moving or none.
         low_threshold: None for the default.
         camera: estimate or still.
-        monitor: mark, refuse or off.
+        monitor: mark, refuse or none.
     """
 
     published: str
@@ -94,12 +94,12 @@ class TrackSettings:
         return cls(values["tracks"], low or None, values["camera_motion"], values["frame_monitor"])
 
     def follower(self) -> Follower | None:
-        """A new one, or None with tracks off."""
-        return None if self.published == "off" else Follower(None, self.low_threshold, self.camera)
+        """A new one, or None without tracking."""
+        return None if self.published == "none" else Follower(None, self.low_threshold, self.camera)
 
     def frame_monitor(self) -> FrameMonitor | None:
         """A new one, or None where frames are not looked at."""
-        return None if self.monitor == "off" else FrameMonitor()
+        return None if self.monitor == "none" else FrameMonitor()
 
 
 def region(values: Mapping[str, Any]) -> Region | None:

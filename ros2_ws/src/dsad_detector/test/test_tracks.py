@@ -167,8 +167,8 @@ def values(**changes):
 
 def test_parameters_become_settings():
     assert TrackSettings.from_parameters(values()) == TrackSettings("all", None, "estimate", "mark")
-    assert TrackSettings.from_parameters(values(tracks="off")).follower() is None
-    assert TrackSettings.from_parameters(values(frame_monitor="off")).frame_monitor() is None
+    assert TrackSettings.from_parameters(values(tracks="none")).follower() is None
+    assert TrackSettings.from_parameters(values(frame_monitor="none")).frame_monitor() is None
     assert region(values()) is None and region(values(crop_top=2)) is not None
     with pytest.raises(UsageError, match="low_threshold 1.0"):
         TrackSettings.from_parameters(values(low_threshold=1.0))
