@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dsad_core.cli.options import parse_size
 from dsad_core.errors import UsageError
+from dsad_core.frame.geometry import parse_size
 from dsad_tools.data.write_sequence import write_sequence
 from dsad_tools.scenes.clutter import TERRAINS
 from dsad_tools.scenes.moving import MovingScene
