@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from dsad_core.engines import progress
 from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import find_engine
@@ -44,7 +45,8 @@ def test_a_plan_of_a_trained_engine_is_really_built_and_kept(options):
     folder = find_engine("dnanet-num4-nudt")
     manifest = load_manifest(folder)
     told = []
-    path = backend.build(folder, manifest, options, (256, 256), told.append)
+    with progress.listen(progress.Progress(told.append)):
+        path = backend.build(folder, manifest, options, (256, 256))
     assert path.stat().st_size > 1_000_000 and any("step" in line for line in told)
     changed = path.stat().st_mtime_ns
     assert backend.build(folder, manifest, options, (256, 256)) == path
@@ -136,12 +138,14 @@ from pathlib import Path
 from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
+from dsad_core.engines.progress import Progress, listen
 from dsad_core.engines.target_file import load_target
 
 folder = find_engine("dnanet-num4-nudt")
-tell = lambda line: print(line, file=sys.stderr, flush=True)
+task = Progress(lambda line: print(line, file=sys.stderr, flush=True))
 try:
-    print(backend.build(folder, load_manifest(folder), load_target("cuda"), (128, 128), tell))
+    with listen(task):
+        print(backend.build(folder, load_manifest(folder), load_target("cuda"), (128, 128)))
 except KeyboardInterrupt:
     print("interrupted")
     sys.exit(130)
@@ -193,6 +197,19 @@ def test_a_build_that_is_ended_in_the_middle_leaves_a_good_one_to_the_next(build
     assert backend.stale(*arguments) == "not built yet"
     path = backend.build(*arguments)
     assert backend.stale(*arguments) is None and not list(path.parent.glob(".*"))
+
+
+@needs_rtx
+@pytest.mark.skipif(
+    not hasattr(getattr(real_api, "trt", None), "IProgressMonitor"), reason="before TensorRT 10"
+)
+def test_a_real_build_ends_at_its_next_step_when_it_is_cancelled(options):
+    folder = find_engine("dnanet-num4-nudt")
+    arguments = folder, load_manifest(folder), options, (128, 128)
+    task = progress.Progress(lambda line: task.cancelled.set() if ", step 1 of" in line else None)
+    with progress.listen(task), pytest.raises(progress.Cancelled):
+        backend.build(*arguments)
+    assert backend.stale(*arguments) == "not built yet"
 
 
 @needs_rtx

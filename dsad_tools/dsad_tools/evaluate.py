@@ -117,6 +117,7 @@ class _Run:
             target=engine.target,
             runtime=engine.description,
             threshold=detector.threshold,
+            precision=getattr(engine, "precision", ""),
             matching=accumulator.matching,
             source=source.name,
             split=getattr(source, "split", ""),

@@ -25,6 +25,8 @@ class TorchContender:
         EngineError: torch.compile failed.
     """
 
+    builds = False
+
     def __init__(
         self, subject: Subject, target: str, threads: int, size: tuple[int, int], layout: str, compiled: bool
     ):

@@ -33,6 +33,8 @@ class TorchEngine:
         TargetError: torch cannot run the target here, or boards need a compiled engine.
     """
 
+    builds = False
+
     def __init__(self, path: str | Path, target: str = "cpu", threads: int | None = None):
         self._device = _device(target)
         network, recipe, facts = load_weights(path)

@@ -34,8 +34,10 @@ def percentiles(durations_ns: Sequence[int]) -> Percentiles | None:
     """
     if not len(durations_ns):
         return None
-    ordered = np.sort(np.asarray(durations_ns, dtype=np.uint64))
-    ranks = [max(math.ceil(len(ordered) * p / 100), 1) - 1 for p in (50, 95, 99)]
+    durations = np.asarray(durations_ns, dtype=np.uint64)
+    ranks = [max(math.ceil(len(durations) * p / 100), 1) - 1 for p in (50, 95, 99)]
+    # Only these places are put in order: a whole sort of a long run takes tens of milliseconds.
+    ordered = np.partition(durations, [*ranks, len(durations) - 1])
     return Percentiles(
         len(ordered), *(float(ordered[rank]) / 1e6 for rank in ranks), float(ordered[-1]) / 1e6
     )
@@ -54,6 +56,7 @@ class LatencyStats:
         self._every = 1
         self._frames = 0
         self._max = 0
+        self._result: Percentiles | None = None
 
     def add(self, duration_ns: int) -> None:
         """Add one duration in nanoseconds.
@@ -72,8 +75,11 @@ class LatencyStats:
             self._every *= 2
 
     def result(self) -> Percentiles | None:
-        sample = percentiles(self._kept)
-        return sample and Percentiles(self._frames, sample.p50, sample.p95, sample.p99, self._max / 1e6)
+        """Percentiles so far; None without frames."""
+        if self._frames and (self._result is None or self._result.frames != self._frames):
+            sample = percentiles(self._kept)
+            self._result = Percentiles(self._frames, sample.p50, sample.p95, sample.p99, self._max / 1e6)
+        return self._result
 
     def durations_ms(self) -> np.ndarray:
         """The kept durations, in the order of the run."""

@@ -98,6 +98,8 @@ class PlainOnnxRuntime:
         EngineError: it cannot load the model.
     """
 
+    builds = False
+
     def __init__(self, model: Path, manifest: Manifest, target: str, threads: int):
         provider = load_target(target).onnxruntime.provider
         if provider not in onnxruntime.get_available_providers():

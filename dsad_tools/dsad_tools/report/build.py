@@ -71,6 +71,8 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("ONNX SHA-256", facts.engine_sha256[:16]),
         ("Target", facts.target),
         ("Runtime", facts.runtime),
+        ("Precision", facts.precision),
+        ("Self-test", facts.self_test),
         ("Threshold", threshold),
         ("Matching", facts.matching),
         ("Source", facts.source),

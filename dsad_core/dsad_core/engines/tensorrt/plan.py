@@ -102,7 +102,13 @@ def build_plan(
     network.get_input(0).shape = (1, manifest.input_channels, *recipe.size)
     config = api.config(builder, typing, recipe.precision, device.capability if device else "")
     listener = progress.current()
-    monitor = api.monitor(lambda step: listener.tell(f"{recipe.label}: {step}"))
+
+    def told(step: str) -> None:
+        listener.tell(f"{recipe.label}: {step}")
+        if listener.cancelled.is_set():
+            monitor.cancelled = True
+
+    monitor = api.monitor(told)
     if monitor is not None:
         config.progress_monitor = monitor
     timings = shared_file("timing", recipe.runtime, recipe.device, recipe.driver)
@@ -112,6 +118,7 @@ def build_plan(
         config.set_timing_cache(config.create_timing_cache(known) or config.create_timing_cache(b""), False)
     api.messages.clear()
     plan = _interruptible(monitor, lambda: builder.build_serialized_network(network, config))
+    progress.check()  # one that was cancelled ends without a plan
     if plan is None:
         raise EngineError(f"{recipe.label}: {api.name} cannot build it: {api.last_messages()}")
     if api.has_timing_cache():

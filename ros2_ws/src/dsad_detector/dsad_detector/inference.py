@@ -9,6 +9,7 @@ from typing import Protocol
 
 import rclpy
 from dsad_core.detector import Detector
+from dsad_core.engines.progress import Cancelled, Progress, listen
 from dsad_core.errors import DsadError, FrameError, NotFiniteError
 from dsad_core.overlay import draw_overlay
 
@@ -83,6 +84,8 @@ class InferenceThread:
         self._problems = problems
         self._watch = watch or FrameWatch(None)
         self._tracking = tracking
+        # A build for a frame of another size takes minutes: it is reported, and ends with the thread.
+        self._task = Progress(lambda step: problems.report("build", step))
         self._mailbox: Mailbox[tuple[object, int]] = Mailbox()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -102,13 +105,14 @@ class InferenceThread:
         time.sleep(HANDOVER)
 
     def stop(self) -> None:
-        """Finish the frame in hand and end the thread.
+        """Finish the frame in hand, unless an engine is being built for it, and end the thread.
 
         Raises:
             TimeoutError: the engine hangs; the thread is left behind and still uses it.
         """
         if self._mailbox.close():
             self._counters.dropped += 1
+        self._task.cancelled.set()
         self._thread.join(STOP_TIMEOUT)
         if self._thread.is_alive():
             raise TimeoutError(
@@ -117,12 +121,19 @@ class InferenceThread:
             )
 
     def _run(self) -> None:
+        with listen(self._task):
+            self._answer_all()
+
+    def _answer_all(self) -> None:
         while (item := self._mailbox.take()) is not None:
             message, received = item
             try:
                 self._answer(message, received)
             except FrameError as error:
                 self._refuse(error.reason, message, str(error))
+            except Cancelled as error:
+                self._counters.refused["engine"] += 1
+                self._problems.report("build", f"frame {message.width}x{message.height}: {error}")
             except NotFiniteError as error:
                 self._refuse("not_finite", message, str(error))
             except DsadError as error:

@@ -279,7 +279,7 @@ class DetectorNode(SturdyLifecycleNode):
         received = time.monotonic_ns()
         if lost := self._loss.lost_before(info["publication_sequence_number"]):
             self._counters.lost_by_number += lost
-            self._problems.report("lost", f"{self._counters.lost} frames lost before the detector's callback")
+            self._report_lost()
         self._take(message, received)
 
     def _on_image(self, message: Image) -> None:
@@ -301,9 +301,12 @@ class DetectorNode(SturdyLifecycleNode):
 
     def _on_lost(self, count: int) -> None:
         self._counters.lost_by_transport += count
+        self._report_lost()
+
+    def _report_lost(self) -> None:
         self._problems.report(
-            "transport",
-            f"{self._counters.lost_by_transport} frames lost in transport on {self._topic}; "
+            "lost",
+            f"{self._counters.lost} frames lost on their way from {self._topic}: "
             + advice(self._counters.frame_bytes, rclpy.get_rmw_implementation_identifier()),
         )
 

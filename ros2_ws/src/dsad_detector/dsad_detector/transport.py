@@ -46,7 +46,7 @@ def advice(frame_bytes: int, rmw: str, environment: Mapping[str, str] = os.envir
 
 def _our_profile(environment: Mapping[str, str]) -> str:
     for prefix in environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        path = Path(prefix) / "share" / "dsad_bringup" / "launch" / "fastdds.xml"
+        path = Path(prefix) / "share" / "dsad_bringup" / "config" / "fastdds.xml"
         if prefix and path.is_file():
             return str(path)
     return "<this suite>/launch/fastdds.xml"

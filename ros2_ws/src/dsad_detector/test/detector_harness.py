@@ -282,7 +282,8 @@ class BuildingEngine:
                     progress.tell(f"building for {size[1]}x{size[0]}, step 3 of 7")
                 time.sleep(0.02)
             self._built.add(size)
-        return self._engine.infer(tensor)
+        logits = self._engine.infer(tensor)
+        return logits * float("nan") if os.path.exists(os.environ["BUILDING_NAN"]) else logits
 
     def close(self):
         self._engine.close()
@@ -314,6 +315,7 @@ class Building:
             "PYTHONPATH": path,
             "BUILDING_LOG": str(folder / "log"),
             "BUILDING_GO": str(folder / "go"),
+            "BUILDING_NAN": str(folder / "nan"),
         }
 
     def hold(self) -> None:
@@ -324,6 +326,11 @@ class Building:
     def go(self) -> None:
         """Let builds end."""
         (self._folder / "go").touch()
+
+    def answer_nan(self, yes: bool) -> None:
+        """Whether every logit is NaN from now on."""
+        path = self._folder / "nan"
+        path.touch() if yes else path.unlink(missing_ok=True)
 
     @property
     def builds(self) -> list[str]:

@@ -77,6 +77,25 @@ def test_on_demand_two_sizes_that_alternate_are_built_once_each(start, building)
     assert client.engine.any_size
 
 
+def test_a_build_in_flight_ends_with_deactivate(start, building):
+    building.hold()
+    building.go()
+    one = start(building.environment, engine=building.engine, frame_size="80x64", build_on_demand=True)
+    client = one.client
+    client.wait_for_detector()
+    building.hold()
+    client.publish_until(
+        client.image(scene(64, 64)[0], "mono8"), lambda: building.builds, "the build to begin"
+    )
+    client.wait_for_status(lambda: "building for 64x64" in client.status.message, "the progress")
+    assert client.change_state(DEACTIVATE)
+    assert client.counters.frames_answered == 0
+    building.go()
+    assert client.change_state(ACTIVATE)
+    client.wait_for_detector()
+    client.ask(client.image(scene(64, 80)[0], "mono8"))
+
+
 def test_without_a_size_the_first_frame_tells_it_before_the_node_is_active(start, building):
     building.hold()
     building.go()

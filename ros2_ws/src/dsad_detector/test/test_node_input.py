@@ -5,6 +5,7 @@ import time
 import numpy as np
 from detector_harness import scene
 from dsad_common.qos import newest
+from dsad_common.stamps import stamp_ns
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -137,4 +138,32 @@ def test_a_calibration_that_gives_no_bearing_is_in_the_diagnostics(start):
     client.wait(
         answered(lambda: any(t.has_bearing for array in client.targets.values() for t in array.targets)),
         "bearings",
+    )
+
+
+def test_an_engine_that_answers_nan_is_an_error_and_no_clear_sky(start, building):
+    building.hold()
+    building.go()
+    one = start(building.environment, engine=building.engine, frame_size="80x64")
+    client = one.client
+    client.wait_for_detector()
+    client.ask(client.image(scene(64, 80)[0], "mono8"))
+    building.answer_nan(True)
+    try:
+        frame = client.image(scene(64, 80)[0], "mono8")
+        client.publish_until(
+            frame,
+            lambda: (
+                client.status is not None
+                and "logits of a 80x64 frame are NaN or infinite" in client.status.message
+                and int(client.fact("refused_not_finite") or 0) > 0
+            ),
+            "the error",
+        )
+        assert client.status.level == b"\x02"
+        assert stamp_ns(frame.header.stamp) not in client.masks
+    finally:
+        building.answer_nan(False)
+    client.publish_until(
+        client.image(scene(64, 80)[0], "mono8"), lambda: client.status.level == b"\x00", "the way back"
     )

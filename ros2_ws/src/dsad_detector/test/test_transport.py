@@ -13,7 +13,7 @@ def profile(path, content):
 
 
 def test_who_has_no_profile_gets_the_line_to_type(tmp_path):
-    installed = tmp_path / "share/dsad_bringup/launch/fastdds.xml"
+    installed = tmp_path / "share/dsad_bringup/config/fastdds.xml"
     installed.parent.mkdir(parents=True)
     installed.touch()
     text = advice(MONO16_VGA, FAST, {"AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"})

@@ -6,9 +6,12 @@ import signal
 
 import numpy as np
 import pytest
+from dsad_common.qos import best_effort
+from dsad_common.stamps import to_stamp
 from dsad_core.metrics import DetectionAccumulator
 from dsad_msgs.msg import EngineInfo, FrameCounters
 from metrics_harness import SECOND, START, blob
+from sensor_msgs.msg import CameraInfo
 
 FRAME = SECOND // 25
 
@@ -180,3 +183,21 @@ def test_frames_that_were_lost_are_lost_though_no_answer_follows(start, client):
     client.answer(START, blob(4, 4), published_ms=100, activated=7, frames_lost=0)
     client.counters.publish(FrameCounters(activated=7, frames_received=1, frames_answered=1, frames_lost=149))
     client.wait_for(lambda metrics: metrics.frames_lost == 149, "149 lost frames")
+
+
+def test_a_best_effort_driver_announces_frames_like_any_other(start, client):
+    start("metrics", publish_rate=20.0, report_frames=0, join_timeout=0.2)
+    camera = client.node.create_publisher(CameraInfo, "camera_info", best_effort(10))
+    client.wait_for_listener(camera, client.mask, client.timing)
+    client.wait_for(lambda metrics: metrics.total.frames_missed == 0, "the first figures")
+    stamps = iter(range(START, START + 1000 * FRAME, FRAME))
+
+    def missed():
+        info = CameraInfo()
+        info.header.stamp = to_stamp(next(stamps))
+        camera.publish(info)
+        return client.metrics.total.frames_missed > 0
+
+    client.wait(missed, "a frame that was announced and never answered")
+    client.wait(lambda: "metrics" in client.statuses, "a status")
+    assert "QoS mismatch" not in client.statuses["metrics"].message

@@ -101,7 +101,7 @@ def test_an_engine_is_built_and_the_run_is_over(up):
     process = up("engine:=local-contrast", "build_only:=true", "backend:=onnxruntime")
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, output + errors
-    assert "engine local-contrast" in output and "warmed up at 640x512" in output
+    assert "engine local-contrast" in output and "ready at 640x512" in output
 
 
 def test_an_engine_that_cannot_be_built_is_no_success(up, tmp_path):
