@@ -28,9 +28,16 @@ def weak_targets(
         raise UsageError(
             f"low threshold {low_threshold} must lie above 0 and not above the mask's threshold {threshold}"
         )
-    low = logits > math.log(low_threshold / (1.0 - low_threshold))
-    components = find_components(low)
-    found = extract_targets(logits, components)
-    # By score alone too: a component that min_area took out of the mask was refused, it is not weak.
-    weak = [target for target in found if target.score <= threshold]
-    return [t for t in weak if not mask[t.top : t.top + t.height, t.left : t.left + t.width].any()][:limit]
+    components = find_components(logits > _logit(low_threshold))
+    if not len(components):
+        return []
+    # What holds a pixel of the mask is no weak target; nor is one that min_area took out of the mask: it was refused.
+    highest = np.maximum.reduceat(logits[components.rows, components.columns], components.starts)
+    taken = np.maximum.reduceat(mask[components.rows, components.columns], components.starts)
+    return extract_targets(
+        logits, components.select((highest <= _logit(threshold)) & (taken == 0)), max_targets=limit
+    )
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))

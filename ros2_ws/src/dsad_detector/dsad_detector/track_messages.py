@@ -65,7 +65,7 @@ def track_array(
     )
     for index, track in enumerate(tracks):
         message = _track(track)
-        if bearings is not None:
+        if bearings is not None and np.isfinite(bearings[index]).all():
             message.has_bearing = True
             message.bearing = _vector(bearings[index])
         array.tracks.append(message)
@@ -74,8 +74,11 @@ def track_array(
 
 def best_bearing(header, tracks: Sequence[Track], bearings: np.ndarray | None) -> Vector3Stamped | None:
     """Direction of the best confirmed track in the optical frame: one that moves before others, then the oldest."""
-    shown = [index for index, track in enumerate(tracks) if track.confirmed]
-    if bearings is None or not shown:
+    if bearings is None:
+        return None
+    has_bearing = np.isfinite(bearings).all(axis=1)
+    shown = [index for index, track in enumerate(tracks) if track.confirmed and has_bearing[index]]
+    if not shown:
         return None
     best = max(shown, key=lambda index: (tracks[index].motion is MotionState.MOVING, tracks[index].age_s))
     return Vector3Stamped(header=header, vector=_vector(bearings[best]))

@@ -118,7 +118,7 @@ class TrackingThread:
         self.followed += 1
         size = answer.mask.shape
         shown = [track for track in [*tracks, *self._follower.tracker.ended] if self._is_shown(track)]
-        bearings = self._camera.bearings(shown, *size)
+        bearings = self._camera.bearings(shown, *size, answer.header.stamp)
         header, outputs = answer.header, self._outputs
         outputs.tracks.publish(
             track_array(header, size, answer.kind, shown, bearings, self.skipped, self._follower)
