@@ -26,7 +26,11 @@ setup(
         "rosbags>=0.11.6",
         "typer>=0.19",
     ],
-    extras_require={"test": ["pytest", "hypothesis"]},
+    extras_require={
+        # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
+        "tracks": ["trackeval"],
+        "test": ["pytest", "hypothesis"],
+    },
     entry_points={
         "dsad.plugins": [
             "command.analyse = dsad_tools.cli.analyse:register",

@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from dsad_detector.audience import Audience
 from dsad_detector.camera import Camera
+from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
 from dsad_detector.diagnosis import Health
 from dsad_detector.image_input import ImageInput
@@ -132,6 +133,7 @@ class DetectorNode(SturdyLifecycleNode):
     @transition
     def on_activate(self) -> None:
         self._fault = ""
+        self._topic = self.resolve_topic_name(INPUTS[self._value("image_transport")][1])
         self._reset_input()
         tracks = TrackSettings.from_parameters(self._values())
         self._watch = FrameWatch(tracks.frame_monitor(), empties=tracks.monitor == "refuse")
@@ -157,7 +159,12 @@ class DetectorNode(SturdyLifecycleNode):
             CameraInfo, "camera_info", self._camera.update, best_effort(10)
         )
         self._image_input = ImageInput(
-            self, self._qos, callback, self._on_lost, self._value("image_reliability")
+            self,
+            self._qos,
+            callback,
+            self._on_lost,
+            self._value("image_reliability"),
+            self._value("image_transport"),
         )
 
     @transition
@@ -286,6 +293,8 @@ class DetectorNode(SturdyLifecycleNode):
         self._take(message, time.monotonic_ns())
 
     def _take(self, message: Image, received: int) -> None:
+        if hasattr(message, "format"):
+            message = CompressedFrame.of(message)
         counters, size = self._counters, (message.width, message.height)
         counters.received += 1
         counters.last_received = received

@@ -1,4 +1,4 @@
-"""The node's parameters for tracks, the frame monitor and the part of the frame that is looked at."""
+"""The node's parameters for tracks, compressed frames, the frame monitor and the part of the frame that is looked at."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def _crop(side: str) -> Parameter:
 
 
 TRACK_PARAMETERS = (
+    Parameter(
+        "image_transport",
+        "raw",
+        "raw takes image_raw, compressed takes image_raw/compressed (JPEG, PNG; 16 bit as PNG). Taken at activate.",
+        choices=("raw", "compressed"),
+    ),
     Parameter(
         "tracks",
         "all",
