@@ -79,6 +79,15 @@ def test_coasts_through_misses_and_ends():
     assert not tracker.ended
 
 
+def test_a_track_that_leaves_the_frame_ends():
+    tracker = Tracker()
+    for index in range(60):
+        seen = [spot(60 + 2 * index, 30)] if 60 + 2 * index < 96 else []
+        tracks = tracker.update(SECOND + index * SECOND // 30, seen, size=(64, 96))
+        assert all(track.x <= 98 for track in tracks)
+    assert tracker.confirmed_count == 1 and not tracks
+
+
 def test_crossing_targets_keep_their_ids():
     paths = [line(20, 50, 60, 0), line(140, 52, -60, 1)]
     answers = run(Tracker(), paths, seconds=2.0, noise=0.2)

@@ -80,7 +80,7 @@ class Follower:
         motion = self._motion(frame, kind) if self._moves else None
         self.motion_known = motion is None or motion.known
         weak = weak_targets(logits, mask, threshold, self._low(threshold)) if is_scene else []
-        tracks = self.tracker.update(stamp_ns, targets, weak, motion, received_ns, is_scene)
+        tracks = self.tracker.update(stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape)
         self._last_targets = targets
         return tracks
 

@@ -88,6 +88,7 @@ class Tracker:
         motion: Motion | None = None,
         received_ns: int | None = None,
         is_scene: bool = True,
+        size: tuple[int, int] | None = None,
     ) -> list[Track]:
         """Take one frame.
 
@@ -99,6 +100,7 @@ class Tracker:
             received_ns: moment of receipt on a steady clock, which stands in for stamps that don't move.
             is_scene: False for a frame that shows no scene (shutter, repeated, settling): tracks coast, and the
                 frame is not counted against them.
+            size: (height, width) of the frame; tracks that leave it end. None for a frame without end.
 
         Returns:
             The tracks alive after the frame, oldest first; tentative ones too.
@@ -118,7 +120,7 @@ class Tracker:
             while self._frames[0] < self._now - self.settings.window_s:
                 self._frames.popleft()
             self._pair(targets, weak)
-        self._age()
+        self._age(size)
         return [self._snapshot(row) for row in range(len(self._lives))]
 
     def reset(self) -> None:
@@ -212,7 +214,7 @@ class Tracker:
 
     # Lives
 
-    def _age(self) -> None:
+    def _age(self, size: tuple[int, int] | None) -> None:
         settings, now = self.settings, self._now
         if not self._lives:
             return
@@ -224,7 +226,7 @@ class Tracker:
             if motion is not MotionState.UNKNOWN or life.motion is MotionState.STILL:
                 life.motion = motion
         alive = np.ones(len(self._lives), bool)
-        lost = np.sqrt(self._bank.pp) > settings.lost_sigma_px
+        lost = (np.sqrt(self._bank.pp) > settings.lost_sigma_px) | self._outside(size)
         for row, life in enumerate(self._lives):
             while life.recent and life.recent[0][0] < now - settings.window_s:
                 life.recent.popleft()
@@ -239,6 +241,13 @@ class Tracker:
                 alive[row] = missed <= settings.coast_s and not lost[row]
         if not alive.all():
             self._end(alive)
+
+    def _outside(self, size: tuple[int, int] | None) -> np.ndarray:
+        """(N,) bool: positions farther outside of the frame than a target's rim."""
+        if size is None:
+            return np.zeros(len(self._bank), bool)
+        place, end = self._bank.position, np.array(size[::-1])
+        return ((place < -RIM - 0.5) | (place > end - 0.5 + RIM)).any(axis=1)
 
     def _confirms(self, life: _Life) -> bool:
         settings, age = self.settings, self._now - life.born + 1e-9
