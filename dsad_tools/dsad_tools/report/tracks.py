@@ -94,9 +94,14 @@ def _bar(line: TrackLine, sequence: SequenceTracks, kind: str, row: float) -> di
 
 
 def _path(line: TrackLine, kind: str) -> dict:
+    """Polylines of consecutive frames, thinned to some 100 points, and where the last one ends."""
+    breaks = np.flatnonzero(np.diff(line.frames) > 1) + 1
     step = max(1, len(line.points) // 100)
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in line.points[::step])
-    return {"kind": kind, "points": points, "end": line.points[-1].tolist(), "id": line.id}
+    pieces = [
+        " ".join(f"{x:.1f},{y:.1f}" for x, y in np.vstack([piece[:-1:step], piece[-1:]]))
+        for piece in np.split(line.points, breaks)
+    ]
+    return {"kind": kind, "pieces": pieces, "end": line.points[-1].tolist(), "id": line.id}
 
 
 def _png(picture: np.ndarray) -> str:
