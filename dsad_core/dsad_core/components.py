@@ -63,15 +63,16 @@ def find_components(mask: np.ndarray) -> Components:
     if width == 0:
         none = np.empty(0, np.int64)
         return Components(np.empty((0, 2)), none, np.empty((0, 4), np.int64), none, none, none)
-    _, labels = cv2.connectedComponents(mask[y0 : y0 + height, x0 : x0 + width], connectivity=8)
+    count, labels = cv2.connectedComponents(mask[y0 : y0 + height, x0 : x0 + width], connectivity=8)
     labels = labels.ravel()
     pixels = np.flatnonzero(labels)
-    labels = labels[pixels]
+    labels = labels[pixels] - 1
     # OpenCV labels by blocks of 2x2, and in parallel on large frames; raster order is the same everywhere.
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    owners = rank[inverse.ravel()]
+    first = np.empty(count - 1, np.int64)
+    first[labels[::-1]] = pixels[::-1]
+    rank = np.empty(count - 1, np.int64)
+    rank[np.argsort(first)] = np.arange(count - 1)
+    owners = rank[labels]
     pixels = pixels[np.argsort(owners, kind="stable")]
     areas = np.bincount(owners).astype(np.int64)
     starts = np.cumsum(areas) - areas

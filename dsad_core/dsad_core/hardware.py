@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-
-import onnxruntime
+from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,20 @@ def device(target: str) -> list[Finding]:
     return [ascend_driver()] if target == "ascend" else []
 
 
+def find_onnxruntime() -> ModuleType | None:
+    """The module; None where it is not installed, as on a board that runs TensorRT or CANN alone."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    return onnxruntime
+
+
 def onnxruntime_provider(name: str, hint: str) -> Finding:
-    """An execution provider of the onnxruntime that is installed."""
+    """An execution provider of the onnxruntime that is installed, if one is."""
+    onnxruntime = find_onnxruntime()
+    if onnxruntime is None:
+        return Finding(False, f"onnxruntime {name}", hint)
     ok = name in onnxruntime.get_available_providers()
     return Finding(ok, f"onnxruntime {name}", f"onnxruntime {onnxruntime.__version__}" if ok else hint)
 

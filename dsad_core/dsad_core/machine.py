@@ -89,8 +89,11 @@ def _physical_cores() -> int:
 
 def _onnxruntime_facts() -> dict[str, str | list[str]]:
     # Imported here: the number of cores is asked for where no onnxruntime session is opened.
-    import onnxruntime
+    from dsad_core.hardware import find_onnxruntime
 
+    onnxruntime = find_onnxruntime()
+    if onnxruntime is None:
+        return {"onnxruntime": "not installed", "onnxruntime_providers": []}
     return {
         "onnxruntime": onnxruntime.__version__,
         "onnxruntime_providers": onnxruntime.get_available_providers(),

@@ -213,16 +213,3 @@ def test_an_engine_that_fails_is_reported_as_such(engine):
     recorder.infer = lambda tensor: (_ for _ in ()).throw(EngineError("engine x failed"))
     with pytest.raises(EngineError):
         Detector(recorder).warm_up(8, 8)
-
-
-def test_everything_but_inference_costs_about_a_millisecond_at_640x512(engine, spots):
-    frame = (spots(512, 640, CENTRES) * 2000 + 6000).astype(np.uint16)
-    detector = Detector(engine)
-    detector.warm_up(512, 640)
-    spans = []
-    for _ in range(15):
-        found = detector.detect(frame)
-        inference = found.inference_end_ns - found.preprocess_end_ns
-        spans.append(found.postprocess_end_ns - found.start_ns - inference)
-    # The best of them: the median is for a benchmark on a machine of its own.
-    assert min(spans) < 1.5e6

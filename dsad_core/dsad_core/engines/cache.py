@@ -10,18 +10,17 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-import onnxruntime
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dsad_core.engines import progress
+from dsad_core.engines.cache_root import cache_root, explained, private_folder
 from dsad_core.engines.manifest import Hash
 from dsad_core.engines.target_file import TargetFile
 from dsad_core.errors import EngineError
@@ -43,58 +42,18 @@ _DIFFERENCES = {
 _log = logging.getLogger(__name__)
 
 
-def cache_root() -> Path:
-    """``$DSAD_CACHE``, or ``$XDG_CACHE_HOME/dsad``, or ``~/.cache/dsad``; it need not exist.
-
-    What lies there is run: `private_folder` makes it, and refuses one that others may write to.
-    """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DSAD_CACHE") or Path(home) / "dsad")
-
-
 def cache_folder(sha256: str, options: TargetFile) -> Path:
     """Where onnxruntime's providers keep what they build; created.
 
     A folder of its own for each model, runtime version, device and provider options. A change of any of
     them gives another folder, so nothing stale is ever read. The runtime keys the files inside by shape.
     """
+    import onnxruntime  # only its own providers ask for this folder
+
     facts = [sha256, onnxruntime.__version__, accelerator_name(), options.onnxruntime.model_dump()]
     folder = cache_root() / "onnxruntime" / f"{options.target}-{_digest(facts)}"
     private_folder(folder)
     return folder
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder of the cache, mode 0700, with those above it up to the cache's root.
-
-    Raises:
-        EngineError: one of them belongs to somebody else, others may write to it, or it cannot be made.
-    """
-    root = cache_root()
-    with _explained(folder):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        below = folder.relative_to(root).parts
-        for path in (root.joinpath(*below[:depth]) for depth in range(len(below) + 1)):
-            try:
-                path.mkdir(mode=0o700)
-            except FileExistsError:
-                _require_private(path)
-
-
-def _require_private(path: Path) -> None:
-    found = path.stat()
-    if found.st_uid != os.geteuid():
-        raise EngineError(
-            f"{path}: belongs to user {found.st_uid}, not to {os.geteuid()} who runs this; what lies there would "
-            "be run: set DSAD_CACHE to a folder of your own"
-        )
-    if found.st_mode & 0o022:
-        raise EngineError(
-            f"{path}: others may write to it (mode {found.st_mode & 0o777:o}), and what lies there would be run: "
-            f"empty it and chmod 700 it, or set DSAD_CACHE to another folder"
-        )
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
 
 
 def shared_file(kind: str, *facts: str) -> Path:
@@ -254,7 +213,7 @@ def _build(recipe: Recipe, build: Callable[[], bytes]) -> None:
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - start, 1),
     )
-    with _explained(recipe.path):
+    with explained(recipe.path):
         # The record last: a plan without one, or with an older one, counts as not built.
         write_atomic(recipe.path, plan)
         _write_record(recipe.path.with_suffix(RECORD_SUFFIX), record)
@@ -267,7 +226,7 @@ def _write_record(path: Path, record: Record) -> None:
 @contextlib.contextmanager
 def _builder_lock(recipe: Recipe) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        with _explained(recipe.path):
+        with explained(recipe.path):
             private_folder(recipe.path.parent)
             # The lock file stays: removing it would let two processes lock two files of one name.
             lock = stack.enter_context(open(f"{recipe.family}.lock", "a", encoding="utf-8"))
@@ -333,17 +292,6 @@ def _remove_leftovers(recipe: Recipe) -> None:
     """What a builder that was killed left half-written; nobody else writes while the lock is held."""
     for path in recipe.family.parent.glob(f".{recipe.family.name}-*"):
         path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EngineError(
-            f"{path}: cannot be kept ({error.strerror or error}); set DSAD_CACHE to a writable "
-            "folder with room"
-        ) from error
 
 
 def _digest(facts: object) -> str:

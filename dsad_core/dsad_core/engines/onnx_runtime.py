@@ -1,22 +1,24 @@
 """Backend ``onnxruntime``: any of its execution providers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from dsad_core.engines.cache import cache_folder
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
 from dsad_core.engines.target_file import TargetFile, effective_precision
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
-from dsad_core.hardware import Finding, onnxruntime_provider
+from dsad_core.hardware import Finding, find_onnxruntime, onnxruntime_provider
+
+onnxruntime = find_onnxruntime()
 
 _OPTIMIZATION = {
-    "disabled": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
 }
 _CPU = "CPUExecutionProvider"
 #: Providers that build for each size of a frame, which takes seconds to minutes.
@@ -36,6 +38,8 @@ def requirements(options: TargetFile) -> list[Finding]:
 
 def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> "OnnxRuntimeEngine":
     """See ``backends``."""
+    if onnxruntime is None:
+        raise TargetError("onnxruntime is not installed")
     return OnnxRuntimeEngine(folder, manifest, options, threads)
 
 
@@ -107,9 +111,7 @@ class OnnxRuntimeEngine:
                 )
 
 
-def _open_session(
-    model: Path, options: TargetFile, threads: int, sha256: str
-) -> onnxruntime.InferenceSession:
+def _open_session(model: Path, options: TargetFile, threads: int, sha256: str) -> Any:
     settings = options.onnxruntime
     if settings.provider not in onnxruntime.get_available_providers():
         raise TargetError(
@@ -118,7 +120,9 @@ def _open_session(
             f"{', '.join(onnxruntime.get_available_providers())}"
         )
     session_options = onnxruntime.SessionOptions()
-    session_options.graph_optimization_level = _OPTIMIZATION[settings.graph_optimization]
+    session_options.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel, _OPTIMIZATION[settings.graph_optimization]
+    )
     session_options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     session_options.intra_op_num_threads = threads
     session_options.inter_op_num_threads = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import queue
 import time
 from typing import Any
 
@@ -12,12 +11,10 @@ import rclpy
 from dsad_common.diagnostics import Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
-from dsad_common.qos import best_effort, latched, newest, reliable
+from dsad_common.qos import best_effort, latched, reliable
 from dsad_common.run import main as run_main
 from dsad_core.engines import progress
 from dsad_core.errors import UsageError
-from dsad_core.frame.camera_model import frame_size
-from dsad_core.frame.codec import MAX_SIDE
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray, TrackArray
 from geometry_msgs.msg import Vector3Stamped
 from rclpy.subscription import Subscription
@@ -28,6 +25,7 @@ from dsad_detector.camera import Camera
 from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
 from dsad_detector.diagnosis import Health
+from dsad_detector.first_frame import first_frame_size
 from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.lifecycle import SturdyLifecycleNode, transition
@@ -123,7 +121,7 @@ class DetectorNode(SturdyLifecycleNode):
         self._diagnostics.hardware_id = settings.target
         try:
             with progress.listen(self._task):
-                self._loaded = load_detector(settings, self.get_logger().info, self._first_frame_size)
+                self._loaded = load_detector(settings, self.get_logger().info, lambda: first_frame_size(self))
             self._loaded.detector.region = region(self._values())
         finally:
             self._doing = ""
@@ -237,34 +235,6 @@ class DetectorNode(SturdyLifecycleNode):
 
     def _tell(self, text: str) -> None:
         self._doing = text
-
-    def _first_frame_size(self) -> tuple[int, int]:
-        """(height, width) of the frames that come, from a CameraInfo or a frame; in the worker's thread."""
-        found: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
-
-        def on_info(info: CameraInfo) -> None:
-            _offer(found, frame_size(info))
-
-        def on_image(image: Image) -> None:
-            _offer(found, (image.height, image.width))
-
-        inputs = [
-            self.create_subscription(CameraInfo, "camera_info", on_info, newest()),
-            self.create_subscription(Image, "image_raw", on_image, newest()),
-        ]
-        try:
-            while True:
-                progress.tell(
-                    f"waiting for the first frame on {self._topic}: the engine is built for its size "
-                    "(the parameter frame_size would name it)"
-                )
-                try:
-                    return found.get(timeout=0.1)
-                except queue.Empty:
-                    continue
-        finally:
-            for each in inputs:
-                self.destroy_subscription(each)
 
     def _publish_engine(self, info: EngineInfo) -> None:
         if rclpy.ok():
@@ -389,11 +359,6 @@ class DetectorNode(SturdyLifecycleNode):
 
 def _full_name(endpoint) -> str:
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
-
-
-def _offer(found: queue.SimpleQueue, size: tuple[int, int]) -> None:
-    if all(1 <= side <= MAX_SIDE for side in size):
-        found.put(size)
 
 
 def _spare_the_garbage_collector() -> None:

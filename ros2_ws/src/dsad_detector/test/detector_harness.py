@@ -26,20 +26,35 @@ from sensor_msgs.msg import CameraInfo, Image
 DEADLINE = 20.0
 
 
-def detector_executable() -> Path:
-    """The installed executable, as ``ros2 run`` finds it."""
+def installed_executable(name: str) -> Path:
+    """An installed executable of the package, as ``ros2 run`` finds it."""
     for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        path = Path(prefix) / "lib" / "dsad_detector" / "detector"
+        path = Path(prefix) / "lib" / "dsad_detector" / name
         if path.is_file():
             return path
     raise FileNotFoundError("dsad_detector is not built, or its workspace is not sourced")
 
 
+def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> None:
+    """Wait for a condition that needs no executor."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 class DetectorProcess:
     """``detector`` under ``namespace`` with parameters; its log goes to ``log``."""
 
-    def __init__(self, namespace: str, log: Path, environment: dict[str, str] | None = None, **parameters):
-        arguments = [str(detector_executable()), "--ros-args", "-r", f"__ns:={namespace}"]
+    def __init__(
+        self,
+        namespace: str,
+        log: Path,
+        environment: dict[str, str] | None = None,
+        executable: str = "detector",
+        **parameters,
+    ):
+        arguments = [str(installed_executable(executable)), "--ros-args", "-r", f"__ns:={namespace}"]
         for name, value in parameters.items():
             arguments += ["-p", f"{name}:={value}"]
         self._log = self.path = log

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from detector_harness import scene
+from detector_harness import DetectorProcess, scene, wait_until
 from dsad_common.qos import latched
 from lifecycle_msgs.msg import Transition
 
@@ -143,3 +143,21 @@ def test_the_description_of_the_engine_follows_threshold_and_lifecycle(start):
     client.node.create_subscription(type(client.engine), "engine", late.append, latched())
     client.wait(lambda: late, "the latched description")
     assert late[0].refusal == client.engine.refusal
+
+
+def test_the_builder_builds_and_ends_and_a_signal_ends_it(ros, building, tmp_path):
+    building.hold()
+    arguments = {"engine": building.engine, "frame_size": "80x64"}
+    ended = DetectorProcess("/b", tmp_path / "ended.txt", building.environment, "build_engine", **arguments)
+    wait_until(lambda: building.builds)
+    assert ended.interrupt(signal.SIGTERM) == 0
+    building.hold()
+    building.go()
+    whole = DetectorProcess("/b", tmp_path / "whole.txt", building.environment, "build_engine", **arguments)
+    assert whole.wait(60) == 0
+    assert building.builds == ["80x64"] and "ready at 80x64" in whole.log()
+    refused = DetectorProcess("/b", tmp_path / "no.txt", None, "build_engine", engine="nobody")
+    assert refused.wait(60) == 2
+    for process in (ended, whole, refused):
+        assert "Traceback" not in process.log()
+    assert "no engine 'nobody'" in refused.log()
