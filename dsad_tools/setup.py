@@ -26,13 +26,18 @@ setup(
         "rosbags>=0.11.6",
         "typer>=0.19",
     ],
-    extras_require={"test": ["pytest", "hypothesis"]},
+    extras_require={
+        # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
+        "tracks": ["trackeval"],
+        "test": ["pytest", "hypothesis"],
+    },
     entry_points={
         "dsad.plugins": [
             "command.analyse = dsad_tools.cli.analyse:register",
             "command.bag = dsad_tools.cli.bag:register",
             "command.bench = dsad_tools.cli.bench:register",
             "command.evaluate = dsad_tools.cli.evaluate:register",
+            "command.scenes = dsad_tools.cli.scenes:register",
         ],
     },
 )

@@ -11,6 +11,7 @@ from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
+from dsad_core.frame.region import Region
 from dsad_core.targets import Target, extract_targets
 
 
@@ -21,12 +22,14 @@ class Detection:
     Attributes:
         mask: (H, W) uint8, 0 or 255, of the frame's own size.
         targets: components of the mask, highest score first, at most the detector's ``max_targets``.
+        logits: (H, W) float32 behind the mask, valid until the detector's next frame.
         start_ns, preprocess_end_ns, inference_end_ns, postprocess_end_ns: ``time.monotonic_ns``.
         targets_cut: components of the mask that are not in ``targets``, because they were too many.
     """
 
     mask: np.ndarray
     targets: list[Target]
+    logits: np.ndarray
     start_ns: int
     preprocess_end_ns: int
     inference_end_ns: int
@@ -48,6 +51,7 @@ class Detector:
             to estimate them for each frame (``frame.normalise``). 8-bit frames are divided by 255.
         min_area: components of fewer pixels are removed from mask and targets.
         max_targets: the best by score are listed, the mask keeps all; None lists all.
+        region: what of a frame is scene; None for all of it.
         build_on_demand: on an engine that ``builds``, a frame of a size that ``warm_up`` has not prepared
             waits for minutes until the engine is built; False refuses it.
 
@@ -63,6 +67,7 @@ class Detector:
         min_area: int = 1,
         max_targets: int | None = None,
         build_on_demand: bool = True,
+        region: Region | None = None,
     ):
         if min_area < 1:
             raise UsageError(f"min_area {min_area} must be at least 1 pixel")
@@ -73,6 +78,7 @@ class Detector:
         self.value_range = None if value_range is None else check_value_range(value_range)
         self.min_area = min_area
         self.max_targets = max_targets
+        self.region = region
         self.build_on_demand = build_on_demand
         self._prepared_sizes: set[tuple[int, int]] = set()
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
@@ -111,7 +117,7 @@ class Detector:
             mask, targets, cut = self._components(logits)
         except MemoryError:
             raise self._no_memory(frame) from None
-        return Detection(mask, targets, start, prepared, inferred, time.monotonic_ns(), cut)
+        return Detection(mask, targets, logits, start, prepared, inferred, time.monotonic_ns(), cut)
 
     def logits(self, frame: np.ndarray) -> np.ndarray:
         """The engine's answer to one frame before any threshold.
@@ -146,6 +152,8 @@ class Detector:
                 f"a frame of shape {frame.shape} and type {frame.dtype} is not a grey image "
                 "of uint8, uint16 or float32"
             )
+        if self.region is not None:
+            frame = self.region.before(frame)
         height, width = frame.shape
         if frame.shape != self._frame_size:
             self._require_prepared(height, width)
@@ -192,7 +200,7 @@ class Detector:
                 f"engine {self.engine.manifest.name}: {bad} of {logits.size} logits of a {width}x{height} "
                 f"frame are NaN or infinite ({self.engine.description}); try fp32 or another backend"
             )
-        return logits
+        return logits if self.region is None else self.region.after(logits)
 
     def _no_memory(self, frame: np.ndarray) -> EngineError:
         self._frame_size = (0, 0)  # buffers may be half allocated

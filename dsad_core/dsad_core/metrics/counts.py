@@ -89,11 +89,16 @@ def match_boxes(boxes: np.ndarray, predicted: np.ndarray) -> list[tuple[int, int
     x - 0.5 <= centroid x < x + w - 0.5, and the same for y. Equal distances go to the lower box index, then
     to the lower prediction index.
     """
-    corner, size = boxes[:, None, :2].astype(np.float64), boxes[:, None, 2:].astype(np.float64)
-    offset = predicted[None, :, :] - corner + 0.5
-    inside_box, inside_predicted = np.nonzero(((offset >= 0) & (offset < size)).all(axis=2))
+    inside_box, inside_predicted = np.nonzero(points_in_boxes(boxes, predicted))
     squared = _squared_distances(boxes[:, :2] + (boxes[:, 2:] - 1) / 2, predicted)
     return _one_to_one(inside_box, inside_predicted, squared[inside_box, inside_predicted])
+
+
+def points_in_boxes(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N, M) bool: which of the points (M, 2) lies on the area of the pixels of which box (N, 4) x, y, w, h."""
+    corner, size = boxes[:, None, :2].astype(np.float64), boxes[:, None, 2:].astype(np.float64)
+    offset = points[None, :, :] - corner + 0.5
+    return ((offset >= 0) & (offset < size)).all(axis=2)
 
 
 def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "nearest") -> FrameCounts:

@@ -13,6 +13,7 @@ from dsad_core.engines.load import load_engine
 from dsad_core.engines.target_file import Backend
 from dsad_core.errors import UsageError
 from dsad_core.metrics.counts import MATCHINGS
+from dsad_tools.cli.evaluate_tracks import run_tracks
 from dsad_tools.data.open import open_source
 from dsad_tools.evaluate import evaluate as evaluate_detector
 from dsad_tools.metrics.record import RunRecord
@@ -46,10 +47,35 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="Write report.html and metrics.json into this folder.")
     ] = None,
+    tracks: Annotated[
+        bool,
+        typer.Option(
+            "--tracks", help="Score tracks over sequences with boxes; SOURCE is one or a folder of them."
+        ),
+    ] = False,
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="With --tracks: a text file that names the sequences to take, one a line."),
+    ] = None,
+    low_threshold: Annotated[
+        float | None,
+        typer.Option(help="With --tracks: probability above which a weak detection may continue a track."),
+    ] = None,
 ) -> None:
-    """Score an engine on labelled frames: Pd, Fa, IoU, nIoU and latency."""
+    """Score an engine on labelled frames: Pd, Fa, IoU, nIoU and latency; with --tracks, tracks over sequences."""
+    if not tracks and (clips is not None or low_threshold is not None):
+        raise UsageError("--clips and --low-threshold go with --tracks")
+    if tracks and (matching not in (None, "box") or limit is not None):
+        raise UsageError("--tracks scores whole sequences by boxes: leave --matching and --limit out")
     if matching is not None and matching not in MATCHINGS:
         raise UsageError(f"matching {matching!r} is unknown; choose one of {', '.join(MATCHINGS)}")
+    if tracks:
+        loaded = load_engine(engine, target, threads, backend)
+        try:
+            run_tracks(Detector(loaded, threshold), source, clips, low_threshold, json_path, report)
+        finally:
+            loaded.close()
+        return
     samples = open_source(source, split)
     loaded = load_engine(engine, target, threads, backend)
     try:

@@ -17,12 +17,14 @@ class Sample:
         mask: (H, W) uint8, 0 or 255, or None where no mask exists.
         boxes: (N, 4) float32 of left, top, width, height in pixels, or None where no boxes exist.
             N = 0 says that the frame holds no target; None says that nothing is known.
+        ids: (N,) int64 of the boxes' targets, the same from frame to frame, or None where nobody knows.
     """
 
     name: str
     image: np.ndarray
     mask: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    ids: np.ndarray | None = None
 
     @property
     def labelled(self) -> bool:

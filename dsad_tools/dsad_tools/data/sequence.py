@@ -111,7 +111,8 @@ class AnnotatedSequence:
     ``gt.csv`` has the columns ``frame,source_frame,labelled,x,y,w,h``: frame counts from 0; x, y is the top
     left corner in pixels; several rows of one frame are several targets. ``labelled`` 0, or a frame
     without a row, means that nothing is known: boxes None. ``labelled`` 1 with empty x, y, w, h means no
-    target: N = 0.
+    target: N = 0. A column ``id`` says which target a box belongs to, from frame to frame; further columns
+    are left alone.
 
     Raises:
         DataError: a part is missing or gt.csv is malformed (the line is named).
@@ -142,7 +143,8 @@ class AnnotatedSequence:
 
     def __iter__(self) -> Iterator[Sample]:
         for index, frame in enumerate(self._frames):
-            yield Sample(frame.name, frame.image, boxes=self._boxes.get(index))
+            boxes, ids = self._boxes.get(index, (None, None))
+            yield Sample(frame.name, frame.image, boxes=boxes, ids=ids)
 
 
 def _open_frames(folder: Path) -> ImageFolder | VideoFile:
@@ -155,9 +157,10 @@ def _open_frames(folder: Path) -> ImageFolder | VideoFile:
     return VideoFile(videos[0])
 
 
-def _read_boxes(path: Path) -> dict[int, np.ndarray]:
-    """(N, 4) float32 boxes by frame number, for the frames that are labelled."""
+def _read_boxes(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
+    """(N, 4) float32 boxes and (N,) int64 ids by frame number, for the frames that are labelled."""
     rows: dict[int, list[tuple[float, ...]]] = {}
+    ids: dict[int, list[int]] = {}
     unknown: set[int] = set()
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
@@ -168,6 +171,7 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
                     f"{path}: lacks the columns {', '.join(sorted(absent))}; the header line is "
                     "frame,source_frame,labelled,x,y,w,h"
                 )
+            has_ids = "id" in table.fieldnames
             for row in table:
                 try:
                     frame = int(row["frame"])
@@ -178,6 +182,8 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
                     boxes = rows.setdefault(frame, [])
                     if any(cells):
                         boxes.append(_box(cells))
+                        if has_ids:
+                            _add_id(ids.setdefault(frame, []), row["id"])
                     if frame < 0:
                         raise ValueError(f"frame {frame} is negative")
                 except (TypeError, ValueError) as error:
@@ -185,10 +191,20 @@ def _read_boxes(path: Path) -> dict[int, np.ndarray]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a readable table of boxes ({error})") from None
     return {
-        frame: np.array(boxes, np.float32).reshape(-1, 4)
+        frame: (
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(ids.get(frame, []), np.int64) if has_ids else None,
+        )
         for frame, boxes in rows.items()
         if frame not in unknown
     }
+
+
+def _add_id(ids: list[int], text: str) -> None:
+    number = int(text)
+    if number < 0 or number in ids:
+        raise ValueError(f"id {number} must be 0 or above, and once in a frame")
+    ids.append(number)
 
 
 def _box(cells: list[str]) -> tuple[float, ...]:

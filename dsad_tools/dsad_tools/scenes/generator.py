@@ -89,19 +89,31 @@ class SceneGenerator:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self._frames:
             raise IndexError(f"frame {index} of {self._frames}")
+        scene, mask = self.compose(index)
+        return Sample(f"{index:06d}", self._sensor.expose(scene, index), mask)
+
+    def compose(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Frame ``index`` before the sensor: (H, W) float32 kelvin and the truth mask, uint8 0 or 255."""
         scene = self._clutter.at(index)
         mask = np.zeros(scene.shape, np.uint8)
         for spot in self.spots(index):
             self._place(spot, scene, mask)
-        return Sample(f"{index:06d}", self._sensor.expose(scene, index), mask)
+        return scene, mask
 
     def spots(self, index: int) -> list[Spot]:
         """The targets whose centre lies in frame ``index`` or so near that they may reach into it."""
+        return [spot for _, spot in self.known_spots(index)]
+
+    def known_spots(self, index: int) -> list[tuple[int, Spot]]:
+        """As `spots`, each with its target's id: the same in every frame of one pass, and of no other pass."""
         reach = LARGEST / 2 + 4 * BLUR
-        found = (track.at(index) for track in self._tracks)
+        found = (
+            (slot + len(self._tracks) * track.pass_number(index), track.at(index))
+            for slot, track in enumerate(self._tracks)
+        )
         return [
-            spot
-            for spot in found
+            (number, spot)
+            for number, spot in found
             if spot is not None
             and -reach < spot.x < self.width + reach
             and -reach < spot.y < self.height + reach

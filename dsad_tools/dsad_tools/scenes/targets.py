@@ -52,6 +52,10 @@ class Track:
         # Most slots are in mid-pass at frame 0, so that a short scene has targets too.
         self._phase = rng.uniform(0.25, 0.6) * self._period
 
+    def pass_number(self, frame: float) -> int:
+        """Which pass of the slot is under way, from 0."""
+        return int((frame + self._phase) // self._period)
+
     def at(self, frame: float) -> Spot | None:
         """The slot's target, or None while the slot is empty. It may be outside the frame."""
         number, elapsed = divmod(frame + self._phase, self._period)

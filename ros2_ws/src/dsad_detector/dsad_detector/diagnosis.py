@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dsad_common.diagnostics import ERROR, OK, WARN, Report
 from dsad_core.detector import Detector
@@ -29,6 +29,7 @@ class Health:
         silence: seconds since the last frame, or since the activation.
         stale_timeout: seconds of silence that are worth a warning.
         problems: what went wrong lately, by kind.
+        frame_kinds: frames that show no scene, by kind.
         doing: what *configure* is at.
         drop_share, drop_warn_share: of the newest frames, and what is worth a warning.
         reliability: of the subscription to frames.
@@ -43,6 +44,7 @@ class Health:
     silence: float
     stale_timeout: float
     problems: Mapping[str, str]
+    frame_kinds: Mapping[str, int] = field(default_factory=dict)
     doing: str = ""
     drop_share: float = 0.0
     drop_warn_share: float = 1.0
@@ -114,6 +116,7 @@ class Health:
             "frames_refused": counters.refused_total,
         }
         facts |= {f"refused_{reason}": count for reason, count in sorted(counters.refused.copy().items())}
+        facts |= {f"frames_{kind}": count for kind, count in sorted(self.frame_kinds.items())}
         facts |= {
             "deadline_misses": counters.late,
             "targets_cut": counters.targets_cut,

@@ -7,10 +7,13 @@ import functools
 import numpy as np
 from dsad_core.errors import FrameError
 from dsad_core.frame.codec import ENCODINGS, MAX_SIDE, decode_message
+from dsad_core.frame.compressed import decode_compressed
+
+from dsad_detector.compressed import CompressedFrame
 
 
 def decode_frame(message) -> np.ndarray:
-    """The grey frame in a sensor_msgs/Image.
+    """The grey frame in a sensor_msgs/Image, or in a `CompressedFrame`.
 
     Returns:
         (H, W) uint8, uint16 or float32; may be a read-only view on the message.
@@ -19,6 +22,8 @@ def decode_frame(message) -> np.ndarray:
         FrameError: the message lies about itself, or its encoding is known neither to our codec
             nor to an installed cv_bridge.
     """
+    if isinstance(message, CompressedFrame):
+        return decode_compressed(message.encoding, message.data)
     if message.encoding in ENCODINGS:
         return decode_message(message)
     bridge = _cv_bridge()

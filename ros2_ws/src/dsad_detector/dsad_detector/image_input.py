@@ -8,7 +8,8 @@ from dsad_common.events import QosWatch
 from dsad_common.qos import newest
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSReliabilityPolicy
-from sensor_msgs.msg import Image
+
+from dsad_detector.compressed import INPUTS
 
 RELIABILITIES = ("auto", "reliable", "best_effort")
 #: How often the publishers are looked at, s.
@@ -16,7 +17,7 @@ LOOK_SECONDS = 0.1
 
 
 class ImageInput:
-    """Subscribes to ``image_raw``, keep last 1.
+    """Subscribes to ``image_raw`` or ``image_raw/compressed``, keep last 1.
 
     ``auto`` is reliable while every publisher is, else best effort: a reliable subscriber gets nothing from a
     best-effort camera, and a best-effort one loses most large frames of a reliable camera.
@@ -27,11 +28,19 @@ class ImageInput:
         callback: for each frame.
         on_lost: gets how many frames the transport reports as lost.
         wanted: one of ``RELIABILITIES``.
+        transport: one of ``compressed.INPUTS``.
     """
 
     def __init__(
-        self, node, watch: QosWatch, callback: Callable, on_lost: Callable[[int], None], wanted: str
+        self,
+        node,
+        watch: QosWatch,
+        callback: Callable,
+        on_lost: Callable[[int], None],
+        wanted: str,
+        transport: str = "raw",
     ):
+        self._type, self._topic = INPUTS[transport]
         self._node, self._watch, self._callback, self._on_lost = node, watch, callback, on_lost
         self._auto = wanted == "auto"
         self._timer = None
@@ -49,8 +58,8 @@ class ImageInput:
 
     def _subscribe(self):
         return self._watch.subscription(
-            Image,
-            "image_raw",
+            self._type,
+            self._topic,
             self._callback,
             newest(self.reliability),
             on_lost=self._on_lost,
@@ -58,7 +67,7 @@ class ImageInput:
         )
 
     def _allowed(self) -> str:
-        publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name("image_raw"))
+        publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(self._topic))
         best_effort = QoSReliabilityPolicy.BEST_EFFORT
         unreliable = any(info.qos_profile.reliability == best_effort for info in publishers)
         return "best_effort" if unreliable else "reliable"
@@ -69,4 +78,4 @@ class ImageInput:
             self.reliability = allowed
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
-            self._node.get_logger().info(f"subscribed to image_raw {allowed}, as its publishers are")
+            self._node.get_logger().info(f"subscribed to {self._topic} {allowed}, as its publishers are")

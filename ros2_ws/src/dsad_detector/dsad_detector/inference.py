@@ -19,6 +19,8 @@ from dsad_detector.frames import decode_frame
 from dsad_detector.mailbox import Mailbox
 from dsad_detector.messages import Moments, frame_timing, image_message, target_array
 from dsad_detector.problems import Problems
+from dsad_detector.tracking import Answer, TrackingThread
+from dsad_detector.watch import FrameWatch
 
 #: A runtime that has not answered after so many seconds has hung.
 STOP_TIMEOUT = 20.0
@@ -59,6 +61,8 @@ class InferenceThread:
         counters: this thread writes ``answered``, ``refused``, ``late`` and ``targets_cut``.
         problems: gets what is refused.
         deadline_ms: an answer that took longer from callback to publication is counted; 0 is off.
+        watch: marks frames that show no scene; None looks at none.
+        tracking: gets each answer after it is out; None for nobody.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class InferenceThread:
         counters: Counters,
         problems: Problems,
         deadline_ms: float,
+        watch: FrameWatch | None = None,
+        tracking: TrackingThread | None = None,
     ):
         self.detector = detector
         self.deadline_ms = deadline_ms
@@ -76,6 +82,8 @@ class InferenceThread:
         self._camera = camera
         self._counters = counters
         self._problems = problems
+        self._watch = watch or FrameWatch(None)
+        self._tracking = tracking
         # A build for a frame of another size takes minutes: it is reported, and ends with the thread.
         self._task = Progress(lambda step: problems.report("build", step))
         self._mailbox: Mailbox[tuple[object, int]] = Mailbox()
@@ -140,8 +148,8 @@ class InferenceThread:
         started = time.monotonic_ns()
         frame = decode_frame(message)
         decoded = time.monotonic_ns()
-        detection = self.detector.detect(frame)
         header, outputs = message.header, self._outputs
+        detection, kind = self._watch.refuse(self.detector.detect, frame, header, received)
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
         bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
@@ -157,6 +165,22 @@ class InferenceThread:
             )
         self._check_deadline(moments)
         outputs.timing.publish(frame_timing(header, moments, detection, self._counters))
+        if kind is None:
+            kind = self._watch.look(frame, header, received)
+        if self._tracking is not None:
+            # The engine overwrites its logits with the next frame, which may come before the tracker is done.
+            self._tracking.put(
+                Answer(
+                    header,
+                    frame,
+                    detection.targets,
+                    detection.mask,
+                    detection.logits.copy(),
+                    self.detector.threshold,
+                    kind,
+                    received,
+                )
+            )
 
         # Last, so that watching the picture does not delay the answer it shows.
         if outputs.overlay.get_subscription_count() > 0:

@@ -15,12 +15,14 @@ from dsad_common.qos import best_effort, latched, reliable
 from dsad_common.run import main as run_main
 from dsad_core.engines import progress
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray, TrackArray
+from geometry_msgs.msg import Vector3Stamped
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
 from dsad_detector.audience import Audience
 from dsad_detector.camera import Camera
+from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
 from dsad_detector.diagnosis import Health
 from dsad_detector.first_frame import first_frame_size
@@ -32,6 +34,10 @@ from dsad_detector.loss import LossCounter
 from dsad_detector.messages import engine_info, frame_counters
 from dsad_detector.problems import Problems
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
+from dsad_detector.track_messages import Detection2DArray
+from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
+from dsad_detector.tracking import TrackingThread, TrackOutputs
+from dsad_detector.watch import FrameWatch
 from dsad_detector.transport import advice
 
 #: From Iron on, rclpy gives a callback of two arguments the message's info too.
@@ -56,13 +62,16 @@ class DetectorNode(SturdyLifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("detector")
-        declare(self, PARAMETERS, self._on_parameters)
+        declare(self, (*PARAMETERS, *TRACK_PARAMETERS), self._on_parameters)
         Settings.from_parameters(self._values())
+        TrackSettings.from_parameters(self._values())
         self._topic = self.resolve_topic_name("image_raw")
         self._problems = Problems(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
         self._loaded: Loaded | None = None
         self._inference: InferenceThread | None = None
+        self._tracking: TrackingThread | None = None
+        self._watch = FrameWatch(None)
         self._camera_input: Subscription | None = None
         self._image_input: ImageInput | None = None
         self._fault = ""
@@ -75,6 +84,13 @@ class DetectorNode(SturdyLifecycleNode):
             targets=self._qos.publisher(TargetArray, "targets", reliable(50)),
             timing=self._qos.publisher(FrameTiming, "timing", reliable(50)),
             overlay=self._qos.publisher(Image, "overlay", reliable(1)),
+        )
+        self._track_outputs = TrackOutputs(
+            tracks=self._qos.publisher(TrackArray, "tracks", reliable(50)),
+            bearing=self._qos.publisher(Vector3Stamped, "bearing", reliable(10)),
+            detections=self._qos.publisher(Detection2DArray, "detections", reliable(50))
+            if Detection2DArray
+            else None,
         )
         self._engine_publisher = self._qos.publisher(EngineInfo, "engine", latched())
         self._counters_publisher = self._qos.publisher(FrameCounters, "counters", latched())
@@ -106,6 +122,7 @@ class DetectorNode(SturdyLifecycleNode):
         try:
             with progress.listen(self._task):
                 self._loaded = load_detector(settings, self.get_logger().info, lambda: first_frame_size(self))
+            self._loaded.detector.region = region(self._values())
         finally:
             self._doing = ""
         _spare_the_garbage_collector()
@@ -114,7 +131,16 @@ class DetectorNode(SturdyLifecycleNode):
     @transition
     def on_activate(self) -> None:
         self._fault = ""
+        self._topic = self.resolve_topic_name(INPUTS[self._value("image_transport")][1])
         self._reset_input()
+        tracks = TrackSettings.from_parameters(self._values())
+        self._watch = FrameWatch(tracks.frame_monitor(), empties=tracks.monitor == "refuse")
+        follower = tracks.follower()
+        if follower is not None:
+            self._tracking = TrackingThread(
+                follower, self._track_outputs, self._camera, self._problems, tracks.published
+            )
+            self._tracking.start()
         self._inference = InferenceThread(
             self._loaded.detector,
             self._outputs,
@@ -122,6 +148,8 @@ class DetectorNode(SturdyLifecycleNode):
             self._counters,
             self._problems,
             self._value("deadline_ms"),
+            self._watch,
+            self._tracking,
         )
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
@@ -129,7 +157,12 @@ class DetectorNode(SturdyLifecycleNode):
             CameraInfo, "camera_info", self._camera.update, best_effort(10)
         )
         self._image_input = ImageInput(
-            self, self._qos, callback, self._on_lost, self._value("image_reliability")
+            self,
+            self._qos,
+            callback,
+            self._on_lost,
+            self._value("image_reliability"),
+            self._value("image_transport"),
         )
 
     @transition
@@ -178,6 +211,7 @@ class DetectorNode(SturdyLifecycleNode):
             self.destroy_subscription(self._camera_input)
             self._image_input = self._camera_input = None
         inference, self._inference = self._inference, None
+        tracking, self._tracking = self._tracking, None
         if inference is not None:
             try:
                 inference.stop()
@@ -185,6 +219,9 @@ class DetectorNode(SturdyLifecycleNode):
                 # The thread that hangs still uses the engine: closing it would crash the process.
                 self._loaded = None
                 raise
+            finally:
+                if tracking is not None:
+                    tracking.stop()
             self._publish_counters()
 
     def _release(self) -> None:
@@ -226,6 +263,8 @@ class DetectorNode(SturdyLifecycleNode):
         self._take(message, time.monotonic_ns())
 
     def _take(self, message: Image, received: int) -> None:
+        if hasattr(message, "format"):
+            message = CompressedFrame.of(message)
         counters, size = self._counters, (message.width, message.height)
         counters.received += 1
         counters.last_received = received
@@ -256,11 +295,13 @@ class DetectorNode(SturdyLifecycleNode):
         return self.get_parameter(name).value
 
     def _values(self) -> dict[str, Any]:
-        return {parameter.name: self._value(parameter.name) for parameter in PARAMETERS}
+        return {parameter.name: self._value(parameter.name) for parameter in (*PARAMETERS, *TRACK_PARAMETERS)}
 
     def _on_parameters(self, changes: dict[str, Any]) -> str | None:
         try:
             settings = Settings.from_parameters(self._values() | changes)
+            TrackSettings.from_parameters(self._values() | changes)
+            region(self._values() | changes)
         except UsageError as error:
             return str(error)
         if self._loaded is not None:
@@ -297,6 +338,7 @@ class DetectorNode(SturdyLifecycleNode):
             silence=now - self._counters.last_received / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
             problems=problems,
+            frame_kinds=self._watch.counts,
             doing=self._doing,
             drop_share=self._drops.look(now, self._counters),
             drop_warn_share=self._value("drop_warn_share"),

@@ -2,7 +2,16 @@
 
 import math
 
-from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameTiming, MetricsSummary, Target, TargetArray
+from dsad_msgs.msg import (
+    DetectionMetrics,
+    EngineInfo,
+    FrameTiming,
+    MetricsSummary,
+    Target,
+    TargetArray,
+    Track,
+    TrackArray,
+)
 from rclpy.serialization import deserialize_message, serialize_message
 
 
@@ -37,3 +46,12 @@ def test_undefined_ratio_is_nan():
 def test_what_was_passed_over_keeps_its_order():
     message = EngineInfo(name="dnanet", width=640, height=512, passed_over=["tensorrt: none", "direct: none"])
     assert round_trip(message) == message
+
+
+def test_track_array_keeps_every_field_of_a_track():
+    message = TrackArray(height=512, width=640, frame_kind=TrackArray.SETTLING, frames_skipped=2**40)
+    track = Track(id=2**60, state=Track.COASTING, motion=Track.MOVING, x=1.5, vx=-20.0, hits=7, target=-1)
+    track.covariance[5] = 0.25
+    message.tracks.append(track)
+    back = round_trip(message)
+    assert back == message and back.tracks[0].covariance[5] == 0.25

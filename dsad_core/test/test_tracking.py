@@ -1,0 +1,239 @@
+"""The tracker as its users see it: targets with stamps in, tracks out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsad_core.errors import UsageError
+from dsad_core.targets import Target
+from dsad_core.tracking import Motion, MotionState, Tracker, TrackerSettings, TrackState
+
+SECOND = 1_000_000_000
+
+
+def spot(x, y, score=0.9, side=3):
+    return Target(x, y, round(x) - side // 2, round(y) - side // 2, side, side, side * side, score)
+
+
+def run(tracker, paths, seconds=2.0, rate=30.0, drop=0.0, seed=0, weak=False, noise=0.3):
+    """Feed paths (functions of seconds -> (x, y) or None); the list of tracks of each frame."""
+    rng = np.random.default_rng(seed)
+    answers = []
+    for index in range(int(seconds * rate)):
+        time = index / rate
+        places = [path(time) for path in paths]
+        seen = [spot(*(np.array(p) + rng.normal(0, noise, 2))) for p in places if p and rng.uniform() >= drop]
+        stamp = SECOND + round(time * SECOND)
+        answers.append(tracker.update(stamp, [] if weak else seen, seen if weak else []))
+    return answers
+
+
+def confirmed(tracks):
+    return [track for track in tracks if track.confirmed]
+
+
+def line(x, y, vx, vy):
+    return lambda time: (x + vx * time, y + vy * time)
+
+
+@pytest.mark.parametrize("rate", [9.0, 30.0, 100.0])
+def test_confirmation_takes_seconds_not_frames(rate):
+    answers = run(Tracker(), [line(20, 30, 25, 10)], rate=rate)
+    first = next(index for index, tracks in enumerate(answers) if confirmed(tracks)) / rate
+    assert 0.2 <= first <= 0.35
+    last = answers[-1]
+    assert [track.id for track in last] == [1]
+    assert last[0].state is TrackState.CONFIRMED and last[0].motion is MotionState.MOVING
+    assert last[0].vx == pytest.approx(25, abs=6) and last[0].vy == pytest.approx(10, abs=6)
+    assert last[0].age_s == pytest.approx(2.0 - 1 / rate) and last[0].target == 0
+
+
+def test_dropped_frames_change_nothing():
+    tracker, ids = Tracker(), set()
+    for index in [i for i in range(60) if i % 3 == 0]:  # two of three frames never arrive
+        ids |= {track.id for track in tracker.update(SECOND + index * SECOND // 30, [spot(20 + index, 40)])}
+    assert ids == {1} and tracker.confirmed_count == 1
+
+
+def test_a_flash_of_this_instant_is_never_confirmed():
+    tracker = Tracker()
+    rng = np.random.default_rng(1)
+    for index in range(300):
+        flash = [spot(*rng.uniform(0, 500, 2)) for _ in range(3)]
+        assert not confirmed(tracker.update(SECOND + index * SECOND // 30, flash))
+
+
+def test_coasts_through_misses_and_ends():
+    tracker = Tracker()
+    run(tracker, [line(20, 30, 60, 0)], seconds=1.0)
+    states = []
+    for index in range(30, 70):
+        tracks = tracker.update(SECOND + index * SECOND // 30, [])
+        states.append([track.state for track in tracks])
+        if tracks:
+            assert tracks[0].x == pytest.approx(20 + 60 * index / 30, abs=6) and tracks[0].target is None
+    assert states[0] == [TrackState.COASTING] and states[-1] == []
+    coasted = sum(bool(state) for state in states) / 30
+    assert 0.8 <= coasted <= 1.05
+    assert not tracker.ended
+
+
+def test_a_track_that_leaves_the_frame_ends():
+    tracker = Tracker()
+    for index in range(60):
+        seen = [spot(60 + 2 * index, 30)] if 60 + 2 * index < 96 else []
+        tracks = tracker.update(SECOND + index * SECOND // 30, seen, size=(64, 96))
+        assert all(track.x <= 98 for track in tracks)
+    assert tracker.confirmed_count == 1 and not tracks
+
+
+def test_crossing_targets_keep_their_ids():
+    paths = [line(20, 50, 60, 0), line(140, 52, -60, 1)]
+    answers = run(Tracker(), paths, seconds=2.0, noise=0.2)
+    early = {track.id: track for track in confirmed(answers[20])}
+    late = {track.id: track for track in confirmed(answers[-1])}
+    assert early.keys() == late.keys() and len(early) == 2
+    for key in early:
+        assert np.sign(early[key].vx) == np.sign(late[key].vx)
+
+
+def test_targets_that_merge_into_one_blob_keep_their_ids():
+    def paths(time):
+        a, b = (20 + 60 * time, 50), (140 - 60 * time, 50)
+        return [((a[0] + b[0]) / 2, 50)] if abs(a[0] - b[0]) < 6 else [a, b]
+
+    tracker = Tracker()
+    for index in range(60):
+        tracks = tracker.update(SECOND + index * SECOND // 30, [spot(*place) for place in paths(index / 30)])
+        if index == 20:
+            before = {track.id: np.sign(track.vx) for track in confirmed(tracks)}
+    assert {track.id: np.sign(track.vx) for track in confirmed(tracks)} == before
+
+
+def test_weak_hits_confirm_only_what_moves():
+    moving = run(Tracker(), [line(20, 30, 40, 10)], weak=True)
+    assert confirmed(moving[-1])
+    still = run(Tracker(), [line(20, 30, 0, 0)], weak=True)
+    assert not any(confirmed(tracks) for tracks in still)
+    off = run(Tracker(TrackerSettings(weak_confirm_s=0)), [line(20, 30, 40, 10)], weak=True)
+    assert not any(off)
+
+
+def test_weak_hits_keep_a_confirmed_track_alive():
+    tracker = Tracker()
+    run(tracker, [line(20, 30, 40, 0)], seconds=1.0)
+    for index in range(30, 90):
+        tracks = tracker.update(SECOND + index * SECOND // 30, [], [spot(20 + 40 * index / 30, 30, 0.2)])
+    assert [track.id for track in confirmed(tracks)] == [1] and tracks[0].target is None
+
+
+def test_a_still_target_is_shown_and_called_still():
+    answers = run(Tracker(), [line(50, 50, 0, 0)])
+    assert answers[-1][0].confirmed and answers[-1][0].motion is MotionState.STILL
+
+
+def test_the_camera_s_motion_is_no_movement_of_the_target():
+    def watch(target_speed):
+        tracker = Tracker()
+        for index in range(60):
+            x = 100 + 3 * index + target_speed * index / 30  # the picture moves 3 px a frame
+            tracks = tracker.update(
+                SECOND + index * SECOND // 30, [spot(x, 60)], motion=Motion.shift(3.0, 0.0)
+            )
+        return tracks[0]
+
+    assert watch(0).motion is MotionState.STILL and abs(watch(0).vx) < 5
+    assert watch(40).motion is MotionState.MOVING and watch(40).vx == pytest.approx(40, abs=6)
+
+
+def test_unknown_camera_motion_says_neither():
+    tracker = Tracker()
+    for index in range(60):
+        tracks = tracker.update(
+            SECOND + index * SECOND // 30, [spot(20 + 2 * index, 60)], motion=Motion.unknown()
+        )
+    assert tracks[0].confirmed and tracks[0].motion is MotionState.UNKNOWN
+
+
+def test_frames_that_are_no_scene_are_coasted_over():
+    tracker = Tracker()
+    run(tracker, [line(20, 30, 30, 0)], seconds=1.0)
+    for index in range(30, 45):
+        tracks = tracker.update(SECOND + index * SECOND // 30, [spot(400, 300)], is_scene=False)
+        assert [track.state for track in tracks] == [TrackState.COASTING]
+    tracks = tracker.update(SECOND + 45 * SECOND // 30, [spot(65, 30)])
+    assert [(track.id, track.state) for track in tracks] == [(1, TrackState.CONFIRMED)]
+
+
+def test_a_loop_ends_all_tracks_and_reuses_no_id():
+    tracker = Tracker()
+    first = run(tracker, [line(20, 30, 30, 0)], seconds=1.0)[-1]
+    again = tracker.update(SECOND, [spot(20, 30)])
+    assert tracker.jumps == 1
+    assert [track.id for track in tracker.ended] == [first[0].id]
+    assert tracker.ended[0].state is TrackState.ENDED
+    assert [(track.id, track.state) for track in again] == [(2, TrackState.TENTATIVE)]
+
+
+def test_stamps_of_zero_give_way_to_the_moment_of_receipt():
+    tracker = Tracker()
+    for index in range(30):
+        tracks = tracker.update(0, [spot(20 + index, 30)], received_ns=5 + index * SECOND // 30)
+    assert tracks[0].confirmed and tracks[0].vx == pytest.approx(30, abs=5)
+    frozen = Tracker()  # and without one no time passes: nothing is confirmed, nothing breaks
+    for _ in range(30):
+        tracks = frozen.update(0, [spot(20, 30)])
+    assert [track.state for track in tracks] == [TrackState.TENTATIVE]
+
+
+def test_pieces_of_one_target_are_one_track():
+    tracker = Tracker()
+    for index in range(30):
+        whole, piece = spot(50 + index, 50, side=9), spot(53 + index, 52, side=1)
+        tracks = tracker.update(SECOND + index * SECOND // 30, [whole, piece])
+    assert len(tracks) == 1
+
+
+def test_settings_outside_their_range_are_refused():
+    with pytest.raises(UsageError, match="coast_s -1"):
+        TrackerSettings(coast_s=-1)
+    with pytest.raises(UsageError, match="confirm_share 1.5"):
+        TrackerSettings(confirm_share=1.5)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_comes_in_the_books_balance(data):
+    """Any stamps, any targets: ids are unique and never reused, numbers finite, covariances positive."""
+    tracker = Tracker(TrackerSettings(max_tracks=8))
+    seen, gone = set(), set()
+    coordinate = st.floats(-50, 700, allow_nan=False)
+    places = st.lists(st.tuples(coordinate, coordinate), max_size=6)
+    shifts = st.one_of(st.none(), st.builds(Motion.shift, st.floats(-20, 20), st.floats(-20, 20)))
+    stamp = 1
+    for _ in range(data.draw(st.integers(1, 25))):
+        stamp = max(
+            0, stamp + data.draw(st.sampled_from([0, 1, 33_000_000, 110_000_000, -SECOND, 9 * SECOND]))
+        )
+        strong = [spot(*place) for place in data.draw(places)]
+        weak = [spot(*place, score=0.1) for place in data.draw(places)]
+        tracks = tracker.update(stamp, strong, weak, data.draw(shifts), is_scene=data.draw(st.booleans()))
+        ids = [track.id for track in tracks]
+        assert len(set(ids)) == len(ids) <= 8 and not gone & set(ids)
+        gone |= seen - set(ids)
+        seen |= set(ids)
+        used = [track.target for track in tracks if track.target is not None]
+        assert len(set(used)) == len(used) and all(index < len(strong) for index in used)
+        for track in tracks:
+            assert np.isfinite([track.x, track.y, track.vx, track.vy, track.score]).all()
+            assert np.linalg.eigvalsh(track.covariance).min() > -1e-6
+            assert track.hits >= 1 and track.age_s >= track.missed_s >= 0
+
+
+@given(st.floats(8, 120), st.floats(0, 0.15), st.floats(-80, 80), st.floats(-80, 80), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_one_target_is_one_track_at_any_rate(rate, drop, vx, vy, seed):
+    answers = run(Tracker(), [line(300, 300, vx, vy)], rate=rate, drop=drop, seed=seed, seconds=3.0)
+    ids = {track.id for tracks in answers for track in confirmed(tracks)}
+    assert len(ids) == 1

@@ -1,0 +1,56 @@
+"""Frames that show no scene, and what becomes of their answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from dsad_common.stamps import stamp_ns
+from dsad_core.detector import Detection
+from dsad_core.frame.monitor import FrameKind, FrameMonitor
+
+#: A repeated frame shows the scene of before: its answer stays what it was.
+EMPTIED = (FrameKind.SHUTTER, FrameKind.SETTLING)
+
+
+class FrameWatch:
+    """The frame monitor in the inference thread.
+
+    Args:
+        monitor: None calls every frame a scene.
+        empties: whether shutter and settling frames are answered with an empty mask.
+    """
+
+    def __init__(self, monitor: FrameMonitor | None, empties: bool = False):
+        self._monitor = monitor
+        self._empties = empties
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Frames that show no scene, by kind."""
+        if self._monitor is None:
+            return {}
+        return {kind.value: self._monitor.counts[kind] for kind in FrameKind if kind is not FrameKind.SCENE}
+
+    def look(self, frame: np.ndarray, header, received: int) -> FrameKind:
+        """What a frame (H, W) is; see ``FrameMonitor.update``."""
+        if self._monitor is None:
+            return FrameKind.SCENE
+        return self._monitor.update(frame, stamp_ns(header.stamp), received)
+
+    def refuse(
+        self, detect: Callable[[np.ndarray], Detection], frame: np.ndarray, header, received: int
+    ) -> tuple[Detection, FrameKind | None]:
+        """The answer to a frame, and what the frame is.
+
+        Only where ``empties`` is set the frame is looked at first, and answered with an empty mask where it shows no
+        scene; else the kind is None, and `look` can wait until the mask is out.
+        """
+        if not self._empties:
+            return detect(frame), None
+        kind = self.look(frame, header, received)
+        detection = detect(frame)
+        if kind in EMPTIED:
+            detection = replace(detection, mask=np.zeros_like(detection.mask), targets=[])
+        return detection, kind
