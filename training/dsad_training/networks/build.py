@@ -1,5 +1,6 @@
 """From a recipe to a network."""
 
+import torch
 from torch import nn
 
 from dsad_training.networks.amfunet import AMFUNet
@@ -10,10 +11,29 @@ from dsad_training.recipe import NetworkPart
 NETWORKS = {"dnanet": DNANet, "amfunet": AMFUNet, "dmfnet": DMFNet}
 
 
+#: Logit of a head on features of 0: a probability of 0.018, near the share of target pixels (Lin et al., Focal
+#: Loss for Dense Object Detection, ICCV 2017, section 4.1).
+PRIOR = -4.0
+
+
 def build_network(part: NetworkPart) -> nn.Module:
-    """The network a recipe asks for, initialised from torch's global generator as the papers' scripts do."""
+    """The network a recipe asks for, initialised from torch's global generator.
+
+    Convolutions start by Xavier's rule, as in the papers' scripts. Heads start with weights of 0 and above: they
+    read features that are never negative, and a head whose few weights are all negative could never answer above
+    its bias.
+    """
     network = NETWORKS[part.name](part.width, part.spatial, part.dsa)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_normal_(module.weight)
+    with torch.no_grad():
+        for head in prediction_heads(network):
+            head.weight.abs_()
+            head.bias.fill_(PRIOR)
     return network
+
+
+def prediction_heads(network: nn.Module) -> list[nn.Conv2d]:
+    """The convolutions that make logits."""
+    return list(network.heads) if hasattr(network, "heads") else [network.head]
