@@ -111,7 +111,11 @@ class Teacher:
     @torch.no_grad()
     def look(self, image: Tensor) -> Trace:
         """A pass over ``image``."""
-        return self.tracer.trace(self.network(image))
+        # CrossKD runs some of these modules on the student's features, which must not be kept.
+        self.tracer.listening = True
+        outputs = self.network(image)
+        self.tracer.listening = False
+        return self.tracer.trace(outputs)
 
 
 def traced(network: nn.Module, taps: Sequence[str], entering: bool = False) -> Tracer:

@@ -28,11 +28,14 @@ class Tracer:
     Args:
         taps: modules whose outputs are features; the network's own choice by default.
         entering: whether to keep what enters the network's fusion too.
+
+    ``listening`` is set to False while modules run for somebody else.
     """
 
     def __init__(self, network: nn.Module, taps: Sequence[str] = (), entering: bool = False):
         self.network, self.taps = network, tuple(taps) or network.taps
         self.entering = network.fusion_taps if entering else ()
+        self.listening = True
         self._outputs: dict[str, Tensor] = {}
         self._handles = [
             network.get_submodule(path).register_forward_hook(self._keep(path))
@@ -51,6 +54,7 @@ class Tracer:
 
     def _keep(self, path: str):
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._outputs[path] = output
+            if self.listening:
+                self._outputs[path] = output
 
         return hook
