@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from dsad_core.errors import UsageError
-from dsad_training.checkpoint import save_weights
+from dsad_training.checkpoint import load_weights, save_weights
 from dsad_training.distillers.at import AT
 from dsad_training.distillers.base import standardise
 from dsad_training.distillers.build import DISTILLERS, Distillation
 from dsad_training.distillers.dsad import DSAD
 from dsad_training.distillers.kd import KD, bernoulli_divergence
-from dsad_training.distillers.kdsvd import KDSVD
+from dsad_training.distillers.kdsvd import KDSVD, leading_left_vector
 from dsad_training.distillers.mgd import MGD
 from dsad_training.distillers.nst import NST
 from dsad_training.distillers.trace import Trace, Tracer
@@ -20,6 +20,7 @@ from dsad_training.networks.dnanet import DNANet
 from dsad_training.recipe import DistillationPart, NetworkPart, build_recipe
 from dsad_training.state import TrainingState
 
+WIDTHS = {"dnanet": (2, 4), "amfunet": (2, 4), "dmfnet": (4, 8)}
 STUDENT, TEACHER = NetworkPart(name="dnanet", width=2), NetworkPart(name="dnanet", width=4)
 #: RKD's angles need three images, everything else two.
 BATCH = {"rkd": 3}
@@ -35,24 +36,32 @@ def warmed(part, seed):
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("teacher")
-    recipe = build_recipe(
-        {"network": TEACHER.model_dump(), "phases": [{"steps": 1, "batch": 2, "crop": 32, "lr": 0.1}]}
-    )
-    save_weights(folder, warmed(TEACHER, 1).state_dict(), recipe, {})
-    return folder
+def teachers(tmp_path_factory):
+    """A run folder for each network's teacher."""
+    folders = {}
+    for name, (_, width) in WIDTHS.items():
+        part, folders[name] = NetworkPart(name=name, width=width), tmp_path_factory.mktemp(name)
+        content = {"network": part.model_dump(), "phases": [{"steps": 1, "batch": 2, "crop": 32, "lr": 0.1}]}
+        save_weights(folders[name], warmed(part, 1).state_dict(), build_recipe(content), {})
+    return folders
 
 
-def start(method, teacher, **options):
-    student = warmed(STUDENT, 2).train()
+@pytest.fixture(scope="module")
+def teacher(teachers):
+    return teachers["dnanet"]
+
+
+def start(method, teacher, network=STUDENT, **options):
+    student = warmed(network, 2).train()
     part = DistillationPart(method=method, teacher=str(teacher), options=options)
     return student, Distillation(part, student, torch.device("cpu"))
 
 
+@pytest.mark.parametrize("network", WIDTHS)
 @pytest.mark.parametrize("method", DISTILLERS)
-def test_gradient_at_the_student_is_finite_and_not_zero(method, teacher):
-    student, distillation = start(method, teacher)
+def test_gradient_at_the_student_is_finite_and_not_zero(method, network, teachers):
+    part = NetworkPart(name=network, width=WIDTHS[network][0])
+    student, distillation = start(method, teachers[network], part)
     image = torch.randn(BATCH.get(method, 2), 1, 32, 32)
     outputs = student(image)
     assert outputs[-1].shape[1] == 1
@@ -97,7 +106,7 @@ def features(seed, channels=(8, 4), offset=0.0):
 
 def trace(maps, logits=None):
     logits = torch.randn(3, 1, 32, 32) if logits is None else logits
-    return Trace([logits], maps, maps[-1], logits)
+    return Trace([logits], maps)
 
 
 def identity(distiller):
@@ -111,8 +120,10 @@ def test_dsad_is_zero_for_equals_and_blind_to_scale_and_offset():
     dsad = identity(DSAD(teacher, teacher, None))
     assert dsad(teacher, teacher).item() == pytest.approx(0, abs=1e-10)
     loss = dsad(other, teacher).item()
-    # At the start the features have nothing in common: two unit variances, weighted by 1/2 to 1.
-    assert 2 * 2 * 0.5 <= loss <= 2 * 2
+    # At the start the features have nothing in common: two unit variances at each of two taps.
+    assert loss == pytest.approx(2 * 2, rel=0.1)
+    literal = identity(DSAD(teacher, teacher, None, scale="literal"))(other, teacher).item()
+    assert 2 * 2 * 0.5 <= literal <= 2 * 2
     scales = torch.linspace(0.5, 2, 8)[:, None, None], torch.linspace(2, 0.5, 4)[:, None, None]
     moved = trace(tuple(30 * scale * f - 7 for scale, f in zip(scales, other.features)))
     assert dsad(moved, teacher).item() == pytest.approx(loss, rel=1e-4)
@@ -150,8 +161,26 @@ def test_kd_is_the_divergence_of_bernoulli_variables():
     torch.testing.assert_close(bernoulli_divergence(t, t), torch.zeros(2), atol=1e-6, rtol=0)
     one, other = features(0), features(1)
     kd = KD(one, other, None, temperature=2.0)
-    expected = 4 * bernoulli_divergence(one.outputs[-1] / 2, other.outputs[-1] / 2).mean()
+    each, target = bernoulli_divergence(one.outputs[-1] / 2, other.outputs[-1] / 2), other.outputs[-1] > 0
+    expected = 4 * (each[target].mean() + each[~target].mean()) / 2
     torch.testing.assert_close(kd(one, other), expected)
+    literal = KD(one, other, None, temperature=2.0, pixels="all")
+    torch.testing.assert_close(literal(one, other), 4 * each.mean())
+
+
+def test_kd_teaches_targets_and_every_head():
+    teacher = torch.full((2, 1, 64, 64), -6.0)
+    teacher[:, :, 30:33, 30:33] = 6.0
+    heads = [torch.zeros(2, 1, 64, 64, requires_grad=True) for _ in range(2)]
+    shown, seen = Trace(heads, ()), Trace([teacher, teacher], ())
+    share = {}
+    for pixels in ("balanced", "all"):
+        gradients = torch.autograd.grad(KD(shown, seen, None, pixels=pixels)(shown, seen), heads)
+        assert torch.equal(*gradients)
+        share[pixels] = float(gradients[0][teacher > 0].abs().sum() / gradients[0].abs().sum())
+    assert share["balanced"] > 0.4 and share["all"] < 0.01
+    with pytest.raises(ValueError, match="numbers of outputs"):
+        KD(shown, Trace([teacher], ()), None)
 
 
 @pytest.mark.parametrize("method", ["kd", "nst", "at", "kdsvd", "rkd", "cckd", "pkd"])
@@ -185,6 +214,10 @@ def test_kdsvd_does_not_mind_the_sign_and_survives_dead_channels():
     dead = tuple(torch.zeros_like(f).requires_grad_() for f in one.features)
     kdsvd(trace(dead), one).backward()
     assert all(f.grad.isfinite().all() for f in dead)
+    matrix = torch.relu(torch.randn(3, 20, 6))
+    exact = torch.linalg.svd(matrix, full_matrices=False)[0][:, :, 0]
+    found = leading_left_vector(matrix, settle=100)
+    torch.testing.assert_close(found.abs(), exact.abs(), atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match="two taps"):
         KDSVD(trace(one.features[:1]), trace(one.features[:1]), None)
 
@@ -204,7 +237,8 @@ def test_dsad_loss_at_the_start_is_near_one_for_each_tap(teacher):
     student, distillation = start("dsad", teacher)
     image = torch.randn(4, 1, 64, 64)
     loss = distillation.loss(student(image), image).item() / distillation.weight
-    assert math.isclose(loss / 5, 1.1, abs_tol=0.6)
+    # Two standardised features that have nothing in common differ by two unit variances.
+    assert math.isclose(loss / 5, 2.0, abs_tol=0.4)
 
 
 def test_tracer_leaves_no_hooks_behind():
@@ -224,3 +258,59 @@ def test_what_does_not_fit_is_named(teacher):
     part = DistillationPart(method="at", teacher=str(teacher), student_taps=["nodes.x04"])
     with pytest.raises(UsageError, match="numbers of taps"):
         Distillation(part, student, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("weights", ["dsa", "sa", "ones"])
+def test_dsads_maps_weigh_alike_in_sum(weights):
+    torch.manual_seed(0)
+    flat = trace((torch.ones(2, 4, 32, 32),))
+    spotted = trace((torch.rand(2, 4, 32, 32),))
+    dsad = identity(DSAD(flat, flat, None, weights=weights))
+    # A constant student is standardised to zero: what is left is the mean of M times the teacher's own square.
+    square = standardise(spotted.features[0], 0.01).square()
+    m = 1.0 if weights == "ones" else dsad.attention(spotted.features[0])
+    expected = (m * square).mean() / (m.mean() if weights != "ones" else 1.0)
+    torch.testing.assert_close(dsad(flat, spotted), expected)
+
+
+@pytest.mark.parametrize("network", WIDTHS)
+@torch.no_grad()
+def test_the_last_layers_make_the_prediction(network, teachers):
+    """What enters the fusion decides the prediction: :meth:`fuse` on the traced features is the network's own."""
+    net, _, _ = load_weights(teachers[network])
+    tracer, image = Tracer(net, entering=True), torch.randn(2, 1, 32, 32)
+    outputs = net(image)
+    seen = tracer.trace(outputs)
+    assert torch.equal(net.fuse(list(seen.entering)), outputs[-1])
+
+
+@pytest.mark.parametrize("network", WIDTHS)
+def test_crosskd_takes_the_students_features_through_the_teachers_layers(network, teachers):
+    part = NetworkPart(name=network, width=WIDTHS[network][0])
+    student, distillation = start("crosskd", teachers[network], part)
+    teacher, image, passed = distillation.teacher, torch.randn(2, 1, 32, 32), []
+    look = distillation._teacher.look(image)
+    layers = {
+        "dnanet": ["laterals.0", "laterals.3", "fusion", "heads.3"],
+        "amfunet": ["skips.0.4", "attention", "decoder.0", "heads.0", "heads.4"],
+        "dmfnet": ["fusion.0", "fusion.3", "sides.4", "head"],
+    }[network]
+    for path in layers:
+        teacher.get_submodule(path).register_forward_hook(
+            lambda module, inputs, output, path=path: passed.append((path, output.requires_grad))
+        )
+    loss = distillation.loss(student(image), image, look)
+    # Each layer ran once, on something that depends on the student.
+    assert sorted(passed) == sorted((path, True) for path in layers)
+    # Every feature that enters the student's fusion is taught, by way of the teacher's layers.
+    tracer = Tracer(student, entering=True)
+    outputs = student(image)
+    mine = tracer.trace(outputs)
+    loss = distillation.distiller(mine, look)
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(loss, mine.entering))
+    # Another teacher's last layers give another loss for the same two traces.
+    before = loss.item()
+    for path in layers:
+        for p in teacher.get_submodule(path).parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    assert distillation.distiller(mine, look).item() != pytest.approx(before, rel=1e-6)

@@ -39,7 +39,7 @@ def test_a_grey_image_is_the_same_in_three_channels(network):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_it_says_about_itself_exists(network):
     built = network(4)
-    for path in (*built.taps, built.prediction_head, *built.image_blocks):
+    for path in (*built.taps, *built.fusion_taps, *built.image_blocks):
         built.get_submodule(path)
     for path in built.image_blocks:
         assert built.get_submodule(path).body[0].in_channels == 3

@@ -19,6 +19,10 @@ class Distiller(nn.Module):
 
     #: Weight beside the task loss where the recipe gives none.
     default_weight = 1.0
+    #: Whether that weight is the one of the method's paper, which holds for maps as it stands; else it is ours.
+    published_weight = False
+    #: Whether the traces have to hold what enters the networks' fusion.
+    needs_entering = False
 
     def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module):
         super().__init__()
@@ -29,10 +33,12 @@ class Distiller(nn.Module):
 
 def adapters(student: Trace, teacher: Trace) -> nn.ModuleList:
     """One bias-free 1x1 convolution from the student's to the teacher's channels for each tap."""
-    return nn.ModuleList(
-        nn.Conv2d(mine.shape[1], theirs.shape[1], 1, bias=False)
-        for mine, theirs in zip(student.features, teacher.features)
-    )
+    return nn.ModuleList(map(one_by_one, student.features, teacher.features))
+
+
+def one_by_one(mine: Tensor, theirs: Tensor) -> nn.Conv2d:
+    """The adapter for one pair of features."""
+    return nn.Conv2d(mine.shape[1], theirs.shape[1], 1, bias=False)
 
 
 def fit(feature: Tensor, like: Tensor) -> Tensor:
@@ -60,5 +66,5 @@ def standardise(feature: Tensor, floor: float = 0.0, eps: float = 1e-9) -> Tenso
     centred = feature - feature.mean((0, 2, 3), keepdim=True)
     variance = centred.square().mean((0, 2, 3), keepdim=True)
     if floor:
-        variance = variance.clamp(min=float(floor**2 * variance.detach().mean()))
+        variance = variance.clamp(min=floor**2 * variance.detach().mean())
     return centred / torch.sqrt(variance + eps)

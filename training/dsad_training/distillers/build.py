@@ -46,21 +46,24 @@ class Distillation:
     Args:
         part: method, weight, teacher and taps, see :class:`DistillationPart`.
         student: hooks are put on it; it stays as it is otherwise.
+        shared: a teacher at work already, whose passes several students learn from; by default a fresh one.
 
     Raises:
         UsageError: the method's options or taps do not fit.
         CheckpointError: the teacher's weights cannot be read.
     """
 
-    def __init__(self, part: DistillationPart, student: nn.Module, device: torch.device):
-        path = Path(part.teacher)
-        self.teacher, _, _ = load_weights(path)
-        self.teacher = self.teacher.to(device).requires_grad_(False)
-        self.teacher_sha256 = sha256_file(weights_path(path))
-        self._student = traced(student, part.student_taps)
-        self._teacher = traced(self.teacher, part.teacher_taps)
+    def __init__(
+        self,
+        part: DistillationPart,
+        student: nn.Module,
+        device: torch.device,
+        shared: "Teacher | None" = None,
+    ):
         method = DISTILLERS[part.method]
-        probes = [probe(tracer, device) for tracer in (self._student, self._teacher)]
+        self._teacher = shared or Teacher(part.teacher, device, part.teacher_taps, method.needs_entering)
+        self._student = traced(student, part.student_taps, method.needs_entering)
+        probes = [probe(tracer, device) for tracer in (self._student, self._teacher.tracer)]
         try:
             if len(probes[0].features) != len(probes[1].features):
                 raise ValueError("student and teacher have different numbers of taps")
@@ -69,18 +72,55 @@ class Distillation:
             raise UsageError(f"distillation.options of {part.method}: {error}") from None
         self.weight = method.default_weight if part.weight is None else part.weight
 
-    def loss(self, outputs: list[Tensor], image: Tensor) -> Tensor:
-        """Weighted loss of the student's last pass, which returned ``outputs`` for ``image``, in fp32."""
+    @property
+    def teacher(self) -> nn.Module:
+        return self._teacher.network
+
+    @property
+    def teacher_sha256(self) -> str:
+        return self._teacher.sha256
+
+    def loss(self, outputs: list[Tensor], image: Tensor, taught: Trace | None = None) -> Tensor:
+        """Weighted loss of the student's last pass, which returned ``outputs`` for ``image``, in fp32.
+
+        Args:
+            taught: the teacher's pass over ``image``, where it was made already.
+        """
         student = self._student.trace(outputs)
-        with torch.no_grad():
-            teacher = self._teacher.trace(self.teacher(image))
+        taught = taught or self._teacher.look(image)
         with torch.autocast(image.device.type, enabled=False):
-            return self.weight * self.distiller(student, teacher)
+            return self.weight * self.distiller(student, taught)
 
 
-def traced(network: nn.Module, taps: Sequence[str]) -> Tracer:
+class Teacher:
+    """A trained network, frozen in eval mode, and what its passes show.
+
+    Args:
+        path: its run folder or weights file.
+        taps, entering: see :class:`Tracer`.
+    """
+
+    def __init__(
+        self, path: str | Path, device: torch.device, taps: Sequence[str] = (), entering: bool = False
+    ):
+        network, _, _ = load_weights(path)
+        self.network = network.to(device).requires_grad_(False)
+        self.sha256 = sha256_file(weights_path(path))
+        self.tracer = traced(self.network, taps, entering)
+
+    @torch.no_grad()
+    def look(self, image: Tensor) -> Trace:
+        """A pass over ``image``."""
+        # CrossKD runs some of these modules on the student's features, which must not be kept.
+        self.tracer.listening = True
+        outputs = self.network(image)
+        self.tracer.listening = False
+        return self.tracer.trace(outputs)
+
+
+def traced(network: nn.Module, taps: Sequence[str], entering: bool = False) -> Tracer:
     try:
-        return Tracer(network, taps)
+        return Tracer(network, taps, entering)
     except AttributeError as error:
         raise UsageError(f"distillation taps: {error}") from None
 

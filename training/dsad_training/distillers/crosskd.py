@@ -1,31 +1,34 @@
-"""CrossKD (Wang et al., CVPR 2024): the student's feature through the teacher's head."""
+"""CrossKD (Wang et al., CVPR 2024): the student's features through the teacher's last layers."""
 
 from torch import Tensor, nn
 
-from dsad_training.distillers.base import Distiller, fit, standardise
-from dsad_training.distillers.kd import bernoulli_divergence
+from dsad_training.distillers.base import Distiller, fit, one_by_one, standardise
+from dsad_training.distillers.kd import divergence
 from dsad_training.distillers.trace import Trace
 
 
 class CrossKD(Distiller):
-    """Divergence between the teacher's prediction and what its frozen head makes of the student's feature.
+    """Divergence between the teacher's prediction and what its frozen last layers make of the student's features.
 
-    The student's last feature is adapted to the teacher's channels and given the mean and deviation of the
-    teacher's feature, channel by channel, since the head knows no other. The gradient reaches the student
-    through the head without meeting the task's own.
+    The cut lies before the fusion (``fusion_taps`` and ``fuse`` of the networks): all that the student feeds into
+    its own fusion goes through the teacher's fusion and head instead. Each feature is adapted to the teacher's
+    channels and given the mean and deviation of the teacher's, channel by channel, since those layers know no
+    other. The gradient reaches the student through them without meeting the task's own.
     """
 
-    default_weight = 10.0
+    default_weight = 2.0
+    needs_entering = True
 
     def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module):
         super().__init__(student, teacher, teacher_network)
-        self.adapter = nn.Conv2d(student.head_input.shape[1], teacher.head_input.shape[1], 1, bias=False)
-        # In a tuple the head is no submodule: it is neither trained nor saved with the distiller.
-        self._head = (teacher_network.get_submodule(teacher_network.prediction_head),)
+        self.adapters = nn.ModuleList(map(one_by_one, student.entering, teacher.entering))
+        # In a tuple the teacher is no submodule: it is neither trained nor saved with the distiller.
+        self._teacher = (teacher_network,)
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        theirs = teacher.head_input
-        mean = theirs.mean((0, 2, 3), keepdim=True)
-        deviation = theirs.std((0, 2, 3), keepdim=True, correction=0)
-        mine = standardise(fit(self.adapter(student.head_input), theirs), eps=1e-6) * deviation + mean
-        return bernoulli_divergence(self._head[0](mine), teacher.head_output).mean()
+        crossed = []
+        for adapter, mine, theirs in zip(self.adapters, student.entering, teacher.entering):
+            mean = theirs.mean((0, 2, 3), keepdim=True)
+            deviation = theirs.std((0, 2, 3), keepdim=True, correction=0)
+            crossed.append(standardise(fit(adapter(mine), theirs), eps=1e-6) * deviation + mean)
+        return divergence(self._teacher[0].fuse(crossed), teacher.outputs[-1].float())

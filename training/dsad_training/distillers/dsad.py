@@ -20,14 +20,20 @@ class DSAD(Distiller):
     Sum over taps of mean over (N,C,H,W) of M(F_T) * (Gauss(F_T) - Gauss(F_S))^2. The paper divides by H*W
     only and leaves open how features of different channel counts are subtracted.
 
+    The three maps of Table 4 have means of about 0.5 (dsa), 0.85 (sa) and 1 (ones), and DSA's share of targets is
+    small: taken literally the table compares three strengths of the loss. Divided by their means they compare where
+    the loss looks.
+
     Args:
         weights: the map M. ``dsa``; ``sa``, CBAM's spatial attention with a fixed mean filter, since a
             trained one would learn to weigh nothing; ``ones``. These are the rows of the paper's Table 4.
+        scale: ``mean_one`` divides M by its mean over the batch; ``literal`` takes it as the paper writes it.
         channels: ``adapter``, a 1x1 convolution to the teacher's channels; ``mean``, compare channel means.
         base, sign, padding: see :class:`DsaOptions`; the default base is fixed.
     """
 
     default_weight = 2.0
+    published_weight = True
 
     def __init__(
         self,
@@ -35,12 +41,14 @@ class DSAD(Distiller):
         teacher: Trace,
         teacher_network: nn.Module,
         weights: Literal["dsa", "sa", "ones"] = "dsa",
+        scale: Literal["mean_one", "literal"] = "mean_one",
         channels: Literal["adapter", "mean"] = "adapter",
         base: Base = "zero_sum",
         sign: Sign = "literal",
         padding: Padding = "replicate",
     ):
         super().__init__(student, teacher, teacher_network)
+        self.scale = scale
         self.adapters = adapters(student, teacher) if channels == "adapter" else None
         self.attention = {
             "dsa": directional_attention(DsaOptions(base, sign, padding)),
@@ -54,6 +62,8 @@ class DSAD(Distiller):
         loss = 0.0
         for tap, (mine, theirs) in enumerate(zip(student.features, teacher.features)):
             weight = 1.0 if self.attention is None else self.attention(theirs)
+            if self.attention is not None and self.scale == "mean_one":
+                weight = weight / weight.mean()
             if self.adapters is None:
                 mine, theirs = mine.mean(1, keepdim=True), theirs.mean(1, keepdim=True)
             else:

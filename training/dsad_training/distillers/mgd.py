@@ -11,6 +11,8 @@ from dsad_training.distillers.trace import Trace
 class MGD(Distiller):
     """Hide places of the student's features; a small generator has to rebuild the teacher's from the rest.
 
+    The published weights stand before a sum over a detector's features; none is published for maps of one network.
+
     Args:
         mask_ratio: share of the places that are hidden.
     """

@@ -13,7 +13,8 @@ class NST(Distiller):
     A channel is its map as a unit vector over the pixels, the kernel is (a . b)^2. Channel counts may differ.
     """
 
-    default_weight = 5.0
+    default_weight = 50.0
+    published_weight = True
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
         loss = 0.0

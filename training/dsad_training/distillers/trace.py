@@ -13,13 +13,13 @@ class Trace:
     Attributes:
         outputs: the network's logits, the prediction last.
         features: outputs of the tapped modules, coarse to fine, each (N,C,H,W) fp32.
-        head_input, head_output: around the module that makes the prediction, fp32.
+        entering: outputs of the network's ``fusion_taps``, from which its last layers make the prediction, fp32;
+            empty unless the tracer was asked for them.
     """
 
     outputs: list[Tensor]
     features: tuple[Tensor, ...]
-    head_input: Tensor
-    head_output: Tensor
+    entering: tuple[Tensor, ...] = ()
 
 
 class Tracer:
@@ -27,23 +27,26 @@ class Tracer:
 
     Args:
         taps: modules whose outputs are features; the network's own choice by default.
+        entering: whether to keep what enters the network's fusion too.
+
+    ``listening`` is set to False while modules run for somebody else.
     """
 
-    def __init__(self, network: nn.Module, taps: Sequence[str] = ()):
+    def __init__(self, network: nn.Module, taps: Sequence[str] = (), entering: bool = False):
         self.network, self.taps = network, tuple(taps) or network.taps
+        self.entering = network.fusion_taps if entering else ()
+        self.listening = True
         self._outputs: dict[str, Tensor] = {}
         self._handles = [
-            network.get_submodule(path).register_forward_hook(self._keep(path)) for path in self.taps
+            network.get_submodule(path).register_forward_hook(self._keep(path))
+            for path in {*self.taps, *self.entering}
         ]
-        self._handles.append(
-            network.get_submodule(network.prediction_head).register_forward_hook(self._keep_head)
-        )
 
     def trace(self, outputs: list[Tensor]) -> Trace:
         """The pass that returned ``outputs``, which must be the last one. What was kept is let go."""
-        features = tuple(self._outputs.pop(path).float() for path in self.taps)
-        head = self._outputs.pop("head input"), self._outputs.pop("head output")
-        return Trace(outputs, features, *(tensor.float() for tensor in head))
+        kept, self._outputs = self._outputs, {}
+        features, entering = ([kept[path].float() for path in paths] for paths in (self.taps, self.entering))
+        return Trace(outputs, tuple(features), tuple(entering))
 
     def close(self) -> None:
         for handle in self._handles:
@@ -51,9 +54,7 @@ class Tracer:
 
     def _keep(self, path: str):
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._outputs[path] = output
+            if self.listening:
+                self._outputs[path] = output
 
         return hook
-
-    def _keep_head(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self._outputs["head input"], self._outputs["head output"] = inputs[0], output

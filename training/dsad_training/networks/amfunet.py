@@ -25,8 +25,8 @@ class AMFUNet(nn.Module):
 
     #: Decoder outputs D4 to D0, coarse to fine: what distillers look at.
     taps = ("encoder.4", "decoder.3", "decoder.2", "decoder.1", "decoder.0")
-    #: Module whose output has the largest part in the prediction, at full size.
-    prediction_head = "heads.0"
+    #: Modules whose outputs :meth:`fuse` makes the prediction from: those that enter the last full-scale fusion.
+    fusion_taps = ("encoder.4", "decoder.3", "decoder.2", "decoder.1", "encoder.0")
     #: Blocks that read the image itself.
     image_blocks = ("encoder.0",)
     #: Whether ``forward`` takes a blurred copy of the image too.
@@ -71,9 +71,22 @@ class AMFUNet(nn.Module):
         for level, stage in enumerate(self.encoder):
             h.append(stage(self.pool(h[-1]) if level else image.expand(-1, self.input_channels, -1, -1)))
         d = {LEVELS - 1: h[-1]}
-        for level in range(LEVELS - 2, -1, -1):
-            sources = [h[source] if source <= level else d[source] for source in range(LEVELS)]
-            united = torch.cat([tap(source) for tap, source in zip(self.skips[level], sources)], 1)
-            d[level] = self.decoder[level](self.attention(united))
-        outputs = [self.enlarge[i](self.heads[i](d[i])) for i in range(LEVELS - 1, -1, -1)]
+        for level in range(LEVELS - 2, 0, -1):
+            d[level] = self._decode(level, [h[i] if i <= level else d[i] for i in range(LEVELS)])
+        return self._finish([*d.values(), h[0]])
+
+    def fuse(self, features: list[Tensor]) -> Tensor:
+        """The prediction from the outputs of ``fusion_taps``: the finest decoder level, heads, their mean."""
+        return self._finish(features)[-1]
+
+    def _decode(self, level: int, sources: list[Tensor]) -> Tensor:
+        """A decoder level from the encoder's features down to its own level and the decoder's below, fine first."""
+        united = torch.cat([tap(source) for tap, source in zip(self.skips[level], sources)], 1)
+        return self.decoder[level](self.attention(united))
+
+    def _finish(self, features: list[Tensor]) -> list[Tensor]:
+        """All outputs from D4 to D1 and the encoder's finest feature."""
+        *decoded, finest = features
+        decoded = [*decoded, self._decode(0, [finest, *decoded[::-1]])]
+        outputs = [self.enlarge[i](self.heads[i](d)) for i, d in zip(range(LEVELS - 1, -1, -1), decoded)]
         return [*outputs, sum(outputs) / LEVELS]

@@ -28,8 +28,9 @@ class DMFNet(nn.Module):
 
     #: Multi-scale bottleneck and decoder outputs, coarse to fine: what distillers look at.
     taps = ("scales", "decoder.3", "decoder.2", "decoder.1", "decoder.0")
-    #: Module whose output is the prediction.
-    prediction_head = "head"
+    #: Modules whose outputs :meth:`fuse` makes the prediction from: the decoder's, coarse to fine, and, in the same
+    #: order, both encoders' that are fused with them.
+    fusion_taps = taps + tuple(f"encoders.{encoder}.{i}" for encoder in (0, 1) for i in (3, 2, 1, 0))
     #: Blocks that read the image itself.
     image_blocks = ("encoders.0.0.0", "encoders.1.0.0")
     #: Whether ``forward`` takes a blurred copy of the image too.
@@ -70,13 +71,21 @@ class DMFNet(nn.Module):
         one, two = (self._encode(encoder, view) for encoder, view in zip(self.encoders, views))
         bottom = self.bottleneck(torch.cat([self.pool(one[3]), self.pool(two[3])], 1))
         # The decoder starts from the bottleneck; its multi-scale version only feeds the head.
-        lower, sides = bottom, [self.sides[4](self.scales(bottom))]
+        lower, decoded = bottom, [self.scales(bottom)]
         for i in (3, 2, 1, 0):
             lower = self.up2(lower) if i else lower
             lower = self.decoder[i](torch.cat([one[i], two[i], lower], 1))
-            fused = self.fusion[i](lower, one[i], two[i])
+            decoded.append(lower)
+        return [self.fuse([*decoded, *one[::-1], *two[::-1]])]
+
+    def fuse(self, features: list[Tensor]) -> Tensor:
+        """The prediction from the outputs of ``fusion_taps``: fusion modules, side outputs, head."""
+        (scales, *decoded), one, two = features[:5], features[5:9], features[9:]
+        sides = [self.sides[4](scales)]
+        for i, lower, first, second in zip((3, 2, 1, 0), decoded, one, two):
+            fused = self.fusion[i](lower, first, second)
             sides.append(self.sides[i](self.relu(fused + lower)))
-        return [self.head(torch.cat(sides[::-1], 1))]
+        return self.head(torch.cat(sides[::-1], 1))
 
     def _encode(self, encoder: nn.ModuleList, image: Tensor) -> list[Tensor]:
         x, features = image.expand(-1, self.input_channels, -1, -1), []

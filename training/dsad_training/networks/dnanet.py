@@ -31,8 +31,8 @@ class DNANet(nn.Module):
 
     #: Features that feed the pyramid fusion, coarse to fine: what distillers look at.
     taps = ("nodes.x40", "nodes.x31", "nodes.x22", "nodes.x13", "nodes.x04")
-    #: Module whose output is the prediction.
-    prediction_head = "heads.3"
+    #: Modules whose outputs :meth:`fuse` makes the prediction from: those that enter the pyramid fusion.
+    fusion_taps = taps
     #: Blocks that read the image itself.
     image_blocks = ("nodes.x00.0",)
     #: Whether ``forward`` takes a blurred copy of the image too.
@@ -82,11 +82,15 @@ class DNANet(nn.Module):
                     parts.append(self.down2(x[i - 1, j]))
                 inputs = torch.cat(parts, 1)
             x[i, j] = self.nodes[f"x{i}{j}"](inputs)
-        coarse = [x[i, LEVELS - 1 - i] for i in range(LEVELS - 1, 0, -1)]
+        prediction = self.fuse([x[i, LEVELS - 1 - i] for i in range(LEVELS - 1, -1, -1)])
+        supervised = [x[0, 1], x[0, 2], x[0, 3]] if len(self.heads) > 1 else []
+        return [*(head(feature) for head, feature in zip(self.heads, supervised)), prediction]
+
+    def fuse(self, features: list[Tensor]) -> Tensor:
+        """The prediction from the outputs of ``fusion_taps``: laterals, pyramid fusion, last head."""
+        *coarse, fine = features
         pyramid = [lateral(feature) for lateral, feature in zip(self.laterals, coarse)]
-        fused = self.fusion(torch.cat([*pyramid, x[0, 4]], 1))
-        supervised = [x[0, 1], x[0, 2], x[0, 3], fused][-len(self.heads) :]
-        return [head(feature) for head, feature in zip(self.heads, supervised)]
+        return self.heads[-1](self.fusion(torch.cat([*pyramid, fine], 1)))
 
 
 def triangle() -> list[tuple[int, int]]:
