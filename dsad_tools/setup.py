@@ -22,6 +22,7 @@ setup(
         "numpy",
         "onnx",
         "onnxruntime",
+        "pillow",
         "rich>=12.3",
         "rosbags>=0.11.6",
         "typer>=0.19",

@@ -9,7 +9,8 @@ from dsad_core.detector import Detection, Detector
 from dsad_core.errors import DataError, UsageError
 from dsad_core.machine import machine_facts
 from dsad_core.metrics.accumulator import DetectionAccumulator
-from dsad_core.metrics.counts import Matching
+from dsad_core.metrics.counts import Matching, find_components
+from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource
 from dsad_tools.metrics.live import HISTORY
@@ -82,6 +83,7 @@ class _Run:
         self.unlabelled = 0
         self.busy_ns = 0
         self.sampler = sampler
+        self.froc = FrocAccumulator()
 
     def add(self, sample: Sample, detection: Detection) -> None:
         counts = None
@@ -92,6 +94,10 @@ class _Run:
             boxes = self.accumulator.matching == "box"
             truth = {"boxes": sample.boxes} if boxes else {"truth": sample.mask}
             counts = self.accumulator.update(detection.mask, **truth)
+            targets = (
+                {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.mask).centroids}
+            )
+            self.froc.update(find_peaks(detection.logits), **targets)
         marks = (
             detection.start_ns,
             detection.preprocess_end_ns,
@@ -140,6 +146,7 @@ class _Run:
             frames=self.frames,
             pictures=self.sampler.result(),
             notes=list(source.notes),
+            froc=self.froc.result() if self.froc.frames else None,
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import typer
@@ -133,3 +134,20 @@ def test_command_on_a_bag(engine_dir, scenes, detector, tmp_path):
 def test_command_refuses_an_unknown_matching(engine_dir, tmp_path):
     with pytest.raises(UsageError, match="'best' is unknown"):
         command.evaluate(str(engine_dir), tmp_path, matching="best")
+
+
+def test_peaks_and_grid_are_printed(engine_dir, tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+    for sample in SceneGenerator(96, 128, frames=4, seed=3):
+        for part, content in (("images", sample.image), ("masks", sample.mask)):
+            cv2.imwrite(str(tmp_path / "set" / part / f"{sample.name}.png"), content)
+    app = typer.Typer()
+    command.register(app)
+    arguments = [str(engine_dir), str(tmp_path / "set"), "--split", "all", "--size", "96x64", "--flip"]
+    result = CliRunner().invoke(app, [*arguments, "--json", str(tmp_path / "run.json")])
+    assert result.exit_code == 0, result.output
+    assert "Pd at 0.1 false a frame" in result.output and "AUC of peaks" in result.output
+    assert "grid 96x64" in result.output and "turned by 180 degrees" in result.output
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert content["metrics"]["pixels"] == 4 * 96 * 64 and content["froc"]["frames"] == 4

@@ -12,8 +12,10 @@ from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.target_file import Backend
 from dsad_core.errors import UsageError
+from dsad_core.frame.geometry import parse_size
 from dsad_core.metrics.counts import MATCHINGS
 from dsad_tools.cli.evaluate_tracks import run_tracks
+from dsad_tools.data.grid import Regridded
 from dsad_tools.data.open import open_source
 from dsad_tools.evaluate import evaluate as evaluate_detector
 from dsad_tools.metrics.record import RunRecord
@@ -41,6 +43,16 @@ def evaluate(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: the target's.")] = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first frames.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Score on this grid, WIDTHxHEIGHT; papers take 256x256. Default: each frame's own."
+        ),
+    ] = None,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Turn every frame by 180 degrees: what a side of the labels is worth."),
+    ] = False,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write figures and per-frame records here.")
     ] = None,
@@ -77,6 +89,8 @@ def evaluate(
             loaded.close()
         return
     samples = open_source(source, split)
+    if size or flip:
+        samples = Regridded(samples, _size(size) if size else None, flip)
     loaded = load_engine(engine, target, threads, backend)
     try:
         run = evaluate_detector(
@@ -93,6 +107,11 @@ def evaluate(
     if report is not None:
         build_report(report, run)
     _print(run, json_path, report)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = parse_size(text, "--size")
+    return width, height
 
 
 def _print(run: RunRecord, json_path: Path | None, report: Path | None) -> None:
@@ -133,6 +152,12 @@ def _table(run: RunRecord) -> Table:
     if result.frames:
         false += f", {result.false_targets / result.frames:.3g} a frame"
     table.add_row("predictions", str(result.predictions), false)
+    if run.froc is not None:
+        for rate, pd in run.froc.pd.items():
+            origin = f"peaks above probability {run.froc.thresholds[rate]:.4f}"
+            table.add_row(f"Pd at {rate:g} false a frame", "-" if pd is None else f"{pd:.4f}", origin)
+        if run.froc.auc is not None:
+            table.add_row("AUC of peaks", f"{run.froc.auc:.4f}", "a true peak scores above a false one")
     for stage, ms in run.latency.items():
         tail = f"p95 {ms.p95:.2f}, p99 {ms.p99:.2f}, max {ms.max:.2f}"
         table.add_row(f"{stage}, ms", f"{ms.p50:.2f}", tail)

@@ -8,6 +8,7 @@ import numpy as np
 from dsad_core.errors import UsageError
 from dsad_core.metrics.accumulator import DetectionResult
 from dsad_core.metrics.counts import FrameCounts
+from dsad_core.metrics.froc import FrocResult
 from dsad_core.metrics.latency import Percentiles
 
 STAGES = ("queue", "decode", "preprocess", "inference", "postprocess", "publish")
@@ -110,6 +111,7 @@ class RunRecord:
         latencies_ms: whole latency of the answered frames, in the order of the run (an even sample of a
             very long one).
         frames: the newest frames, oldest first; ``counters["frames"]`` says how many there were.
+        froc: how the scores of peaks order; None where no frame is labelled, and in a live run.
     """
 
     title: str
@@ -122,6 +124,7 @@ class RunRecord:
     frames: list[FrameRecord]
     pictures: list[FramePicture] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    froc: FrocResult | None = None
 
     def to_dict(self) -> dict:
         """Everything but the pictures, ready for JSON."""
@@ -129,6 +132,7 @@ class RunRecord:
             "title": self.title,
             "run": asdict(self.facts),
             "metrics": self.result.to_dict(),
+            **({"froc": asdict(self.froc)} if self.froc else {}),
             "counters": self.counters,
             "frame_rate": self.frame_rate,
             "latency_ms": {stage: figures.to_dict() for stage, figures in self.latency.items()},
