@@ -1,5 +1,6 @@
 """``dsad train``, ``dsad curves``, ``dsad keep``, ``dsad profile`` and ``dsad kernels``."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     """Add the training stage's commands to the ``dsad`` program."""
     app.command("train")(train)
     app.command("soft-labels")(soft_labels)
+    app.command("calibrate")(calibrate)
     app.command("curves")(curves)
     app.command("keep")(keep)
     app.command("profile")(profile)
@@ -75,6 +77,72 @@ def soft_labels(
     soft = answers(network.to(place), images.to(place), taught.data.mean, taught.data.std, views)
     write_soft_labels(out, soft, images, sha256_file(weights_path(teacher)))
     typer.echo(f"wrote {out}: {len(images)} images")
+
+
+def calibrate(
+    engine: Annotated[Path, typer.Argument(help="Folder of the engine; its manifest gets the threshold.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe of its training, whose held-out parts are run.")],
+    data: Annotated[Path, typer.Option(help="Folder that holds the recipe's data sets.")],
+    rate: Annotated[float, typer.Option(min=0.0, help="False alarms a frame, mean over the sets.")] = 0.1,
+    unlabelled: Annotated[
+        list[str],
+        typer.Option(help="Set whose warm objects nobody labelled; it has no say. May be repeated."),
+    ] = [],
+    backend: Annotated[str | None, typer.Option(help="What runs the engine.")] = None,
+) -> None:
+    """Choose an engine's threshold on held-out images, for a rate of false alarms, and print what each set says."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from dsad_core.detector import Detector
+    from dsad_core.engines.load import load_engine
+    from dsad_core.engines.manifest import read_manifest, save_manifest
+    from dsad_training.calibrate import calibrate as measure
+    from dsad_training.data.union import load_union
+    from dsad_training.recipe import load_recipe
+
+    part = load_recipe(recipe).data
+    if not part.sources:
+        raise UsageError(f"{recipe}: has no data.sources with held-out parts")
+    names = [source.folder for source in part.sources]
+    if foreign := sorted(set(unlabelled) - set(names)):
+        raise UsageError(f"--unlabelled {foreign[0]}: {recipe} has no such set; it has {', '.join(names)}")
+    loose = {source.folder for source in part.sources if source.kind == "recordings"}
+    _, held_out, _, _ = load_union(data, part.model_copy(update={"soft": None}))
+    if held_out is None:
+        raise UsageError(f"{recipe}: holds nothing out; give its sources `validation`")
+    loaded = load_engine(str(engine), backend=backend)
+    try:
+        result = measure(Detector(loaded, value_range=(0, 255)), held_out, names, loose)
+    finally:
+        loaded.close()
+    threshold, choice = result.choose(rate, set(unlabelled))
+    save_manifest(
+        engine,
+        read_manifest(engine).model_copy(update={"threshold": threshold, "threshold_choice": choice}),
+    )
+    table = Table(title=f"{engine.name} on held-out images; threshold {threshold:g}")
+    columns = (
+        "set",
+        "frames",
+        "targets",
+        "false a frame",
+        "Pd at 0.01",
+        "at 0.1",
+        "at 1 false a frame",
+        "AUC",
+        "ceiling",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "set" else "right")
+    limit = threshold / (1 - threshold)
+    for name, peaks in result.peaks.items():
+        froc = peaks.result()
+        false = (peaks.false > math.log(limit)).sum() / peaks.frames
+        figures = [*froc.pd.values(), froc.auc, froc.ceiling]
+        shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
+        table.add_row(name, str(froc.frames), str(froc.targets), f"{false:.3f}", *shown)
+    Console().print(table)
 
 
 def curves(

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from dsad_core.detector import Detector
+from dsad_core.engines.load import load_engine
 from dsad_core.errors import DataError, UsageError
+from dsad_tools.baseline import build_local_contrast
+from dsad_training.calibrate import calibrate
 from dsad_training.data import union
 from dsad_training.data.holdout import hold_out_recordings, scenes
 from dsad_training.data.sources import load_training_data
@@ -127,3 +131,27 @@ def test_scenes_are_linked_and_recordings_go_by_blocks():
     assert scenes(np.stack([one, other, near, third])).tolist() == [0, 1, 0, 2]
     names = [f"A_{n:02d}" for n in range(24)]
     assert hold_out_recordings(names) == names[8:12] + names[20:24]
+
+
+def test_a_threshold_is_chosen_for_a_rate_of_false_alarms(root, tiny_recipe, tmp_path):
+    engine = tmp_path / "local-contrast"
+    build_local_contrast(engine)
+    held_out = load_training_data([root], part(tiny_recipe), 0).held_out
+    loaded = load_engine(engine, threads=1)
+    result = calibrate(
+        Detector(loaded, value_range=(0, 255)), held_out, ["stills", "empty", "clips"], {"clips"}
+    )
+    loaded.close()
+    assert {name: peaks.frames for name, peaks in result.peaks.items()} == {
+        "stills": 1,
+        "empty": 1,
+        "clips": 2,
+    }
+    threshold, choice = result.choose(0.0, set())
+    false = np.concatenate([peaks.false for peaks in result.peaks.values()])
+    assert false.size == 0 or 1 / (1 + np.exp(-false.max())) <= threshold + 0.001
+    assert choice.pd == {"stills": 1.0, "clips": 1.0} and choice.images == 4
+    # A set that nobody labelled has no say.
+    assert result.choose(0.0, {"empty"})[1].data == "stills + clips"
+    # The more may alarm falsely, the lower the threshold.
+    assert result.choose(1e9, set())[0] == pytest.approx(0.05)

@@ -60,6 +60,16 @@ class TestResult(_Strict):
     seed: int | None = None
 
 
+class ThresholdChoice(_Strict):
+    """How the threshold was chosen: on held-out parts of the training data, for a rate of false alarms."""
+
+    data: str = Field(description="held-out sets, each weighs alike")
+    split_hash: str
+    images: int = Field(ge=1)
+    false_a_frame: float = Field(ge=0.0, description="false alarms a frame that were asked for")
+    pd: dict[str, Ratio] = Field(description="by set: share of targets with a peak above the threshold")
+
+
 class Parity(_Strict):
     """How far an engine is from the network it was compiled from, on images of the training split."""
 
@@ -105,6 +115,7 @@ class Manifest(_Strict):
     cost_gmac: float = Field(ge=0.0, description="multiply-accumulates at 256x256, 1e9")
     parity: Parity | None = Field(None, description="measured before the engine was written")
     test_results: list[TestResult] = Field(default_factory=list)
+    threshold_choice: ThresholdChoice | None = Field(None, description="null: the usual 0.5")
     provenance: Provenance
 
     @model_validator(mode="after")
