@@ -20,6 +20,7 @@ FILES = {
     "sweep.json",
     "failures.json",
     "roc.png",
+    "froc.png",
     "thresholds.png",
     "grid.png",
     "surfaces.png",

@@ -19,6 +19,8 @@ TICKS = {
     0.999: "0.999",
     1 - 1e-5: "$1-10^{-5}$",
 }
+#: False alarms a frame at which the FROC curve ends.
+FROC_END = 10.0
 FA_END = 1e-2
 """Operating points of the ROC end here: with more than a false pixel in a hundred, masks are one blot."""
 
@@ -58,6 +60,30 @@ def roc(study: Study) -> Figure:
         _label_zero(axes, zero)
         axes.set_xlabel("Fa, false pixels / all pixels")
         axes.set_ylabel("Pd, targets detected / targets")
+        axes.legend(loc="lower right", fontsize=8)
+        axes.set_title(study.caption, fontsize=8, loc="left")
+        return figure
+
+
+def froc(study: Study) -> Figure:
+    """Pd over false alarms a frame, a line for each engine; every local maximum of the logits is an answer.
+
+    The axis of the rate is logarithmic and ends at 10. A line starts at one false alarm in all frames.
+    """
+    with styled():
+        figure = new_figure(5.4, 4.1)
+        axes = figure.add_subplot()
+        for series, engine in enumerate(study.engines):
+            rates, pd = engine.froc.curve()
+            shown = rates <= FROC_END
+            auc = engine.froc.result().auc
+            label = engine.label if auc is None else f"{engine.label} (AUC {auc:.3f})"
+            axes.step(rates[shown], pd[shown], where="post", color=SERIES[series % len(SERIES)], label=label)
+        axes.set_xscale("log")
+        axes.set_xlim(min(0.01, 1 / study.frames), FROC_END)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel("false alarms a frame")
+        axes.set_ylabel("Pd, targets with a peak within 5 px / targets")
         axes.legend(loc="lower right", fontsize=8)
         axes.set_title(study.caption, fontsize=8, loc="left")
         return figure

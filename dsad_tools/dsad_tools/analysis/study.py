@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dsad_core.detector import Detector
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import DataError, DsadError, UsageError
-from dsad_core.metrics.counts import FrameCounts, Matching
+from dsad_core.metrics.counts import FrameCounts, Matching, find_components
+from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_tools.analysis.logits import probability
 from dsad_tools.analysis.marks import find_offsets
 from dsad_tools.analysis.sweep import SweepPoint, ThresholdSweep, default_thresholds
@@ -59,6 +60,7 @@ class EngineStudy:
         ranking: every scored frame, worst first.
         offsets: predicted minus labelled centroid of each hit at its own threshold, (hits, 2) x, y px.
         worst: pictures of the first of them that have a missed target or a false pixel.
+        froc: peaks of its logits, found and false, at every score.
     """
 
     label: str
@@ -68,6 +70,7 @@ class EngineStudy:
     ranking: list[FrameScore] = field(default_factory=list)
     offsets: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     worst: list[View] = field(default_factory=list)
+    froc: FrocAccumulator = field(default_factory=FrocAccumulator)
 
     @property
     def own(self) -> SweepPoint:
@@ -202,6 +205,7 @@ class _Scorer:
         logits = self._detector.logits(sample.image).copy()
         score = FrameScore(sample.name, number, self._sweep.update(logits, sample.mask)[self.study.threshold])
         self.study.ranking.append(score)
+        self.study.froc.update(find_peaks(logits), centroids=find_components(sample.mask).centroids)
         mask = probability(logits) > self.study.threshold
         self._offsets.append(find_offsets(mask, sample.mask, self._matching))
         badness = score.badness

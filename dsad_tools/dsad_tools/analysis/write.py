@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
 from dsad_tools.analysis.canvas import png
 from dsad_tools.analysis.failures import contact_sheet, ranking
-from dsad_tools.analysis.figures import roc, thresholds
+from dsad_tools.analysis.figures import froc, roc, thresholds
 from dsad_tools.analysis.grid import grid
 from dsad_tools.analysis.offsets import offsets
 from dsad_tools.analysis.study import EngineStudy, Study
@@ -18,6 +19,7 @@ from dsad_tools.analysis.surfaces import surfaces
 
 FIGURES: dict[str, Callable[[Study], Figure]] = {
     "roc.png": roc,
+    "froc.png": froc,
     "thresholds.png": thresholds,
     "grid.png": grid,
     "surfaces.png": surfaces,
@@ -76,5 +78,6 @@ def _sweep(one: EngineStudy) -> dict:
         **_identity(one),
         "best_threshold": one.best.threshold,
         "mean_offset_px": one.offset,
+        "froc": asdict(one.froc.result()),
         "points": [point.to_dict() for point in one.points],
     }
