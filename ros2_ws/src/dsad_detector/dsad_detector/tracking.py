@@ -115,7 +115,6 @@ class TrackingThread:
             answer.kind,
             answer.received,
         )
-        self.followed += 1
         size = answer.mask.shape
         shown = [track for track in [*tracks, *self._follower.tracker.ended] if self._is_shown(track)]
         bearings = self._camera.bearings(shown, *size, answer.header.stamp)
@@ -129,6 +128,7 @@ class TrackingThread:
                 outputs.bearing.publish(message)
         if outputs.detections is not None and outputs.detections.get_subscription_count() > 0:
             outputs.detections.publish(detection_array(header, answer.targets, tracks))
+        self.followed += 1
 
     def _is_shown(self, track: Track) -> bool:
         if self._published == "all":
