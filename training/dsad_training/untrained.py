@@ -20,7 +20,7 @@ from dsad_training.compile.graph import OPSET, to_onnx
 from dsad_training.compile.precision import to_fp16, to_int8
 from dsad_training.compile.scenes import Scene
 from dsad_training.contenders import EXPORT_FILE
-from dsad_training.networks.build import build_network
+from dsad_training.networks.build import build_network, prediction_heads
 from dsad_training.recipe import Recipe, build_recipe
 from dsad_training.torch_engine import TorchEngine
 
@@ -122,7 +122,10 @@ def _checkpoint(name: str, width: int, folder: Path, seed: int) -> Path:
 
 @torch.no_grad()
 def _settle(network: nn.Module, recipe: Recipe) -> None:
-    """Let the normalisations see scenes once, so that activations are of a trained network's size."""
+    """Let the normalisations see scenes once, and let the prediction be positive on half of their pixels.
+
+    Activations are then of a trained network's size, and masks of two engines can be compared.
+    """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # what it has seen, in place of a running average from 0 and 1
@@ -130,3 +133,6 @@ def _settle(network: nn.Module, recipe: Recipe) -> None:
     images = np.stack([to_unit(sample.image) for sample in source])
     images = torch.from_numpy((images[:, None] - recipe.data.mean) / recipe.data.std).float()
     network.train()(images)
+    middle = network.eval()(images)[-1].median()
+    for head in prediction_heads(network):
+        head.bias -= middle
