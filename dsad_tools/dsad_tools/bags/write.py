@@ -134,7 +134,9 @@ class BagWriter:
         targets = [
             target(**target_fields(*box), has_bearing=False, bearing=nowhere) for box in sample.boxes.tolist()
         ]
-        return self._types[TARGET_ARRAY](header=header, height=height, width=width, targets=targets, targets_cut=0)
+        return self._types[TARGET_ARRAY](
+            header=header, height=height, width=width, targets=targets, targets_cut=0
+        )
 
 
 def target_fields(left: float, top: float, width: float, height: float) -> dict:
