@@ -99,8 +99,9 @@ def find_trained(engines: Iterable[Path], folders: Iterable[Path]) -> Trained:
     """Look at engine folders, and for engines, runs and evaluation records at any depth of ``folders``.
 
     An evaluation record belongs to the model whose SHA-256 it names, wherever it lies. A training counts
-    once: as its engine where it was compiled. Engines that no recipe made (the baseline) are passed over, and
-    those of reduced precision or fixed size, which are other forms of a network that is tested in full.
+    once: as its engine where it was compiled. Engines that no recipe made (the baseline) are passed over, those
+    of reduced precision or fixed size, which are other forms of a network that is tested in full, and those
+    trained on a union, which the paper has none of.
     """
     folders, unreadable = list(folders), []
     manifests = [path.parent for folder in folders for path in sorted(folder.rglob(MANIFEST_FILE))]
@@ -130,6 +131,8 @@ def _read_engine(folder: Path) -> Training | None:
     manifest = read_manifest(folder)
     made = manifest.provenance.model_extra or {}
     if "recipe_content" not in made or manifest.precision != "fp32" or manifest.size is not None:
+        return None
+    if made["recipe_content"].get("data", {}).get("sources"):
         return None
     return Training(
         variant=Variant.of_recipe(made["recipe_content"]),
