@@ -119,7 +119,8 @@ def find_trained(engines: Iterable[Path], folders: Iterable[Path]) -> Trained:
         except (DsadError, safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
             unreadable.append(f"left out {path}: not a run's weights ({error})")
         else:
-            if not any(training.same_as(engine) for engine in compiled):
+            known = any(training.same_as(engine) for engine in compiled)
+            if not known and not _of_a_union(training.content):
                 found.setdefault(training.sha256, training)
     for sha256, result in _records(folders):
         if sha256 in found and not any(_same_test(result, known) for known in found[sha256].results):
@@ -132,7 +133,7 @@ def _read_engine(folder: Path) -> Training | None:
     made = manifest.provenance.model_extra or {}
     if "recipe_content" not in made or manifest.precision != "fp32" or manifest.size is not None:
         return None
-    if made["recipe_content"].get("data", {}).get("sources"):
+    if _of_a_union(made["recipe_content"]):
         return None
     return Training(
         variant=Variant.of_recipe(made["recipe_content"]),
@@ -151,6 +152,10 @@ def _read_engine(folder: Path) -> Training | None:
         cost_gmac=manifest.cost_gmac,
         results=manifest.test_results,
     )
+
+
+def _of_a_union(content: dict[str, Any]) -> bool:
+    return bool(content.get("data", {}).get("sources"))
 
 
 def _read_run(path: Path) -> Training:
