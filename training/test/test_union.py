@@ -90,6 +90,9 @@ def test_a_union_needs_its_folders_and_names(root, tiny_recipe):
     (root / "splits" / "empty.txt").write_text("e9\n")
     with pytest.raises(DataError, match="e9 is not in"):
         load_training_data([root], part(tiny_recipe), 0)
+    (root / "splits" / "empty.txt").write_text("e0\ne1\ne2\ne3\n")
+    with pytest.raises(DataError, match="holds out all"):
+        load_training_data([root], part(tiny_recipe), 0)
     (root / "splits" / "empty.txt").unlink()
     with pytest.raises(DataError, match=r"empty\.txt: cannot be read"):
         load_training_data([root], part(tiny_recipe), 0)

@@ -43,13 +43,12 @@ def load_union(root: Path, part: DataPart) -> tuple[PackedSet, PackedSet | None,
                 f"{SPLITS / str(source.validation)}: {absent[0]} is not in {root / source.folder}"
             )
         chosen = np.array([name.split("/")[0] in names for name in data.names])
-        sides = [
-            data.subset(np.flatnonzero(chosen == side).tolist())
-            for side in (False, True)
-            if any(chosen == side)
-        ]
-        for target, side in zip((kept, held_out), sides):
-            target.append(replace(side, group=torch.full((len(side),), number)))
+        if chosen.all():
+            raise DataError(f"{SPLITS / str(source.validation)}: holds out all of {root / source.folder}")
+        for target, side in ((kept, ~chosen), (held_out, chosen)):
+            if side.any():
+                part_of_set = data.subset(np.flatnonzero(side).tolist())
+                target.append(replace(part_of_set, group=torch.full((len(part_of_set),), number)))
     shares = torch.tensor([source.share or 0.0 for source in part.sources])
     roots = torch.tensor([len(data) ** 0.5 for data in kept])
     # Sets without a share of their own divide what the others leave.

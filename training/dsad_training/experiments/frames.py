@@ -1,6 +1,5 @@
 """Data sets on one square grid, and scoring on them in batches."""
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from dsad_tools.data.dataset import SirstDataset
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_training.data.packed import PackedSet, pack, split
+from dsad_training.data.union import names_hash
 
 #: Draws the validation part, for every run alike.
 SPLIT_SEED = 0
@@ -57,11 +57,6 @@ def on_grid(samples: SirstDataset, side: int) -> Iterator[tuple[str, np.ndarray,
         image = Image.fromarray(sample.image).resize((side, side), Image.Resampling.BILINEAR)
         mask = Image.fromarray(sample.mask).resize((side, side), Image.Resampling.NEAREST)
         yield sample.name, np.asarray(image), np.asarray(mask)
-
-
-def names_hash(names: tuple[str, ...]) -> str:
-    """As the runtime's data sets hash the ids of a split."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:12]
 
 
 @torch.no_grad()
