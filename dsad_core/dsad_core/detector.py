@@ -178,7 +178,7 @@ class Detector:
             prepared = ", ".join(f"{w}x{h}" for h, w in sorted(self._prepared_sizes)) or "no size"
             raise FrameError(
                 "size_not_prepared",
-                f"the engine on {self.engine.target} is built for frames of up to {prepared}, not for "
+                f"the engine on {self.engine.platform} is built for frames of up to {prepared}, not for "
                 f"{width}x{height}; name that size in frame_size, or set build_on_demand",
             )
 
