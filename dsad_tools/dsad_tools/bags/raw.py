@@ -18,7 +18,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from dsad_core.errors import BagError
+from dsad_core.errors import BagError, one_line
 from dsad_tools.bags.types import typestore
 
 STORAGES: Mapping[str, StoragePlugin] = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
@@ -128,7 +128,6 @@ def _full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
         raise BagError(
-            f"{path}: cannot be written ({reason}); free some space or name another folder"
+            f"{path}: cannot be written ({one_line(error)}); free some space or name another folder"
         ) from None

@@ -12,7 +12,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.typesys.store import Typestore
 
-from dsad_core.errors import BagError
+from dsad_core.errors import BagError, one_line
 from dsad_tools.bags.types import typestore
 
 #: What a bag made of a data set knows of it.
@@ -175,7 +175,7 @@ class _named:
         # Damage surfaces as errors of YAML, SQLite, zstd, struct and many more; they share no base.
         if kind is None or not issubclass(kind, Exception) or issubclass(kind, BagError):
             return False
-        reason = " ".join(str(error).split()) or kind.__name__
+        reason = one_line(error)
         raise BagError(
             f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, "
             "or try `ros2 bag reindex`"

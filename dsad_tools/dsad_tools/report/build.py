@@ -7,7 +7,8 @@ import jinja2
 
 from dsad_core import __version__
 from dsad_core.files import write_atomic
-from dsad_tools.metrics.record import STAGES, TOTAL, RunRecord
+from dsad_core.frame.timing import STAGES, TOTAL
+from dsad_tools.metrics.record import RunRecord
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from dsad_common.stamps import stamp_ns
+from dsad_core.errors import unexpected
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState, Track
@@ -106,8 +107,7 @@ class TrackingThread:
             except Exception as error:
                 if not rclpy.ok():
                     return  # the context is already shut down: nothing can be published any more
-                text = " ".join(str(error).split())
-                self._warnings.report("tracks", f"no tracks for a frame: {type(error).__name__}: {text}")
+                self._warnings.report("tracks", f"no tracks for a frame: {unexpected(error)}")
 
     def _follow(self, answer: Answer) -> None:
         tracks = self._follower.update(

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from dsad_core.errors import BagError
+from dsad_core.errors import BagError, one_line
 from dsad_tools.bags.raw import RawBagWriter
 
 
@@ -84,7 +84,7 @@ class BagThread:
                 self.written += 1
         except Exception as error:
             # Whatever storage or disk throws, the node must say so and let go.
-            self.failure = f"{writer.path}: recording ended: {_line(error)}"
+            self.failure = f"{writer.path}: recording ended: {one_line(error)}"
         self.outcome = self._finish(writer)
 
     def _next(self) -> tuple[str, int, bytes] | None:
@@ -104,10 +104,6 @@ class BagThread:
         try:
             writer.close()
         except Exception as error:
-            self.failure = self.failure or f"{writer.path}: not finished: {_line(error)}"
-            return f"no bag {writer.path}: {_line(error)}"
+            self.failure = self.failure or f"{writer.path}: not finished: {one_line(error)}"
+            return f"no bag {writer.path}: {one_line(error)}"
         return f"wrote {writer.path}: {self.written} messages"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
