@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
-from dsad_core.engines.target_file import Backend
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
+from dsad_core.engines.platform import Backend
 from dsad_tools.view.viewer import View, Viewer, has_display
 
 
@@ -25,7 +25,7 @@ def view(
     engine: Annotated[
         str, typer.Option(help="Name or folder; camera and default name the usual ones.")
     ] = "camera",
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     threshold: Annotated[float | None, typer.Option(help="Probability. Default: the manifest's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a recording (.rrd) instead of showing it.")] = None,
@@ -46,7 +46,7 @@ def view(
     from dsad_tools.view.follow import follow
 
     frames = open_source(source)
-    loaded = load_engine(engine, target=target, backend=backend)
+    loaded = load_engine(engine, platform=platform, backend=backend)
     try:
         shown = Viewer(frames.name, has_display() if window is None else window, out, port)
         if shown.address:

@@ -102,6 +102,30 @@ LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
 )
 
 
+#: Before each name in detector.launch.py: arguments of a launch are global, so that a launch which includes the
+#: file would hit short ones such as ``namespace`` by accident.
+PREFIX = "irst_"
+
+
+def launch_values(configurations: Mapping[str, str], typed: Sequence[str] = ()) -> dict[str, str]:
+    """Texts of ``LAUNCH_ARGUMENTS`` by their names without ``PREFIX``.
+
+    Args:
+        configurations: the launch's values, by names with ``PREFIX``.
+        typed: words of the file's own command line, where ``PREFIX`` may be left out.
+
+    Raises:
+        UsageError: a word that no argument has.
+    """
+    given = {argument.name: configurations[PREFIX + argument.name] for argument in LAUNCH_ARGUMENTS}
+    for word in typed:
+        name, _, text = word.partition(":=")
+        if name.removeprefix(PREFIX) not in given:
+            raise UsageError(f"{word}: no argument '{name}'; --show-args lists them")
+        given[name.removeprefix(PREFIX)] = text
+    return given
+
+
 def parse_arguments(given: Mapping[str, str], arguments: Sequence[Argument] = ARGUMENTS) -> dict[str, Any]:
     """Typed values of all arguments, defaults filled in; None for one that is empty.
 
