@@ -27,11 +27,11 @@ class NotFiniteError(EngineError):
     """An answer with NaN or infinite logits: it says nothing of the frame, least of all that it is empty."""
 
 
-class TargetError(DsadError):
-    """A target (cpu, cuda, agx, ascend) that this machine cannot run."""
+class PlatformError(DsadError):
+    """A platform (cpu, cuda, agx, ascend) that this machine cannot run."""
 
 
-class UnsupportedModelError(TargetError):
+class UnsupportedModelError(PlatformError):
     """A model that a backend cannot take, such as for an operator or a precision; another one may."""
 
 

@@ -124,7 +124,7 @@ class _Run:
         facts = RunFacts(
             engine=engine.manifest.name,
             engine_sha256=engine.manifest.sha256,
-            target=engine.target,
+            platform=engine.platform,
             runtime=engine.description,
             threshold=detector.threshold,
             precision=getattr(engine, "precision", ""),

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
-from dsad_core.engines.target_file import Backend
+from dsad_core.engines.platform import Backend
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts, usable_cores
@@ -28,7 +28,7 @@ FRAMES = 8
 
 def detector(
     name: Annotated[str, typer.Argument(metavar="ENGINE", help="Name or folder of an engine.")] = "default",
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")] = [
         "256x256",
@@ -46,7 +46,7 @@ def detector(
     sizes = [parse_size(text) for text in size]
     threads = threads or sorted({1, usable_cores()})
     cases = [
-        _Case(Detector(load_engine(name, target, count, backend)), width, height, count)
+        _Case(Detector(load_engine(name, platform, count, backend)), width, height, count)
         for height, width in sizes
         for count in threads
     ]
@@ -61,7 +61,7 @@ def detector(
     report = {
         "engine": manifest.name,
         "sha256": manifest.sha256,
-        "target": target,
+        "target": platform,
         "dtype": dtype,
         "runs": runs,
         "machine": facts,

@@ -88,7 +88,7 @@ class RunFacts:
 
     engine: str = ""
     engine_sha256: str = ""
-    target: str = ""
+    platform: str = ""
     runtime: str = ""
     threshold: float | None = None
     precision: str = ""

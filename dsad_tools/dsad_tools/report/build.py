@@ -69,7 +69,7 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
     rows = [
         ("Engine", facts.engine),
         ("ONNX SHA-256", facts.engine_sha256[:16]),
-        ("Target", facts.target),
+        ("Platform", facts.platform),
         ("Runtime", facts.runtime),
         ("Precision", facts.precision),
         ("Self-test", facts.self_test),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsad_core.errors import TargetError
+from dsad_core.errors import PlatformError
 
 #: Of the interface in kernels.cpp.
 VERSION = 2
@@ -76,7 +76,7 @@ class Kernels:
         lanes: floats in one of its vectors.
 
     Raises:
-        TargetError: it cannot be loaded, or is of another version than this module.
+        PlatformError: it cannot be loaded, or is of another version than this module.
     """
 
     def __init__(self, path: Path, name: str):
@@ -100,7 +100,7 @@ class Kernels:
         """Start the threads; the handle goes to ``run`` and ``close_pool``."""
         pool = self._library.direct_open(threads)
         if not pool:
-            raise TargetError(f"{threads} threads cannot be started")
+            raise PlatformError(f"{threads} threads cannot be started")
         return pool
 
     def run(self, pool: int, ops: ctypes.Array, image: np.ndarray, logits: np.ndarray) -> None:
@@ -117,7 +117,7 @@ def load_kernels() -> Kernels:
     """The best build that this CPU can run.
 
     Raises:
-        TargetError: none was built, it is of another version, or the CPU is too old for any.
+        PlatformError: none was built, it is of another version, or the CPU is too old for any.
     """
     suffix, name = _build()
     for ending in EXTENSION_SUFFIXES:
@@ -138,8 +138,8 @@ def _build() -> tuple[str, str]:
     raise _missing("they need a CPU with AVX2 and FMA")
 
 
-def _missing(reason: str) -> TargetError:
-    return TargetError(f"compiled kernels: {reason}")
+def _missing(reason: str) -> PlatformError:
+    return PlatformError(f"compiled kernels: {reason}")
 
 
 def _cpu_flags() -> set[str]:

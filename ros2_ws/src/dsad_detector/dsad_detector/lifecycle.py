@@ -19,7 +19,7 @@ from dsad_detector.worker import Worker
 _SLOW_ID, _SLOW_LABEL = Transition.TRANSITION_CONFIGURE, "configure"
 
 
-def transition(callback: Callable[[SturdyLifecycleNode], None]):
+def transition(callback: Callable[[SafeLifecycleNode], None]):
     """Turn a plain method into an ``on_*`` callback.
 
     It succeeds when the method returns, fails on a ``DsadError`` (the node stays in the state it
@@ -28,7 +28,7 @@ def transition(callback: Callable[[SturdyLifecycleNode], None]):
     """
 
     @functools.wraps(callback)
-    def guarded(self: SturdyLifecycleNode, state: LifecycleState) -> TransitionCallbackReturn:
+    def guarded(self: SafeLifecycleNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             callback(self)
         except DsadError as error:
@@ -43,7 +43,7 @@ def transition(callback: Callable[[SturdyLifecycleNode], None]):
     return guarded
 
 
-class SturdyLifecycleNode(LifecycleNodeMixin, Node):
+class SafeLifecycleNode(LifecycleNodeMixin, Node):
     """Runs *configure* in a worker thread, so that services, parameters and diagnostics go on meanwhile.
 
     A transition that its state does not allow is answered with ``success=False``: up to Jazzy rclpy lets

@@ -17,7 +17,7 @@ from dsad_detector.loading import Loaded
 
 
 @dataclass(frozen=True)
-class Moments:
+class FrameTimes:
     """Steady-clock nanoseconds of one frame's way through the node; see ``FrameTiming.msg``."""
 
     received: int
@@ -61,17 +61,17 @@ def target_array(header, detection: Detection, bearings: np.ndarray | None) -> T
     return array
 
 
-def frame_timing(header, moments: Moments, detection: Detection, counters: Counters) -> FrameTiming:
+def frame_timing(header, times: FrameTimes, detection: Detection, counters: Counters) -> FrameTiming:
     """Where the time of the frame went, and what became of all frames so far."""
     return FrameTiming(
         header=header,
-        received=moments.received,
-        started=moments.started,
-        decoded=moments.decoded,
+        received=times.received,
+        started=times.started,
+        decoded=times.decoded,
         preprocessed=detection.preprocess_end_ns,
         inferred=detection.inference_end_ns,
         postprocessed=detection.postprocess_end_ns,
-        published=moments.published,
+        published=times.published,
         activated=counters.activated,
         frames_received=counters.received,
         frames_answered=counters.answered,
@@ -103,7 +103,7 @@ def engine_info(loaded: Loaded) -> EngineInfo:
         name=engine.manifest.name,
         sha256=engine.manifest.sha256,
         network=engine.manifest.network,
-        platform=engine.target,
+        platform=engine.platform,
         backend=engine.backend,
         precision=engine.precision,
         runtime=engine.description,
