@@ -131,7 +131,7 @@ def _settle(network: nn.Module, recipe: Recipe) -> None:
             module.momentum = None  # what it has seen, in place of a running average from 0 and 1
     source = SceneGenerator(SIDE, SIDE, SCENES, seed=recipe.seed, **SCENE)
     images = np.stack([to_unit(sample.image) for sample in source])
-    images = torch.from_numpy((images[:, None] - recipe.data.mean) / recipe.data.std).float()
+    images = recipe.data.normalised(torch.from_numpy(images[:, None]))
     network.train()(images)
     middle = network.eval()(images)[-1].median()
     for head in prediction_heads(network):
