@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import math
 import typer
 
 from dsad_core.errors import UsageError
