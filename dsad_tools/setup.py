@@ -8,7 +8,7 @@ setup(
     packages=find_packages(include=["dsad_tools", "dsad_tools.*"]),
     package_data={
         "dsad_tools.bags": ["msg/*.msg"],
-        "dsad_tools.report": ["*.html.j2"],
+        "dsad_tools.report": ["*.html.j2", "theme.css"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/dsad_tools"]),

@@ -153,7 +153,10 @@ class InferenceThread:
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
         bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
-        outputs.targets.publish(target_array(header, detection, bearings))
+        targets = target_array(header, detection, bearings)
+        waits = self._tracking is not None and self._tracking.target_ids
+        if not waits:
+            outputs.targets.publish(targets)
         moments = Moments(received, started, decoded, time.monotonic_ns())
         self._counters.answered += 1
         if detection.targets_cut:
@@ -164,7 +167,9 @@ class InferenceThread:
                 f"{len(detection.targets)} are listed (max_targets)",
             )
         self._check_deadline(moments)
-        outputs.timing.publish(frame_timing(header, moments, detection, self._counters))
+        timing = frame_timing(header, moments, detection, self._counters)
+        timing.tracks_follow = self._tracking is not None
+        outputs.timing.publish(timing)
         if kind is None:
             kind = self._watch.look(frame, header, received)
         if self._tracking is not None:
@@ -179,6 +184,7 @@ class InferenceThread:
                     self.detector.threshold,
                     kind,
                     received,
+                    targets if waits else None,
                 )
             )
 

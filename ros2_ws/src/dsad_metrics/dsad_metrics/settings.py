@@ -74,6 +74,7 @@ RECORDER = (
             "ground_truth_targets",
             "mask",
             "targets",
+            "tracks",
             "timing",
             "counters",
             "engine",
