@@ -7,7 +7,8 @@ import pytest
 
 from dsad_core.metrics.tracks import TrackAccumulator
 from dsad_core.tracking import MotionState, Track, TrackState
-from dsad_tools.metrics.joiner import FrameJoiner, FrameTimes, FrameTracks, LabelledBoxes
+from dsad_core.frame.timing import FrameTimes
+from dsad_tools.metrics.joiner import FrameJoiner, FrameTracks, LabelledBoxes
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.metrics.record import RunFacts
 from dsad_tools.report.tracks import render_tracks
@@ -38,7 +39,8 @@ def parts(n, activated=1, stamp=None, follow=True):
     return [
         (stamp, "boxes", LabelledBoxes(boxes, SIZE, ids)),
         (stamp, "mask", MASK),
-        (stamp, "timing", FrameTimes({"inference": 5}, n, activated, follow)),
+        *([(stamp, "follow", activated)] if follow else []),
+        (stamp, "timing", FrameTimes(*range(n, n + 7))),
         (stamp, "tracks", FrameTracks(tracks, SIZE)),
     ]
 
@@ -59,10 +61,12 @@ def live():
 @pytest.mark.parametrize("seed", range(5))
 def test_topics_that_overtake_each_other_count_as_offline(seed):
     metrics, rng = live(), random.Random(seed)
-    topics = [list(topic) for topic in zip(*(parts(n) for n in range(20)))]
+    frames = [parts(n) for n in range(20)]
+    # ``follow`` and the timing are one message.
+    topics = [[frame[index : index + 1 + (index == 2)] for frame in frames] for index in (0, 1, 2, 4)]
     messages = []
     while topics := [topic for topic in topics if topic]:
-        messages.append(rng.choice(topics).pop(0))
+        messages += rng.choice(topics).pop(0)
     for stamp, part, value in messages:
         metrics.put(stamp, part, value, 0)
     metrics.drain()
@@ -88,7 +92,7 @@ def test_figures_so_far_and_a_report_leave_the_sequence_open():
 
 def test_a_frame_that_the_tracker_passed_over_is_counted_and_does_not_wait():
     joiner = FrameJoiner(SECOND)
-    finished = [frame for part in parts(0)[:3] for frame in joiner.put(*part, now_ns=0)]
+    finished = [frame for part in parts(0)[:4] for frame in joiner.put(*part, now_ns=0)]
     assert not finished, "its tracks may still come"
     for part in parts(1):
         finished += joiner.put(*part, now_ns=0)
@@ -96,7 +100,7 @@ def test_a_frame_that_the_tracker_passed_over_is_counted_and_does_not_wait():
     assert [frame.tracks is None for frame in finished] == [False, True] and joiner.pending == 0
     metrics = live()
     for n in range(6):
-        for stamp, part, value in parts(n)[: 3 if n == 4 else 4]:
+        for stamp, part, value in parts(n)[: 4 if n == 4 else 5]:
             metrics.put(stamp, part, value, 0)
     metrics.expire(0)
     assert metrics.frames_without_tracks == 1

@@ -9,23 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.tracking import Track
 
-Part = Literal["announced", "truth", "boxes", "mask", "timing", "tracks"]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameTimes:
-    """Durations of one frame by stage, and when its answer went out (ns of the detector's steady clock).
-
-    ``activated_ns`` tells the detector's activations apart; ``tracks_follow`` says that tracks of this frame are to
-    come, unless the tracker is busy.
-    """
-
-    stages_ns: dict[str, int]
-    published_ns: int
-    activated_ns: int = 0
-    tracks_follow: bool = False
+Part = Literal["announced", "truth", "boxes", "mask", "timing", "follow", "tracks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +53,7 @@ class JoinedFrame:
     boxes: LabelledBoxes | None = None
     mask: np.ndarray | None = None
     timing: FrameTimes | None = None
+    follow: int | None = None
     tracks: FrameTracks | None = None
 
     @property
@@ -87,8 +75,7 @@ class _Finished:
 class FrameJoiner:
     """Joins parts of frames, each of which may come first, late, twice or never.
 
-    A frame is finished, and handed out once, when mask, timing, truth and the tracks that its timing announces are
-    there, or when ``join_timeout_ns`` has passed since its first part. Tracks of a later frame show that the tracker
+    A frame is finished, and handed out once, when mask, timing, truth and the tracks that are announced are there, or when ``join_timeout_ns`` has passed since its first part. Tracks of a later frame show that the tracker
     passed over it. A part of a frame that has been finished is counted
     in ``late`` and otherwise ignored.
 
@@ -135,7 +122,8 @@ class FrameJoiner:
         Args:
             stamp_ns: of the frame's header.
             part: ``announced`` (value ignored), ``truth`` and ``mask`` (H, W) uint8, ``boxes``
-                (`LabelledBoxes`), ``timing`` (`FrameTimes`), or ``tracks`` (`FrameTracks`).
+                (`LabelledBoxes`), ``timing`` (`FrameTimes`), ``tracks`` (`FrameTracks`), or, put before the timing,
+                ``follow``: tracks are to come, from the detector that was activated then (int).
         """
         if stamp_ns == 0:
             return self._put_unstamped(part, value, now_ns)
@@ -186,7 +174,7 @@ class FrameJoiner:
         labelled = "truth" in frame.parts or "boxes" in frame.parts or not self.truth_expected
         if not (labelled and "mask" in frame.parts and "timing" in frame.parts):
             return False
-        return not frame.timing.tracks_follow or frame.tracks is not None or frame.key < self._newest_tracks
+        return frame.follow is None or frame.tracks is not None or frame.key < self._newest_tracks
 
     def _begin(self, stamp_ns: int, now_ns: int) -> JoinedFrame:
         known = self._finished.get(stamp_ns)

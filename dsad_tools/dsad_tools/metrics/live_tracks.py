@@ -41,8 +41,7 @@ class LiveTracks:
     def put(self, frame: JoinedFrame, picture: np.ndarray | None) -> None:
         """Take a finished frame, with its picture (H, W) where that is at hand."""
         if frame.tracks is None:
-            announced = frame.timing is not None and frame.timing.tracks_follow
-            self.untracked += announced and frame.boxes is not None
+            self.untracked += frame.follow is not None and frame.boxes is not None
             return
         self._taken += 1
         heapq.heappush(self._waiting, (frame.key, self._taken, frame, picture))
@@ -86,7 +85,7 @@ class LiveTracks:
         )
 
     def _score(self, key: tuple[int, int], frame: JoinedFrame, picture: np.ndarray | None) -> None:
-        activated = frame.timing.activated_ns if frame.timing else self._last[1] if self._last else 0
+        activated = frame.follow or (self._last[1] if self._last else 0)
         if self._last is not None and key <= self._last[0]:
             self.out_of_order += 1
             return

@@ -10,22 +10,22 @@ from pathlib import Path
 from dsad_core.engines.direct.engine import DirectEngine
 from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.manifest import Manifest
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import TargetError
+from dsad_core.engines.platform import Platform
+from dsad_core.errors import PlatformError
 from dsad_core.hardware import Finding, python_module
 
 _KERNELS = "compiled kernels"
 
 
-def requirements(options: TargetFile) -> list[Finding]:
+def requirements(options: Platform) -> list[Finding]:
     """The kernels, built at install for a CPU like this one, and the package that reads models."""
     try:
         kernels = Finding(True, _KERNELS, load_kernels().name)
-    except TargetError as error:
+    except PlatformError as error:
         kernels = Finding(False, _KERNELS, str(error).removeprefix(f"{_KERNELS}: "))
     return [kernels, python_module("onnx", "pip install onnx")]
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> DirectEngine:
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> DirectEngine:
     """See ``backends``."""
     return DirectEngine(folder, manifest, options, threads)

@@ -9,8 +9,8 @@ from dsad_core.frame.rotation import quaternion_matrix
 from dsad_core.tracking.attitude import AttitudeMotion, Gyroscope
 from sensor_msgs.msg import Imu
 
-from dsad_detector.camera import Camera
-from dsad_detector.problems import Problems
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.transforms import Transforms
 
 #: Messages of a gyroscope that may wait while the executor is busy.
@@ -25,15 +25,15 @@ class ImuInput:
         topic: of the Imu.
         mounting: quaternion x, y, z, w that takes vectors of the Imu's frame into the camera's optical frame.
         camera: knows the camera matrix.
-        problems: gets what is wrong with the messages.
+        warnings: gets what is wrong with the messages.
 
     Attributes:
         motion: for the tracker.
     """
 
-    def __init__(self, node, topic: str, mounting, camera: Camera, problems: Problems):
+    def __init__(self, node, topic: str, mounting, camera: CameraInfoBuffer, warnings: ThrottledWarnings):
         self._node = node
-        self._problems = problems
+        self._warnings = warnings
         self._topic = node.resolve_topic_name(topic)
         self._gyroscope = Gyroscope(quaternion_matrix(*mounting))
         self.motion = AttitudeMotion(self._between, camera.matrix)
@@ -48,14 +48,14 @@ class ImuInput:
         rate = message.angular_velocity
         values = (rate.x, rate.y, rate.z)
         if message.angular_velocity_covariance[0] == -1.0 or not np.isfinite(values).all():
-            self._problems.report("motion_topic", f"{self._topic}: a message without an angular velocity")
+            self._warnings.report("motion_topic", f"{self._topic}: a message without an angular velocity")
             return
         self._gyroscope.add(stamp_ns(message.header.stamp), values)
 
     def _between(self, last_ns: int, now_ns: int) -> np.ndarray | None:
         turn = self._gyroscope.between(last_ns, now_ns)
         if turn is None:
-            self._problems.report(
+            self._warnings.report(
                 "motion_topic",
                 f"motion_topic {self._topic} does not cover the time between two frames: is it published, with "
                 "stamps of the frames' clock?",
@@ -63,7 +63,7 @@ class ImuInput:
         return turn
 
 
-def tf_motion(transforms: Transforms, fixed: str, camera: Camera) -> AttitudeMotion:
+def tf_motion(transforms: Transforms, fixed: str, camera: CameraInfoBuffer) -> AttitudeMotion:
     """The motion of a camera whose attitude in the frame ``fixed`` TF knows."""
 
     def between(last_ns: int, now_ns: int) -> np.ndarray | None:

@@ -12,9 +12,9 @@ from dsad_msgs.msg import TrackArray
 from geometry_msgs.msg import Vector3Stamped
 from std_msgs.msg import Header
 
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.camera_turn import ImuInput, tf_motion
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.shutter_flag import ShutterFlag
 from dsad_detector.track_messages import Detection2DArray, LabelInfo, label_info
 from dsad_detector.track_settings import TrackSettings
@@ -29,7 +29,7 @@ class Following:
     Args:
         node: the detector's.
         watch: makes the publishers.
-        problems: gets what goes wrong.
+        warnings: gets what goes wrong.
         targets: the publisher of the targets, which go out with their tracks' ids.
 
     Attributes:
@@ -38,10 +38,10 @@ class Following:
         tracks: their publisher.
     """
 
-    def __init__(self, node, watch: QosWatch, problems: Problems, targets):
+    def __init__(self, node, watch: QosWatch, warnings: ThrottledWarnings, targets):
         self.frames = FrameWatch(None)
         self.thread: TrackingThread | None = None
-        self._node, self._problems = node, problems
+        self._node, self._warnings = node, warnings
         self._closers: list[Callable[[], None]] = []
         self.tracks = watch.publisher(TrackArray, "tracks", reliable(50))
         self._outputs = TrackOutputs(
@@ -54,7 +54,7 @@ class Following:
         )
         self._labels = watch.publisher(LabelInfo, "label_info", latched()) if LabelInfo else None
 
-    def begin(self, settings: TrackSettings, camera: Camera) -> None:
+    def begin(self, settings: TrackSettings, camera: CameraInfoBuffer) -> None:
         """Start what the settings ask for.
 
         Raises:
@@ -81,9 +81,9 @@ class Following:
             stamp = self._node.get_clock().now().to_msg()
             self._labels.publish(label_info(Header(stamp=stamp), threshold))
 
-    def _begin(self, settings: TrackSettings, camera: Camera) -> None:
+    def _begin(self, settings: TrackSettings, camera: CameraInfoBuffer) -> None:
         if settings.ffc_topic:
-            flag = ShutterFlag(self._node, settings.ffc_topic, self.frames.announce, self._problems)
+            flag = ShutterFlag(self._node, settings.ffc_topic, self.frames.announce, self._warnings)
             self._closers.append(flag.close)
         if settings.published == "none":
             return
@@ -95,16 +95,16 @@ class Following:
             settings.follower(self._motion(settings, camera)),
             self._outputs,
             camera,
-            self._problems,
+            self._warnings,
             settings.published,
             settings.target_ids,
             turn,
         )
         self.thread.start()
 
-    def _motion(self, settings: TrackSettings, camera: Camera) -> MotionSource | None:
+    def _motion(self, settings: TrackSettings, camera: CameraInfoBuffer) -> MotionSource | None:
         if settings.motion_topic:
-            imu = ImuInput(self._node, settings.motion_topic, settings.mounting, camera, self._problems)
+            imu = ImuInput(self._node, settings.motion_topic, settings.mounting, camera, self._warnings)
             self._closers.append(imu.close)
             return imu.motion
         if settings.motion_frame:
@@ -113,6 +113,6 @@ class Following:
         return None
 
     def _transforms(self, asked_by: str) -> Transforms:
-        transforms = Transforms(self._node, asked_by, self._problems)
+        transforms = Transforms(self._node, asked_by, self._warnings)
         self._closers.append(transforms.close)
         return transforms

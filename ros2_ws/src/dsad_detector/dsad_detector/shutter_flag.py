@@ -9,7 +9,7 @@ from dsad_common.qos import reliable
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 
 #: How often the topic's publishers are looked at, s.
 LOOK_SECONDS = 0.2
@@ -28,14 +28,14 @@ class ShutterFlag:
         node: that subscribes.
         topic: relative or absolute name.
         tell: gets whether the shutter is closed, on the executor.
-        problems: gets a type that says nothing of a shutter.
+        warnings: gets a type that says nothing of a shutter.
     """
 
-    def __init__(self, node, topic: str, tell: Callable[[bool], None], problems: Problems):
+    def __init__(self, node, topic: str, tell: Callable[[bool], None], warnings: ThrottledWarnings):
         self._node = node
         self._topic = node.resolve_topic_name(topic)
         self._tell = tell
-        self._problems = problems
+        self._warnings = warnings
         self._subscription = None
         self._closed = False
         self._timer = node.create_timer(
@@ -58,7 +58,7 @@ class ShutterFlag:
             try:
                 kind, is_closed = _reader(publisher.topic_type)
             except ValueError as error:
-                self._problems.report("ffc_topic", f"ffc_topic {self._topic}: {error}")
+                self._warnings.report("ffc_topic", f"ffc_topic {self._topic}: {error}")
                 continue
             self._subscription = self._node.create_subscription(
                 kind, self._topic, lambda message: self._take(is_closed(message)), _matching(publishers)

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import rclpy
 from dsad_common.stamps import stamp_ns
+from dsad_core.errors import unexpected
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState, Track
 from dsad_core.tracking.directions import Directions
 from dsad_msgs.msg import TargetArray
 
-from dsad_detector.camera import Camera
-from dsad_detector.problems import Problems
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.track_messages import best_bearing, detection_array, track_array, track_ids
 
 STOP_TIMEOUT = 5.0
@@ -67,7 +68,7 @@ class TrackingThread:
         follower: used by this thread only.
         outputs: publishers; rclpy's may be used from any thread.
         camera: asked for directions.
-        problems: gets what fails.
+        warnings: gets what fails.
         published: ``all`` tracks, ``confirmed`` ones, or confirmed ones that are ``moving``.
         target_ids: whether the targets wait for the tracks' ids.
         turn: (directions, stamp in nanoseconds) -> directions in another frame, or None; leave it out for the camera's.
@@ -81,8 +82,8 @@ class TrackingThread:
         self,
         follower: Follower,
         outputs: TrackOutputs,
-        camera: Camera,
-        problems: Problems,
+        camera: CameraInfoBuffer,
+        warnings: ThrottledWarnings,
         published: str,
         target_ids: bool = True,
         turn: Callable[[Directions, int], Directions | None] | None = None,
@@ -93,7 +94,7 @@ class TrackingThread:
         self._follower = follower
         self._outputs = outputs
         self._camera = camera
-        self._problems = problems
+        self._warnings = warnings
         self._published = published
         self._turn = turn
         self._changed = threading.Condition()
@@ -153,8 +154,7 @@ class TrackingThread:
         try:
             tracks = self._follow(answer)
         except Exception as error:
-            text = " ".join(str(error).split())
-            self._problems.report("tracks", f"no tracks for a frame: {type(error).__name__}: {text}")
+            self._warnings.report("tracks", f"no tracks for a frame: {unexpected(error)}")
             if answer.message is not None:
                 self._outputs.targets.publish(answer.message)
             return

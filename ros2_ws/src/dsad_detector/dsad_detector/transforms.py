@@ -9,7 +9,7 @@ from dsad_core.tracking.directions import Directions
 from rclpy.duration import Duration
 from rclpy.time import Time
 
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 
 #: Seconds to wait for the transform of the frame's own moment; the tracks wait meanwhile, the mask does not.
 PATIENCE_SECONDS = 0.02
@@ -21,13 +21,13 @@ class Transforms:
     Args:
         node: whose executor takes the messages.
         asked_by: the parameter that wants them, with its value, for messages.
-        problems: gets why a transform is missing.
+        warnings: gets why a transform is missing.
 
     Raises:
         UsageError: tf2_ros is not installed.
     """
 
-    def __init__(self, node, asked_by: str, problems: Problems):
+    def __init__(self, node, asked_by: str, warnings: ThrottledWarnings):
         try:
             # Not above: TF is an option, and ROS 2's wheels have none.
             import tf2_ros
@@ -37,7 +37,7 @@ class Transforms:
             ) from None
         self._errors = (tf2_ros.TransformException, ValueError)
         self._asked_by = asked_by
-        self._problems = problems
+        self._warnings = warnings
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
@@ -52,7 +52,7 @@ class Transforms:
         except self._errors as error:
             name = source or "a frame without a name"
             text = " ".join(str(error).split())
-            self._problems.report("TF", f"{self._asked_by}: no TF from {name} to {target}: {text}")
+            self._warnings.report("TF", f"{self._asked_by}: no TF from {name} to {target}: {text}")
             return None
 
     def turned(self, target: str, found: Directions, stamp_ns: int) -> Directions | None:

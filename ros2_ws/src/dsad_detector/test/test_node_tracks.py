@@ -122,7 +122,7 @@ def test_the_camera_s_turning_comes_from_an_imu(start, background):
 
     last = None
     for index in range(40):
-        message = client.image(moving(-index, background), "mono8")
+        message = client.image(moving(60 - index, background), "mono8")
         # A pixel to the left in 40 ms: the camera turns to the right, about its y axis.
         rate = Imu(header=message.header)
         rate.angular_velocity.y = 1.0 / 400.0 / 0.04

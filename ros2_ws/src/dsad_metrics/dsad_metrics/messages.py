@@ -13,9 +13,8 @@ from dsad_core.tracking import MotionState, Track, TrackState
 from dsad_msgs.msg import MetricsSummary, TrackArray, TrackMetrics
 from dsad_msgs.msg import Track as TrackMessage
 from dsad_tools.bags.source import label_ids
-from dsad_tools.metrics.joiner import FrameTimes, FrameTracks, LabelledBoxes
+from dsad_tools.metrics.joiner import FrameTracks, LabelledBoxes
 from dsad_tools.metrics.live import Summary
-from dsad_tools.metrics.record import stage_durations
 
 STATES = {getattr(TrackMessage, state.name): state for state in TrackState}
 MOTIONS = {getattr(TrackMessage, motion.name): motion for motion in MotionState}
@@ -52,25 +51,6 @@ def tracks_of(message) -> FrameTracks:
     except KeyError as error:
         raise UsageError(f"tracks hold {error.args[0]}, which is no state, motion or kind of frame") from None
     return FrameTracks(tracks, (message.height, message.width), kind, message.motion_failures)
-
-
-def times_of(message) -> FrameTimes:
-    """Durations from a dsad_msgs/FrameTiming.
-
-    Raises:
-        UsageError: its moments are out of order.
-    """
-    marks = (
-        message.received,
-        message.started,
-        message.decoded,
-        message.preprocessed,
-        message.inferred,
-        message.postprocessed,
-        message.published,
-    )
-    durations = stage_durations(marks)
-    return FrameTimes(durations, message.published, message.activated, message.tracks_follow)
 
 
 def summary_message(summary: Summary) -> MetricsSummary:

@@ -16,7 +16,7 @@ from dsad_core.tracking.directions import Directions, directions
 KEPT = 30
 
 
-class Camera:
+class CameraInfoBuffer:
     """Keeps the newest CameraInfos; the executor's thread updates it, inference and tracking thread ask it.
 
     A frame gets the calibration of its own stamp, and the newest one where none has that stamp.
