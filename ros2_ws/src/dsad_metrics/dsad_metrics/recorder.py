@@ -31,6 +31,7 @@ KNOWN_TYPES = {
     "mask": "sensor_msgs/msg/Image",
     "overlay": "sensor_msgs/msg/Image",
     "targets": "dsad_msgs/msg/TargetArray",
+    "tracks": "dsad_msgs/msg/TrackArray",
     "timing": "dsad_msgs/msg/FrameTiming",
     "counters": "dsad_msgs/msg/FrameCounters",
     "engine": "dsad_msgs/msg/EngineInfo",

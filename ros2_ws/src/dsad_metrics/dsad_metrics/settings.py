@@ -73,6 +73,7 @@ RECORDER = (
             "ground_truth_targets",
             "mask",
             "targets",
+            "tracks",
             "timing",
             "counters",
             "engine",
