@@ -31,6 +31,7 @@ setup(
     extras_require={
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
         "tracks": ["trackeval"],
+        "view": ["rerun-sdk>=0.24"],
         "test": ["pytest", "hypothesis"],
     },
     entry_points={
@@ -41,6 +42,7 @@ setup(
             "command.card = dsad_tools.cli.card:register",
             "command.evaluate = dsad_tools.cli.evaluate:register",
             "command.scenes = dsad_tools.cli.scenes:register",
+            "command.view = dsad_tools.cli.view:register",
         ],
     },
 )

@@ -12,6 +12,7 @@ from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.frame.region import Region
+from dsad_core.frame.timing import DETECTOR_STAGES, durations
 from dsad_core.targets import Target, extract_targets, sigmoid
 
 
@@ -35,6 +36,11 @@ class Detection:
     inference_end_ns: int
     postprocess_end_ns: int
     targets_cut: int = 0
+
+    def durations(self) -> dict[str, int]:
+        """Nanoseconds by stage, of `DETECTOR_STAGES`."""
+        ends = self.preprocess_end_ns, self.inference_end_ns, self.postprocess_end_ns
+        return durations(DETECTOR_STAGES, (self.start_ns, *ends))
 
 
 class Detector:
@@ -178,7 +184,7 @@ class Detector:
             prepared = ", ".join(f"{w}x{h}" for h, w in sorted(self._prepared_sizes)) or "no size"
             raise FrameError(
                 "size_not_prepared",
-                f"the engine on {self.engine.target} is built for frames of up to {prepared}, not for "
+                f"the engine on {self.engine.platform} is built for frames of up to {prepared}, not for "
                 f"{width}x{height}; name that size in frame_size, or set build_on_demand",
             )
 

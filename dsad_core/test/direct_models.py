@@ -14,16 +14,16 @@ from dsad_core.engines.direct.fuse import fuse
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, load_manifest
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.platform import load_platform
 
 needs_kernels = pytest.mark.skipif(
-    shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_target("cpu"))),
+    shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_platform("cpu"))),
     reason="neither compiled kernels nor a g++ to build them",
 )
 
 SHIPPED = find_engine("dnanet-num4-nudt")
 WITH_DSA = find_engine("dnanet-num4-dsa-dsad-nudt")
-CPU = load_target("cpu")
+CPU = load_platform("cpu")
 
 
 class Model:

@@ -1,6 +1,5 @@
 """What an engine folder says about itself: ``model.onnx`` beside ``manifest.yaml``."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,8 +8,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dsad_core.engines.external_data import external_files
-from dsad_core.errors import EngineError
+from dsad_core.errors import EngineError, one_line
 from dsad_core.files import sha256_file, write_atomic
+from dsad_core.metrics.counts import Matching
 from dsad_core.targets import sigmoid
 
 MODEL_FILE = "model.onnx"
@@ -51,7 +51,7 @@ class TestResult(_Strict):
     split: str
     split_hash: str
     threshold: Probability
-    matching: Literal["nearest", "dnanet", "box"]
+    matching: Matching
     images: int = Field(ge=0)
     targets: int = Field(ge=0)
     iou: Ratio | None = Field(description="sum of intersections / sum of unions; null where truth is boxes")
@@ -186,17 +186,17 @@ def read_manifest(folder: str | Path) -> Manifest:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise EngineError(
-            f"{path}: cannot be read ({error.strerror}); an engine folder holds "
+            f"{path}: cannot be read ({one_line(error)}); an engine folder holds "
             f"{MODEL_FILE} and {MANIFEST_FILE}"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise EngineError(f"{path}: not YAML ({_one_line(error)})") from error
+        raise EngineError(f"{path}: not YAML ({one_line(error)})") from error
     if not isinstance(content, dict):
         raise EngineError(f"{path}: holds no mapping of fields but {type(content).__name__}")
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        raise EngineError(f"{path}: {validation_message(error)}") from error
+        raise EngineError(f"{path}: {one_line(error)}") from error
 
 
 def load_manifest(folder: str | Path) -> Manifest:
@@ -222,15 +222,6 @@ def save_manifest(folder: str | Path, manifest: Manifest) -> None:
     )
 
 
-def validation_message(error: ValidationError) -> str:
-    """One line for people out of pydantic's many: the first fault, and how many more there are."""
-    faults = error.errors()
-    where = ".".join(str(part) for part in faults[0]["loc"])
-    text = _one_line(faults[0]["msg"].removeprefix("Value error, "))
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{where}: {text}{more}" if where else f"{text}{more}"
-
-
 def _verify_hashes(folder: Path, manifest: Manifest) -> None:
     for name, expected in ((MODEL_FILE, manifest.sha256), (PROGRAM_FILE, manifest.program_sha256)):
         if expected is None:
@@ -240,7 +231,7 @@ def _verify_hashes(folder: Path, manifest: Manifest) -> None:
             found = sha256_file(path)
         except OSError as error:
             raise EngineError(
-                f"{path}: cannot be read ({error.strerror}); the engine is incomplete"
+                f"{path}: cannot be read ({one_line(error)}); the engine is incomplete"
             ) from error
         if found != expected:
             raise EngineError(
@@ -256,7 +247,3 @@ def _require_whole(model: Path) -> None:
             f"{model}: keeps weights in {', '.join(others)}, which its SHA-256 does not cover; "
             "save the model as one file"
         )
-
-
-def _one_line(text: object) -> str:
-    return re.sub(r"\s+", " ", str(text)).strip()

@@ -41,7 +41,7 @@ class BagSource:
         origin = self._reader.info().origin
         self.name = origin.get("data_set") or Path(path).resolve().name
         self.split, self.split_hash = origin.get("split", ""), origin.get("split_hash", "")
-        self.notes: list[str] = []
+        self.notes: list[str] = list(self._reader.info().notes)
         seconds, steps = self._reader.info().duration_ns / 1e9, self._frames.count - 1
         self.fps: float | None = steps / seconds if seconds and steps else None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dsad_core.errors import BagError
 from dsad_core.frame.codec import fill_message
-from dsad_core.frame.convert import own_encoding, to_encoding
+from dsad_core.frame.encodings import own_encoding, to_encoding
 from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.types import CAMERA_INFO, IMAGE, TARGET_ARRAY, typestore
 from dsad_tools.data.sample import Sample

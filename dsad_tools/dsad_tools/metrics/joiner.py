@@ -9,15 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from dsad_core.frame.timing import FrameTimes
+
 Part = Literal["announced", "truth", "boxes", "mask", "timing"]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameTimes:
-    """Durations of one frame by stage, and when its answer went out (ns of the detector's steady clock)."""
-
-    stages_ns: dict[str, int]
-    published_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dsad_core.errors import UsageError
+from dsad_core.frame.timing import STAGES, TOTAL, FrameTimes
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_core.metrics.counts import FrameCounts, Matching
 from dsad_core.metrics.latency import LatencyStats, Percentiles, RateMeter, percentiles
-from dsad_tools.metrics.joiner import FrameJoiner, FrameTimes, JoinedFrame, Part
+from dsad_tools.metrics.joiner import FrameJoiner, JoinedFrame, Part
 from dsad_tools.metrics.pictures import PictureCollector
-from dsad_tools.metrics.record import STAGES, TOTAL, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 
 HISTORY = 20_000
 """Newest frames whose records are kept for the report's time line."""
@@ -198,14 +199,14 @@ class LiveMetrics:
             self._count(frame)
 
     def _time(self, timing: FrameTimes) -> None:
-        for stage, duration in timing.stages_ns.items():
+        for stage, duration in timing.durations().items():
             self._latency[stage].add(duration)
-        self._latency[TOTAL].add(sum(timing.stages_ns.values()))
-        if self._last_published is not None and timing.published_ns < self._last_published:
+        self._latency[TOTAL].add(timing.published - timing.received)
+        if self._last_published is not None and timing.published < self._last_published:
             # The detector runs on another clock now: no rate spans the two.
             self._window.clear()
-        self._last_published = timing.published_ns
-        self._rate.add(timing.published_ns)
+        self._last_published = timing.published
+        self._rate.add(timing.published)
 
     def _count(self, frame: JoinedFrame) -> None:
         # A frame without a stamp has no mask to join, but its timing proves the answer.
@@ -215,8 +216,8 @@ class LiveMetrics:
             stamp_ns=frame.stamp_ns,
             answered=answered,
             counts=self._score(frame),
-            stages_ns=frame.timing.stages_ns if frame.timing else {},
-            published_ns=frame.timing.published_ns if frame.timing else None,
+            stages_ns=frame.timing.durations() if frame.timing else {},
+            published_ns=frame.timing.published if frame.timing else None,
         )
         self.counters["frames"] += 1
         self.counters["frames_missed"] += not answered

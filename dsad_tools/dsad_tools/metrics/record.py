@@ -1,37 +1,13 @@
 """What is known of one frame, and of a whole run, once it has been joined and scored."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from dsad_core.errors import UsageError
 from dsad_core.metrics.accumulator import DetectionResult
 from dsad_core.metrics.counts import FrameCounts
 from dsad_core.metrics.froc import FrocResult
 from dsad_core.metrics.latency import Percentiles
-
-STAGES = ("queue", "decode", "preprocess", "inference", "postprocess", "publish")
-"""Stages of a frame's way through the detector node, in order; an offline run has the middle ones only."""
-
-TOTAL = "total"
-"""Key of the sum of a frame's stages, beside the stages' own names."""
-
-
-def stage_durations(marks_ns: Sequence[int]) -> dict[str, int]:
-    """Durations by stage from the moments at which a frame passed from stage to stage.
-
-    Args:
-        marks_ns: received, and the ends of the six `STAGES`, on one steady clock.
-
-    Raises:
-        UsageError: the moments are not in order, so they are not of one steady clock.
-    """
-    durations = {stage: end - start for stage, start, end in zip(STAGES, marks_ns, marks_ns[1:])}
-    for stage, duration in durations.items():
-        if duration < 0:
-            raise UsageError(f"stage {stage} ends {-duration} ns before it begins: not of one steady clock")
-    return durations
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +64,7 @@ class RunFacts:
 
     engine: str = ""
     engine_sha256: str = ""
-    target: str = ""
+    platform: str = ""
     runtime: str = ""
     threshold: float | None = None
     precision: str = ""

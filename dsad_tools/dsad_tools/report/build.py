@@ -7,7 +7,8 @@ import jinja2
 
 from dsad_core import __version__
 from dsad_core.files import write_atomic
-from dsad_tools.metrics.record import STAGES, TOTAL, RunRecord
+from dsad_core.frame.timing import STAGES, TOTAL
+from dsad_tools.metrics.record import RunRecord
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
 
@@ -69,7 +70,7 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
     rows = [
         ("Engine", facts.engine),
         ("ONNX SHA-256", facts.engine_sha256[:16]),
-        ("Target", facts.target),
+        ("Platform", facts.platform),
         ("Runtime", facts.runtime),
         ("Precision", facts.precision),
         ("Self-test", facts.self_test),

@@ -86,7 +86,7 @@ def compile_checkpoint(
     )
     with replace_dir(Path(out) / name) as folder:
         with console.status(f"compiling {name}"):
-            model = to_onnx(deployable(network), multiple, size)
+            model = to_onnx(deployable(network, len(normalisation(recipe).mean)), multiple, size)
         if precision == "fp16":
             model = to_fp16(model)
         elif precision == "int8":

@@ -11,24 +11,24 @@ from dsad_core.engines.direct.engine import DirectEngine
 from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.direct.program import make_program
 from dsad_core.engines.manifest import MODEL_FILE, PROGRAM_FILE, Manifest
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import TargetError, UnsupportedModelError
+from dsad_core.engines.platform import Platform
+from dsad_core.errors import PlatformError, UnsupportedModelError
 from dsad_core.files import sha256_file, write_atomic
 from dsad_core.hardware import Finding
 
 _KERNELS = "compiled kernels"
 
 
-def requirements(options: TargetFile) -> list[Finding]:
+def requirements(options: Platform) -> list[Finding]:
     """The kernels, built at install for a CPU like this one."""
     try:
         kernels = Finding(True, _KERNELS, load_kernels().name)
-    except TargetError as error:
+    except PlatformError as error:
         kernels = Finding(False, _KERNELS, str(error).removeprefix(f"{_KERNELS}: "))
     return [kernels]
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> DirectEngine:
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> DirectEngine:
     """See ``backends``."""
     return DirectEngine(folder, manifest, options, threads)
 

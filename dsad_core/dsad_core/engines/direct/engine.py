@@ -10,7 +10,7 @@ from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.direct.program import read_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
 from dsad_core.engines.sessions import Sessions
-from dsad_core.engines.target_file import TargetFile, effective_precision
+from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
 
@@ -19,19 +19,19 @@ class DirectEngine:
     """An engine folder run by the compiled kernels; see ``protocol.Engine``.
 
     Raises:
-        TargetError: the kernels are not there.
+        PlatformError: the kernels are not there.
         UnsupportedModelError: the model needs what they lack.
         EngineError: the model is damaged.
     """
 
     builds = False
 
-    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
+    def __init__(self, folder: Path, manifest: Manifest, options: Platform, threads: int):
         precision = effective_precision(manifest, options)
         if precision != "fp32":
             raise UnsupportedModelError(f"direct kernels compute in fp32, not {precision}")
         self.manifest = manifest
-        self.target = options.target
+        self.platform = options.platform
         self._kernels = load_kernels()
         self._graph = _graph(folder, manifest)
         channels = self._graph.maps[INPUT_NAME].channels

@@ -12,7 +12,7 @@ import numpy as np
 
 from dsad_core.engines.direct.graph import SPATIAL_SHAPES, Graph, Map, Node, map_of
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, PROGRAM_FILE
-from dsad_core.errors import EngineError, UnsupportedModelError
+from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 from dsad_core.files import sha256_file
 
 #: Of the file, and of the operators that ``fuse`` writes into it.
@@ -64,7 +64,7 @@ def read_program(folder: Path, model_sha256: str) -> Graph:
         text, model = path.read_text(encoding="utf-8"), (folder / MODEL_FILE).read_bytes()
     except OSError as error:
         raise EngineError(
-            f"{error.filename}: cannot be read ({error.strerror}); the engine is incomplete"
+            f"{error.filename}: cannot be read ({one_line(error)}); the engine is incomplete"
         ) from error
     try:
         program = json.loads(text)
@@ -72,7 +72,7 @@ def read_program(folder: Path, model_sha256: str) -> Graph:
         if version == FORMAT and made_from == model_sha256:
             return _graph(program, model)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, EngineError) as error:
-        raise EngineError(f"{path}: damaged ({type(error).__name__}: {error}); {again}") from error
+        raise EngineError(f"{path}: damaged ({type(error).__name__}: {one_line(error)}); {again}") from error
     if version != FORMAT:
         raise UnsupportedModelError(f"{path}: of format {version}, not {FORMAT}; {again}")
     raise EngineError(f"{path}: made from another {MODEL_FILE}; {again}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsad_core.engines.backends import BACKENDS
-from dsad_core.engines.target_file import TARGETS
+from dsad_core.engines.platform import PLATFORMS
 from dsad_core.errors import UsageError
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -70,7 +70,7 @@ class Argument:
 
 
 ARGUMENTS: tuple[Argument, ...] = (
-    Argument("target", "", "What the engine runs on; cpu if empty.", choices=TARGETS),
+    Argument("target", "", "What the engine runs on; cpu if empty.", choices=PLATFORMS),
     Argument("backend", "", f"{', '.join(BACKENDS)}; the target's first that can run if empty."),
     Argument("engine", "", "Engine by name or folder; the suite's for such frames if empty."),
     Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),
@@ -100,6 +100,30 @@ LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
     Argument("metrics", "false", "Also start the metrics node (dsad_replay).", bool),
     Argument("output", "", "Folder for metrics.json and report.html, for metrics:=true."),
 )
+
+
+#: Before each name in detector.launch.py: arguments of a launch are global, so that a launch which includes the
+#: file would hit short ones such as ``namespace`` by accident.
+PREFIX = "irst_"
+
+
+def launch_values(configurations: Mapping[str, str], typed: Sequence[str] = ()) -> dict[str, str]:
+    """Texts of ``LAUNCH_ARGUMENTS`` by their names without ``PREFIX``.
+
+    Args:
+        configurations: the launch's values, by names with ``PREFIX``.
+        typed: words of the file's own command line, where ``PREFIX`` may be left out.
+
+    Raises:
+        UsageError: a word that no argument has.
+    """
+    given = {argument.name: configurations[PREFIX + argument.name] for argument in LAUNCH_ARGUMENTS}
+    for word in typed:
+        name, _, text = word.partition(":=")
+        if name.removeprefix(PREFIX) not in given:
+            raise UsageError(f"{word}: no argument '{name}'; --show-args lists them")
+        given[name.removeprefix(PREFIX)] = text
+    return given
 
 
 def parse_arguments(given: Mapping[str, str], arguments: Sequence[Argument] = ARGUMENTS) -> dict[str, Any]:

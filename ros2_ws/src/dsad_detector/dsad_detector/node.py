@@ -21,18 +21,18 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
 from dsad_detector.audience import Audience
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
-from dsad_detector.diagnosis import Health
+from dsad_detector.status import DetectorStatus
 from dsad_detector.first_frame import first_frame_size
 from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
-from dsad_detector.lifecycle import SturdyLifecycleNode, transition
+from dsad_detector.lifecycle import SafeLifecycleNode, transition
 from dsad_detector.loading import Loaded, load_detector
 from dsad_detector.loss import LossCounter
 from dsad_detector.messages import engine_info, frame_counters
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
 from dsad_detector.track_messages import Detection2DArray
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
@@ -46,7 +46,7 @@ HAS_MESSAGE_INFO = hasattr(Subscription, "CallbackType")
 PATIENCE_SECONDS = 1.0
 
 
-class DetectorNode(SturdyLifecycleNode):
+class DetectorNode(SafeLifecycleNode):
     """*configure* loads, verifies, tests and warms up the engine; *activate* subscribes.
 
     The executor's thread runs transitions, parameters, diagnostics and the subscriptions, whose
@@ -66,7 +66,7 @@ class DetectorNode(SturdyLifecycleNode):
         Settings.from_parameters(self._values())
         TrackSettings.from_parameters(self._values())
         self._topic = self.resolve_topic_name("image_raw")
-        self._problems = Problems(self.get_logger())
+        self._warnings = ThrottledWarnings(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
         self._loaded: Loaded | None = None
         self._inference: InferenceThread | None = None
@@ -138,7 +138,7 @@ class DetectorNode(SturdyLifecycleNode):
         follower = tracks.follower()
         if follower is not None:
             self._tracking = TrackingThread(
-                follower, self._track_outputs, self._camera, self._problems, tracks.published
+                follower, self._track_outputs, self._camera, self._warnings, tracks.published
             )
             self._tracking.start()
         self._inference = InferenceThread(
@@ -146,7 +146,7 @@ class DetectorNode(SturdyLifecycleNode):
             self._outputs,
             self._camera,
             self._counters,
-            self._problems,
+            self._warnings,
             self._value("deadline_ms"),
             self._watch,
             self._tracking,
@@ -199,7 +199,7 @@ class DetectorNode(SturdyLifecycleNode):
         self._drops = DropShare()
         wanted = self._value("image_rectified")
         by_name = self._topic.rsplit("/", 1)[-1].startswith("image_rect")
-        self._camera = Camera(rectified=by_name if wanted == "auto" else wanted == "yes")
+        self._camera = CameraInfoBuffer(rectified=by_name if wanted == "auto" else wanted == "yes")
         self._loss = LossCounter(
             lambda: [tuple(publisher.endpoint_gid) for publisher in self._image_publishers()]
         )
@@ -272,7 +272,7 @@ class DetectorNode(SturdyLifecycleNode):
         counters.last_frame = f"{message.width}x{message.height} {message.encoding}"
         if self._frame_size not in (None, size):
             counters.size_changes += 1
-            self._problems.report(
+            self._warnings.report(
                 "frame size", "frame size changed from {}x{} to {}x{}".format(*self._frame_size, *size)
             )
         self._frame_size = size
@@ -283,7 +283,7 @@ class DetectorNode(SturdyLifecycleNode):
         self._report_lost()
 
     def _report_lost(self) -> None:
-        self._problems.report(
+        self._warnings.report(
             "lost",
             f"{self._counters.lost} frames lost on their way from {self._topic}: "
             + advice(self._counters.frame_bytes, rclpy.get_rmw_implementation_identifier()),
@@ -324,11 +324,11 @@ class DetectorNode(SturdyLifecycleNode):
     def _report(self) -> Report:
         self._publish_counters()
         self._look_for_another_detector()
-        problems = self._problems.recent() | {text: text for text in self._qos.mismatches()}
+        warnings = self._warnings.recent() | {text: text for text in self._qos.mismatches()}
         if self._camera.fault:
-            problems["camera"] = self._camera.fault
+            warnings["camera"] = self._camera.fault
         now = time.monotonic()
-        return Health(
+        return DetectorStatus(
             state=self.state,
             fault=self._fault,
             detector=self._loaded.detector if self._loaded else None,
@@ -337,7 +337,7 @@ class DetectorNode(SturdyLifecycleNode):
             publishers=[_full_name(publisher) for publisher in self._image_publishers()],
             silence=now - self._counters.last_received / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
-            problems=problems,
+            warnings=warnings,
             frame_kinds=self._watch.counts,
             doing=self._doing,
             drop_share=self._drops.look(now, self._counters),
@@ -350,7 +350,7 @@ class DetectorNode(SturdyLifecycleNode):
         publishers = self.get_publishers_info_by_topic(topic)
         if len(publishers) > 1:
             names = ", ".join(sorted(_full_name(publisher) for publisher in publishers))
-            self._problems.report(
+            self._warnings.report(
                 "second detector",
                 f"{len(publishers)} nodes publish {topic}: {names}; every frame is answered as often. "
                 "Stop all but one, or give each a namespace",

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import rclpy
 from dsad_common.stamps import stamp_ns
+from dsad_core.errors import unexpected
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState, Track
 
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.mailbox import Mailbox
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.track_messages import best_bearing, detection_array, track_array
 
 STOP_TIMEOUT = 5.0
@@ -59,7 +60,7 @@ class TrackingThread:
         follower: used by this thread only.
         outputs: publishers; rclpy's may be used from any thread.
         camera: asked for bearings.
-        problems: gets what fails.
+        warnings: gets what fails.
         published: ``all`` tracks, ``confirmed`` ones, or confirmed ones that are ``moving``.
 
     Attributes:
@@ -68,14 +69,19 @@ class TrackingThread:
     """
 
     def __init__(
-        self, follower: Follower, outputs: TrackOutputs, camera: Camera, problems: Problems, published: str
+        self,
+        follower: Follower,
+        outputs: TrackOutputs,
+        camera: CameraInfoBuffer,
+        warnings: ThrottledWarnings,
+        published: str,
     ):
         self.skipped = 0
         self.followed = 0
         self._follower = follower
         self._outputs = outputs
         self._camera = camera
-        self._problems = problems
+        self._warnings = warnings
         self._published = published
         self._mailbox: Mailbox[Answer] = Mailbox()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
@@ -101,8 +107,7 @@ class TrackingThread:
             except Exception as error:
                 if not rclpy.ok():
                     return  # the context is already shut down: nothing can be published any more
-                text = " ".join(str(error).split())
-                self._problems.report("tracks", f"no tracks for a frame: {type(error).__name__}: {text}")
+                self._warnings.report("tracks", f"no tracks for a frame: {unexpected(error)}")
 
     def _follow(self, answer: Answer) -> None:
         tracks = self._follower.update(

@@ -10,8 +10,8 @@ from dsad_core.frame.monitor import FrameKind, FrameMonitor
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower
 from dsad_detector import track_messages
-from dsad_detector.camera import Camera
-from dsad_detector.problems import Problems
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
 from dsad_detector.tracking import Answer, TrackingThread, TrackOutputs
 from dsad_detector.watch import FrameWatch
@@ -55,13 +55,13 @@ def make(ros):
     started = []
 
     def build(published="all", detections=None):
-        outputs, lines, camera = TrackOutputs(Kept(), Kept(), detections), [], Camera()
+        outputs, lines, camera = TrackOutputs(Kept(), Kept(), detections), [], CameraInfoBuffer()
         camera.update(calibration())
         thread = TrackingThread(
             Follower(camera="still"),
             outputs,
             camera,
-            Problems(SimpleNamespace(warning=lines.append)),
+            ThrottledWarnings(SimpleNamespace(warning=lines.append)),
             published,
         )
         thread.start()

@@ -8,9 +8,8 @@ import numpy as np
 from dsad_core.errors import FrameError
 from dsad_core.frame.codec import decode_message
 from dsad_msgs.msg import MetricsSummary
-from dsad_tools.metrics.joiner import FrameTimes, LabelledBoxes
+from dsad_tools.metrics.joiner import LabelledBoxes
 from dsad_tools.metrics.live import Summary
-from dsad_tools.metrics.record import stage_durations
 
 
 def mask_of(message) -> np.ndarray:
@@ -28,24 +27,6 @@ def boxes_of(message) -> LabelledBoxes:
     """Labelled boxes from a dsad_msgs/TargetArray."""
     rows = [(target.left, target.top, target.width, target.height) for target in message.targets]
     return LabelledBoxes(np.array(rows, np.float64).reshape(-1, 4), (message.height, message.width))
-
-
-def times_of(message) -> FrameTimes:
-    """Durations from a dsad_msgs/FrameTiming.
-
-    Raises:
-        UsageError: its moments are out of order.
-    """
-    marks = (
-        message.received,
-        message.started,
-        message.decoded,
-        message.preprocessed,
-        message.inferred,
-        message.postprocessed,
-        message.published,
-    )
-    return FrameTimes(stage_durations(marks), message.published)
 
 
 def summary_message(summary: Summary) -> MetricsSummary:

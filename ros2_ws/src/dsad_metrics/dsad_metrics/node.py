@@ -13,6 +13,7 @@ from dsad_common.run import main as run_main
 from dsad_common.stamps import stamp_ns, to_stamp
 from dsad_core.errors import DsadError
 from dsad_core.frame.codec import decode_message
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.machine import machine_facts
 from dsad_msgs.msg import (
     DetectionMetrics,
@@ -30,7 +31,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from dsad_metrics.facts import RunningNodes
-from dsad_metrics.messages import boxes_of, mask_of, summary_message, times_of
+from dsad_metrics.messages import boxes_of, mask_of, summary_message
 from dsad_metrics.settings import METRICS
 from dsad_metrics.stopping import drain
 
@@ -138,7 +139,7 @@ class Metrics(Node):
     def _on_timing(self, message: FrameTiming) -> None:
         self._on_counters(message)
         try:
-            self._put(message, "timing", times_of(message))
+            self._put(message, "timing", FrameTimes.of(message))
         except DsadError as error:
             self._refuse("timing", error)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from dsad_core.frame.codec import fill_message
-from dsad_core.frame.convert import own_encoding, to_encoding
+from dsad_core.frame.encodings import own_encoding, to_encoding
 from dsad_msgs.msg import Target, TargetArray
 from dsad_tools.bags.write import target_fields
 from dsad_tools.data.sample import Sample

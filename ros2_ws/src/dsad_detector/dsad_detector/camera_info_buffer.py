@@ -14,7 +14,7 @@ from dsad_core.targets import Target
 KEPT = 30
 
 
-class Camera:
+class CameraInfoBuffer:
     """Keeps the newest CameraInfos; the executor's thread updates it, the inference thread asks it.
 
     A frame gets the calibration of its own stamp, and the newest one where none has that stamp.
