@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsad_core.engines.backends import require_platform
+from dsad_common import topics
+from dsad_core.engines.backends import check_platform
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.errors import UsageError
@@ -162,7 +163,7 @@ def dds_profile(share: Path) -> dict[str, str]:
 
 def checked_engine(values: Mapping[str, Any], role: str) -> Path:
     """Folder of the engine that is named, or of the suite's for a role, once this machine can run it."""
-    require_platform(chosen(values, "target", "cpu"), chosen(values, "backend"))
+    check_platform(chosen(values, "target", "cpu"), chosen(values, "backend")).require()
     engine = find_engine(chosen(values, "engine", role))
     load_manifest(engine)
     return engine
@@ -198,7 +199,7 @@ def make_node(
     """A node in the namespace of the launch, with its image and calibration topics."""
     remappings = tuple(
         (topic, values[argument])
-        for topic, argument in (("image_raw", "image_topic"), ("camera_info", "camera_info_topic"))
+        for topic, argument in ((topics.IMAGE_RAW, "image_topic"), (topics.CAMERA_INFO, "camera_info_topic"))
         if values[argument] != topic
     )
     return NodeSpec(

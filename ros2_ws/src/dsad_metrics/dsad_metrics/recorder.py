@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 
+from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
@@ -22,25 +23,6 @@ from dsad_metrics.bag_thread import BagThread
 from dsad_metrics.settings import RECORDER
 from dsad_metrics.stopping import drain
 
-#: Types of the suite's own topics; others are given with the topic or learned from their publishers.
-KNOWN_TYPES = {
-    "image_raw": "sensor_msgs/msg/Image",
-    "camera_info": "sensor_msgs/msg/CameraInfo",
-    "ground_truth": "sensor_msgs/msg/Image",
-    "ground_truth_targets": "dsad_msgs/msg/TargetArray",
-    "mask": "sensor_msgs/msg/Image",
-    "overlay": "sensor_msgs/msg/Image",
-    "targets": "dsad_msgs/msg/TargetArray",
-    "tracks": "dsad_msgs/msg/TrackArray",
-    "timing": "dsad_msgs/msg/FrameTiming",
-    "counters": "dsad_msgs/msg/FrameCounters",
-    "engine": "dsad_msgs/msg/EngineInfo",
-    "source_info": "dsad_msgs/msg/SourceInfo",
-    "metrics": "dsad_msgs/msg/DetectionMetrics",
-    "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
-}
-#: Topics whose last message holds until the next: a recorder that starts late gets it, too.
-LATCHED = ("counters", "engine", "source_info")
 DEPTH = 200
 LOOK_SECONDS = 0.1
 #: At the end, a message still on its way comes within this time, s.
@@ -58,17 +40,17 @@ class Recorder(Node):
         super().__init__("recorder")
         declare(self, RECORDER)
         self.done = Future()
-        topics = [_split(entry) for entry in self._value("topics") if entry]
-        if not self._value("bag") or not topics:
+        wanted = [_split(entry) for entry in self._value("topics") if entry]
+        if not self._value("bag") or not wanted:
             raise UsageError(
                 "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
             )
-        for topic, type_name in topics:
+        for topic, type_name in wanted:
             if type_name:
                 _require_known(topic, type_name)
         bag, size, seconds = map(self._value, ("bag", "part_size", "part_duration"))
         self._bag = BagThread(lambda: Recording(bag, size << 20, seconds), self._value("queue") << 20)
-        self._waiting = dict(topics)
+        self._waiting = dict(wanted)
         self._inputs: dict[str, object] = {}
         self._qos_watch = QosWatch(self, self.get_logger().warning)
         self._dropped_before = 0
@@ -119,7 +101,7 @@ class Recorder(Node):
             return
         qos = reliable(DEPTH)
         qos.reliability = reliability
-        if topic in LATCHED:
+        if topic in topics.LATCHED:
             qos.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
         name = self.resolve_topic_name(topic)
         self._bag.types[name] = type_name
@@ -149,7 +131,7 @@ class Recorder(Node):
 
 def _split(entry: str) -> tuple[str, str | None]:
     topic, _, type_name = entry.partition(":")
-    return topic, type_name or KNOWN_TYPES.get(topic)
+    return topic, type_name or topics.TYPES.get(topic)
 
 
 def _require_known(topic: str, type_name: str) -> None:

@@ -1,6 +1,7 @@
 """Parameters of both nodes."""
 
 from dsad_common.parameters import Parameter
+from dsad_common.topics import RECORDED
 from dsad_core.metrics.counts import MATCHINGS
 from dsad_tools.bags.recording import PART_BYTES, PART_SECONDS
 
@@ -66,20 +67,7 @@ RECORDER = (
     Parameter("bag", "", "Bag folder to make; must not exist.", read_only=True),
     Parameter(
         "topics",
-        [
-            "image_raw",
-            "camera_info",
-            "ground_truth",
-            "ground_truth_targets",
-            "mask",
-            "targets",
-            "tracks",
-            "timing",
-            "counters",
-            "engine",
-            "source_info",
-            "metrics",
-        ],
+        list(RECORDED),
         "What to record, relative to the namespace: '<topic>', or '<topic>:<package>/msg/<Type>'. Without "
         "a type, one that is not of this suite is recorded from when somebody publishes it.",
         read_only=True,
