@@ -42,7 +42,7 @@ TRACK_PARAMETERS = (
     Parameter(
         "low_threshold",
         0.0,
-        "Probability above which a weak detection continues a track; 0 for 3 logits below the mask's threshold. "
+        "Probability above which a weak detection continues a track; 0 for 5 logits below the mask's threshold. "
         "Taken at activate.",
         minimum=0.0,
         maximum=1.0,
