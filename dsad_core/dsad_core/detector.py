@@ -12,6 +12,7 @@ from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.frame.region import Region
+from dsad_core.frame.timing import DETECTOR_STAGES, durations
 from dsad_core.targets import Target, extract_targets, sigmoid
 
 
@@ -35,6 +36,11 @@ class Detection:
     inference_end_ns: int
     postprocess_end_ns: int
     targets_cut: int = 0
+
+    def durations(self) -> dict[str, int]:
+        """Nanoseconds by stage, of `DETECTOR_STAGES`."""
+        ends = self.preprocess_end_ns, self.inference_end_ns, self.postprocess_end_ns
+        return durations(DETECTOR_STAGES, (self.start_ns, *ends))
 
 
 class Detector:

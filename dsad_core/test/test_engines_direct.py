@@ -359,6 +359,6 @@ def test_a_library_that_is_not_there_is_a_finding(monkeypatch, tmp_path):
 
 def test_a_cpu_too_old_is_a_finding(monkeypatch):
     library.load_kernels.cache_clear()
-    monkeypatch.setattr(library, "_cpu_flags", lambda: {"sse4_2", "avx"})
+    monkeypatch.setattr(library, "cpu_flags", lambda: {"sse4_2", "avx"})
     monkeypatch.setattr(library.platform, "machine", lambda: "x86_64")
     assert direct.requirements(CPU)[0].hint == "they need a CPU with AVX2 and FMA"

@@ -1,8 +1,9 @@
-"""``dsad train``, ``dsad curves``, ``dsad keep``, ``dsad profile`` and ``dsad kernels``."""
+"""``dsad train`` and the commands around a run."""
 
 from pathlib import Path
 from typing import Annotated
 
+import math
 import typer
 
 from dsad_core.errors import UsageError
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("calibrate")(calibrate)
     app.command("curves")(curves)
     app.command("keep")(keep)
+    app.command("import")(import_published)
     app.command("profile")(profile)
     app.command("kernels")(kernels)
 
@@ -73,7 +75,7 @@ def soft_labels(
     place = usable_device(device)
     network, taught, _ = load_weights(teacher)
     images, _, _, _ = load_union(data, part.model_copy(update={"soft": None}))
-    soft = answers(network.to(place), images.to(place), taught.data.mean, taught.data.std, views)
+    soft = answers(network.to(place), images.to(place), taught.data, views)
     write_soft_labels(out, soft, images, sha256_file(weights_path(teacher)))
     typer.echo(f"wrote {out}: {len(images)} images")
 
@@ -176,6 +178,38 @@ def keep(
 
     path = keep_weights(run, out)
     typer.echo(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def import_published(
+    checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint, .pth or .pth.tar.")],
+    network: Annotated[str, typer.Option(help="dnanet or amfunet.")],
+    width: Annotated[int, typer.Option(min=1, help="Channels of the first level.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<checkpoint>.")] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Of the image, full scale 1: one value or R,G,B. Default: ImageNet's."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Its standard deviation, as --mean.")] = None,
+    trained_on: Annotated[str | None, typer.Option(help="Name of the data set, for the manifest.")] = None,
+) -> None:
+    """Take over published weights as a run, for dsad evaluate, dsad compile and as a teacher."""
+    from dsad_training.published import import_weights
+
+    if (mean is None) != (std is None):
+        raise UsageError("--mean and --std go together")
+    values = [_channel_values(text, name) for text, name in ((mean, "--mean"), (std, "--std"))]
+    folder = out or Path("runs") / checkpoint.name.split(".")[0]
+    typer.echo(f"wrote {import_weights(checkpoint, network, width, folder, *values, trained_on)}")
+
+
+def _channel_values(text: str | None, option: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        values = (math.nan,)
+    if len(values) not in (0, 1, 3) or not all(map(math.isfinite, values)):
+        raise UsageError(f"{option} {text}: give one number, or three as 0.485,0.456,0.406")
+    return values
 
 
 def profile(

@@ -47,21 +47,21 @@ class TorchEngine:
 
     @torch.inference_mode()
     def infer(self, tensor: np.ndarray) -> np.ndarray:
-        multiple = self.manifest.size_multiple
+        multiple, channels = self.manifest.size_multiple, self.manifest.input_channels
         if (
             tensor.ndim != 4
-            or tensor.shape[:2] != (1, 1)
+            or tensor.shape[:2] != (1, channels)
             or tensor.dtype != np.float32
             or not tensor.size
             or tensor.shape[2] % multiple
             or tensor.shape[3] % multiple
         ):
             raise EngineError(
-                f"checkpoint {self.manifest.name} takes float32 (1, 1, H, W) with sides that "
+                f"checkpoint {self.manifest.name} takes float32 (1, {channels}, H, W) with sides that "
                 f"are multiples of {multiple}, not {tensor.dtype} {tensor.shape}"
             )
         try:
-            # The network spreads the one channel over its own input channels.
+            # The network spreads one channel over its own input channels.
             return self._network(torch.from_numpy(tensor).to(self._device))[-1][0, 0].cpu().numpy()
         except RuntimeError as error:  # torch's out-of-memory errors are of this type, too
             height, width = tensor.shape[2:]

@@ -23,7 +23,7 @@ from dsad_core.engines import progress
 from dsad_core.engines.cache_root import cache_root, explained, private_folder
 from dsad_core.engines.manifest import Hash
 from dsad_core.engines.platform import Platform
-from dsad_core.errors import EngineError
+from dsad_core.errors import EngineError, one_line
 from dsad_core.files import sha256_file, write_atomic
 from dsad_core.machine import accelerator_name
 
@@ -67,7 +67,7 @@ def keep_shared(path: Path, content: bytes) -> None:
         private_folder(path.parent)
         write_atomic(path, content)
     except (OSError, EngineError) as error:
-        _log.warning("%s: cannot be kept (%s)", path, getattr(error, "strerror", error))
+        _log.warning("%s: cannot be kept (%s)", path, one_line(error))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dsad_core.engines.cache import cache_folder
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
 from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.tensor import check_tensor
-from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, one_line
 from dsad_core.hardware import Finding, find_onnxruntime, onnxruntime_provider
 
 onnxruntime = find_onnxruntime()
@@ -85,7 +85,7 @@ class OnnxRuntimeEngine:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # onnxruntime's own errors share no other base
             raise EngineError(
-                f"engine {self.manifest.name} failed on {width}x{height}: {_one_line(error)}"
+                f"engine {self.manifest.name} failed on {width}x{height}: {one_line(error)}"
             ) from error
         return logits[0, 0]
 
@@ -142,7 +142,7 @@ def _open_session(model: Path, options: Platform, threads: int, sha256: str) -> 
             str(model), session_options, providers=[(settings.provider, provider_options)]
         )
     except Exception as error:  # onnxruntime's own errors share no other base
-        raise EngineError(f"{model}: onnxruntime cannot load it: {_one_line(error)}") from error
+        raise EngineError(f"{model}: onnxruntime cannot load it: {one_line(error)}") from error
     # onnxruntime goes on with the CPU in silence where a provider fails to start.
     if session.get_providers()[0] != settings.provider:
         raise PlatformError(
@@ -150,7 +150,3 @@ def _open_session(model: Path, options: Platform, threads: int, sha256: str) -> 
             f"back to {session.get_providers()[0]}; `dsad doctor` says what is missing"
         )
     return session
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -6,8 +6,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dsad_core.engines.locate import platform_file
-from dsad_core.engines.manifest import Manifest, Precision, validation_message
-from dsad_core.errors import EngineError, PlatformError
+from dsad_core.engines.manifest import Manifest, Precision
+from dsad_core.errors import EngineError, PlatformError, one_line
 
 PLATFORMS = ("cpu", "cuda", "agx", "ascend")
 
@@ -59,9 +59,9 @@ def load_platform(platform: str) -> Platform:
     try:
         return Platform.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EngineError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+        raise EngineError(f"{path}: cannot be read ({one_line(error)})") from error
     except ValidationError as error:
-        raise EngineError(f"{path}: {validation_message(error)}") from error
+        raise EngineError(f"{path}: {one_line(error)}") from error
 
 
 def effective_precision(manifest: Manifest, options: Platform) -> Precision:

@@ -89,6 +89,11 @@ class FrameMonitor:
         self._was_shutter = False
         self._lately: deque[tuple[float, np.ndarray]] = deque()
 
+    @property
+    def announced(self) -> bool:
+        """Whether the driver says that the shutter is closed."""
+        return self._shutter_told
+
     def announce(self, closed: bool) -> None:
         """The driver tells that the shutter is closed (frames are *shutter*) or open again (they settle)."""
         if self._shutter_told and not closed:
@@ -118,6 +123,8 @@ class FrameMonitor:
         samples = frame[::stride, ::stride].astype(np.float32).ravel()
         last, self._last = self._last, samples
         last_frame, self._last_frame = self._last_frame, frame
+        if self._shutter_told:
+            return FrameKind.SHUTTER  # the picture freezes meanwhile, so this comes before REPEATED
         if last is not None and np.array_equal(samples, last) and np.array_equal(frame, last_frame):
             return FrameKind.REPEATED
         while len(self._lately) > 1 and self._lately[0][0] < self._now - FALL_S:
@@ -128,8 +135,6 @@ class FrameMonitor:
 
     def _of(self, samples: np.ndarray, last: np.ndarray | None, counts: bool) -> FrameKind:
         """What a frame that does not repeat the last one is; ``counts`` are 16-bit and float pixels."""
-        if self._shutter_told:
-            return FrameKind.SHUTTER
         low, high = np.percentile(samples, (5, 95))
         spread = float(high - low)
         usual = float(np.median(self._spreads)) if self._spreads else None

@@ -10,9 +10,9 @@ import onnxruntime
 
 from dsad_core.engines.backends import backend_module, check_platform, choose_backends
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest, Precision, load_manifest
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import Backend, load_platform
-from dsad_core.errors import EngineError, PlatformError
+from dsad_core.engines.protocol import Engine
+from dsad_core.errors import EngineError, PlatformError, one_line
 from dsad_core.plugins import plugins
 from dsad_tools.bench.models import Model
 
@@ -110,7 +110,7 @@ class PlainOnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:  # onnxruntime's own errors share no other base
-            raise EngineError(f"onnxruntime cannot load it: {' '.join(str(error).split())}") from error
+            raise EngineError(f"onnxruntime cannot load it: {one_line(error)}") from error
         if self._session.get_providers()[0] != provider:
             raise PlatformError(f"{provider} did not start, onnxruntime fell back to the CPU")
         self.description = f"onnxruntime {onnxruntime.__version__} {provider}"
@@ -119,7 +119,7 @@ class PlainOnnxRuntime:
         try:
             return self._session.run(None, {INPUT_NAME: tensor})[0][0, 0]
         except Exception as error:  # onnxruntime's own errors share no other base
-            raise EngineError(f"onnxruntime failed: {' '.join(str(error).split())}") from error
+            raise EngineError(f"onnxruntime failed: {one_line(error)}") from error
 
     def close(self) -> None:
         self._session = None

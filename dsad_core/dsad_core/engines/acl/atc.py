@@ -13,7 +13,7 @@ from dsad_core.engines.cache import PlanKey
 from dsad_core.engines.manifest import INPUT_NAME, Manifest
 from dsad_core.engines.planned import check_size
 from dsad_core.engines.platform import Platform, effective_precision
-from dsad_core.errors import EngineError, UnsupportedModelError
+from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 
 TOOLKIT = "/usr/local/Ascend/ascend-toolkit/latest"
 DRIVER = Path("/usr/local/Ascend/driver/version.info")
@@ -91,7 +91,7 @@ def build_om(key: PlanKey, manifest: Manifest, model: Path) -> bytes:
             if status == 0 and found:
                 return found[0].read_bytes()
         except OSError as error:
-            raise EngineError(f"{key.label}: atc cannot be run ({error.strerror})") from error
+            raise EngineError(f"{key.label}: atc cannot be run ({one_line(error)})") from error
     failure = EngineError if _UNSUPPORTED.search(output) is None else UnsupportedModelError
     raise failure(f"{key.label}: atc failed with status {status}: {_reason(output)}")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dsad_core.errors import PlatformError
+from dsad_core.errors import PlatformError, one_line
+from dsad_core.machine import cpu_flags
 
 #: Of the interface in kernels.cpp.
 VERSION = 2
@@ -85,8 +86,7 @@ class Kernels:
             library = ctypes.CDLL(str(path))
             interface = library.direct_version(), library.direct_op_bytes()
         except (OSError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise _missing(f"{path.name} cannot be loaded ({reason}); {_REINSTALL}") from error
+            raise _missing(f"{path.name} cannot be loaded ({one_line(error)}); {_REINSTALL}") from error
         if interface != (VERSION, ctypes.sizeof(Op)):
             raise _missing(f"{path.name} is of another version of dsad_core; {_REINSTALL}")
         self.lanes = library.direct_lanes()
@@ -131,7 +131,7 @@ def _build() -> tuple[str, str]:
     machine = platform.machine()
     if machine not in ("x86_64", "AMD64"):
         return "", machine
-    flags = _cpu_flags()
+    flags = cpu_flags()
     for suffix, name, needed in _X86_BUILDS:
         if needed <= flags:
             return suffix, name
@@ -140,11 +140,3 @@ def _build() -> tuple[str, str]:
 
 def _missing(reason: str) -> PlatformError:
     return PlatformError(f"compiled kernels: {reason}")
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from dsad_core.engines.manifest import Precision
-from dsad_core.errors import PlatformError, UnsupportedModelError
+from dsad_core.errors import PlatformError, UnsupportedModelError, one_line
 
 MODULES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 #: What a builder that chooses each layer's type is allowed to choose, beside float32.
@@ -172,13 +172,13 @@ def _probe(name: str) -> tuple[Api | None, str]:
     except ModuleNotFoundError as error:
         return None, f"{name}: not installed" if error.name == name else f"{name}: {error}"
     except Exception as error:  # a wheel without its libraries fails in ways of its own
-        return None, f"{name}: {' '.join(str(error).split())}"
+        return None, f"{name}: {one_line(error)}"
     try:
         api = Api(module)
         if api.builder() is None:
             return None, f"{name}: no builder ({api.last_messages()})"
     except Exception as error:  # nor is a stub's behaviour known
-        return None, f"{name}: not usable ({' '.join(str(error).split())})"
+        return None, f"{name}: not usable ({one_line(error)})"
     return api, ""
 
 

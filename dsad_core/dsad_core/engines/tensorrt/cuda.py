@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dsad_core.errors import EngineError, PlatformError
+from dsad_core.errors import EngineError, PlatformError, one_line
 
 #: Since cuda-python 12.6, and before (on JetPack).
 MODULES = ("cuda.bindings.runtime", "cuda.cudart")
@@ -66,7 +66,7 @@ class Cuda:
         try:
             code, *values = getattr(self.api, function)(*arguments)
         except RuntimeError as error:  # of the older layout, where there is no driver
-            raise CudaError(function, " ".join(str(error).split())) from error
+            raise CudaError(function, one_line(error)) from error
         check(function, code)
         return values[0] if len(values) == 1 else tuple(values) or None
 

@@ -13,7 +13,7 @@ from dsad_core.engines.planned import check_size
 from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.tensorrt.api import Api, Typing
 from dsad_core.engines.tensorrt.cuda import Device
-from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, one_line
 
 #: To be raised when the same model and options are built to another plan than before.
 FORMAT = "1"
@@ -66,7 +66,7 @@ def parse(api: Api, builder: Any, folder: Path, manifest: Manifest, typing: Typi
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise EngineError(f"{path}: cannot be read ({error.strerror}); the engine is incomplete") from error
+        raise EngineError(f"{path}: cannot be read ({one_line(error)}); the engine is incomplete") from error
     if not parser.parse(content):
         raise UnsupportedModelError(f"{path}: {api.name} cannot take it: {api.parser_errors(parser)}")
     inputs = [network.get_input(index) for index in range(network.num_inputs)]

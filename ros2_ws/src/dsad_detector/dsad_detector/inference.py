@@ -10,14 +10,15 @@ from typing import Protocol
 import rclpy
 from dsad_core.detector import Detector
 from dsad_core.engines.progress import Cancelled, Progress, listen
-from dsad_core.errors import DsadError, FrameError, NotFiniteError
+from dsad_core.errors import DsadError, FrameError, NotFiniteError, unexpected
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.overlay import draw_overlay
 
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.counters import Counters
 from dsad_detector.frames import decode_frame
 from dsad_detector.mailbox import Mailbox
-from dsad_detector.messages import FrameTimes, frame_timing, image_message, target_array
+from dsad_detector.messages import frame_timing, image_message, target_array
 from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.tracking import Answer, TrackingThread
 from dsad_detector.watch import FrameWatch
@@ -142,7 +143,7 @@ class InferenceThread:
                 if not rclpy.ok():
                     return  # the context is already shut down: nothing can be published any more
                 # Whatever a runtime throws, the next frame may be fine.
-                self._refuse("engine", message, f"{type(error).__name__}: {' '.join(str(error).split())}")
+                self._refuse("engine", message, unexpected(error))
 
     def _answer(self, message, received: int) -> None:
         started = time.monotonic_ns()
@@ -153,8 +154,19 @@ class InferenceThread:
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
         bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
-        outputs.targets.publish(target_array(header, detection, bearings))
-        times = FrameTimes(received, started, decoded, time.monotonic_ns())
+        targets = target_array(header, detection, bearings)
+        waits = self._tracking is not None and self._tracking.target_ids
+        if not waits:
+            outputs.targets.publish(targets)
+        times = FrameTimes(
+            received,
+            started,
+            decoded,
+            detection.preprocess_end_ns,
+            detection.inference_end_ns,
+            detection.postprocess_end_ns,
+            time.monotonic_ns(),
+        )
         self._counters.answered += 1
         if detection.targets_cut:
             self._counters.targets_cut += detection.targets_cut
@@ -164,7 +176,9 @@ class InferenceThread:
                 f"{len(detection.targets)} are listed (max_targets)",
             )
         self._check_deadline(times)
-        outputs.timing.publish(frame_timing(header, times, detection, self._counters))
+        timing = frame_timing(header, times, self._counters)
+        timing.tracks_follow = self._tracking is not None
+        outputs.timing.publish(timing)
         if kind is None:
             kind = self._watch.look(frame, header, received)
         if self._tracking is not None:
@@ -179,6 +193,7 @@ class InferenceThread:
                     self.detector.threshold,
                     kind,
                     received,
+                    targets if waits else None,
                 )
             )
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from dsad_common.rclpy_internals import guard_change_state, lifecycle_state
-from dsad_core.errors import DsadError
+from dsad_core.errors import DsadError, one_line, unexpected
 from lifecycle_msgs.msg import Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
@@ -36,7 +36,7 @@ def transition(callback: Callable[[SafeLifecycleNode], None]):
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             # An unforeseen fault: its type belongs in the line, it is what a bug report needs.
-            self.transition_failed(f"{callback.__name__}: {type(error).__name__}: {error}")
+            self.transition_failed(f"{callback.__name__}: {unexpected(error)}")
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 
@@ -94,7 +94,7 @@ class SafeLifecycleNode(LifecycleNodeMixin, Node):
                 return answer(request, response)
             except RuntimeError as error:  # RCLError is one
                 wish = request.transition.label or request.transition.id
-                self.get_logger().warning(f"transition {wish} refused: {' '.join(str(error).split())}")
+                self.get_logger().warning(f"transition {wish} refused: {one_line(error)}")
                 response.success = False
                 return response
 

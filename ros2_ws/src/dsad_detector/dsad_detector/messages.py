@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict
 
 import numpy as np
 from dsad_core.detector import Detection
 from dsad_core.frame.codec import fill_message
+from dsad_core.frame.timing import FrameTimes
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
 from geometry_msgs.msg import Vector3
 from sensor_msgs.msg import Image
 
 from dsad_detector.counters import Counters
 from dsad_detector.loading import Loaded
-
-
-@dataclass(frozen=True)
-class FrameTimes:
-    """Steady-clock nanoseconds of one frame's way through the node; see ``FrameTiming.msg``."""
-
-    received: int
-    started: int
-    decoded: int
-    published: int
 
 
 def image_message(header, image: np.ndarray, encoding: str) -> Image:
@@ -61,17 +52,11 @@ def target_array(header, detection: Detection, bearings: np.ndarray | None) -> T
     return array
 
 
-def frame_timing(header, times: FrameTimes, detection: Detection, counters: Counters) -> FrameTiming:
+def frame_timing(header, times: FrameTimes, counters: Counters) -> FrameTiming:
     """Where the time of the frame went, and what became of all frames so far."""
     return FrameTiming(
         header=header,
-        received=times.received,
-        started=times.started,
-        decoded=times.decoded,
-        preprocessed=detection.preprocess_end_ns,
-        inferred=detection.inference_end_ns,
-        postprocessed=detection.postprocess_end_ns,
-        published=times.published,
+        **asdict(times),
         activated=counters.activated,
         frames_received=counters.received,
         frames_answered=counters.answered,

@@ -49,6 +49,7 @@ RECORDED = (
     "ground_truth_targets",
     "mask",
     "targets",
+    "tracks",
     "timing",
     "metrics",
 )
