@@ -17,6 +17,7 @@ def data_files():
             path for kind in ("yaml", "xml", "service") for path in Path("launch").glob(f"*.{kind}")
         ),
     }
+    files[share / "config" / "cameras"] = sorted(Path("launch/cameras").glob("*.yaml"))
     for path in sorted(Path("edge_engines").rglob("*")):
         if path.is_file() and path.suffix != ".safetensors":
             files.setdefault(share / path.parent, []).append(path)
