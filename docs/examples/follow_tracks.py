@@ -24,14 +24,18 @@ class TrackFollower(Node):
         )
 
     def on_tracks(self, message: TrackArray):
-        """A track that moves against the scene wins, then the oldest."""
-        confirmed = [track for track in message.tracks if track.state in (Track.CONFIRMED, Track.COASTING)]
-        if not confirmed:
+        """The best track is confirmed: one that moves against the scene, then the oldest."""
+        if message.best < 0:
             return
-        best = max(confirmed, key=lambda track: (track.motion == Track.MOVING, track.age))
+        best = message.tracks[message.best]
         text = f"track {best.id}: ({best.x:.1f}, {best.y:.1f}) px, ({best.vx:.1f}, {best.vy:.1f}) px/s"
+        if best.motion == Track.MOVING:
+            text += ", moves"
         if best.has_bearing:  # a CameraInfo of this frame size is known
-            text += f", bearing ({best.bearing.x:.4f}, {best.bearing.y:.4f}, {best.bearing.z:.4f})"
+            bearing = best.bearing
+            text += (
+                f", bearing ({bearing.x:.4f}, {bearing.y:.4f}, {bearing.z:.4f}) in {message.bearing_frame}"
+            )
         self.get_logger().info(text)
 
 

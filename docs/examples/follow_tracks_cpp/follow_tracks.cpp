@@ -1,8 +1,6 @@
 // Prints the best confirmed track of each frame.
 #include <algorithm>
 #include <memory>
-#include <tuple>
-#include <vector>
 
 #include <dsad_msgs/msg/track_array.hpp>
 #include <rclcpp/rclcpp.hpp>
@@ -20,17 +18,11 @@ public:
       RCLCPP_INFO(get_logger(), "mask: %ux%u, %zu px", mask->width, mask->height, static_cast<std::size_t>(pixels));
     });
     tracks_ = create_subscription<TrackArray>("/irst/tracks", 10, [this](TrackArray::ConstSharedPtr message) {
-      const Track * best = nullptr;
-      for (const auto & track : message->tracks) {
-        const bool confirmed = track.state == Track::CONFIRMED || track.state == Track::COASTING;
-        // A track that moves against the scene wins, then the oldest.
-        const auto rank = [](const Track & each) { return std::make_tuple(each.motion == Track::MOVING, each.age); };
-        if (confirmed && (!best || rank(*best) < rank(track))) best = &track;
-      }
-      if (best) {
-        RCLCPP_INFO(get_logger(), "track %lu: (%.1f, %.1f) px, (%.1f, %.1f) px/s",
-                    static_cast<unsigned long>(best->id), best->x, best->y, best->vx, best->vy);
-      }
+      if (message->best < 0) return;
+      // The best track is confirmed: one that moves against the scene, then the oldest.
+      const auto & best = message->tracks[message->best];
+      RCLCPP_INFO(get_logger(), "track %lu: (%.1f, %.1f) px, (%.1f, %.1f) px/s%s", static_cast<unsigned long>(best.id),
+                  best.x, best.y, best.vx, best.vy, best.motion == Track::MOVING ? ", moves" : "");
     });
   }
 
