@@ -133,7 +133,7 @@ def open_model(folder, proto, threads=1, multiple=1, **changes):
     Path(folder, MODEL_FILE).write_bytes(proto if isinstance(proto, bytes) else proto.SerializeToString())
     channels = 1 if isinstance(proto, bytes) else proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     manifest = load_manifest(SHIPPED).model_copy(
-        update={"input_channels": channels, "size_multiple": multiple, **changes}
+        update={"input_channels": channels, "size_multiple": multiple, "program_sha256": None, **changes}
     )
     return direct.open_engine(Path(folder), manifest, CPU, threads)
 

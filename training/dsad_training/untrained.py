@@ -8,6 +8,7 @@ import onnx
 import torch
 from torch import nn
 
+from dsad_core.engines.direct import add_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest, Precision, save_manifest
 from dsad_core.files import sha256_file
 from dsad_core.frame.normalise import to_unit
@@ -70,7 +71,8 @@ def _write(folder: Path, manifest: Manifest, graph: onnx.ModelProto) -> Path:
     engine = folder / manifest.name
     engine.mkdir(parents=True)
     (engine / MODEL_FILE).write_bytes(graph.SerializeToString())
-    save_manifest(engine, manifest.model_copy(update={"sha256": sha256_file(engine / MODEL_FILE)}))
+    manifest = manifest.model_copy(update={"sha256": sha256_file(engine / MODEL_FILE)})
+    save_manifest(engine, add_program(engine, manifest))
     return engine
 
 

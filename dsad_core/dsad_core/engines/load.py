@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from dsad_core.engines.backends import backend_module, describe_missing, require_platform
+from dsad_core.engines.backends import backend_module, choose_backends, describe_missing, require_platform
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import Backend, effective_precision, load_platform
 from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
+from dsad_core.hardware import device
 from dsad_core.machine import usable_cores
 from dsad_core.plugins import plugins
 
@@ -51,15 +52,20 @@ def load_engine(
             )
         return _load_checkpoint(checkpoint, platform, threads)
     folder = find_engine(name_or_path)
-    check = require_platform(platform, backend)
+    names = choose_backends(options, backend)
+    if describe_missing(device(platform)):
+        require_platform(platform, backend)  # raises, and names all that is missing
     manifest = load_manifest(folder)
     threads = threads or options.threads or usable_cores()
-    passed_over = []
-    for name, findings in check.backends.items():
-        reason = describe_missing(findings)
+    passed_over, usable = [], False
+    # One after the other: looking for a runtime may import it, which takes longer than the rest of a start.
+    for name in names:
+        module = backend_module(name)
+        reason = describe_missing(module.requirements(options))
         if not reason:
+            usable = True
             try:
-                engine = backend_module(name).open_engine(folder, manifest, options, threads)
+                engine = module.open_engine(folder, manifest, options, threads)
             except UnsupportedModelError as error:
                 reason = str(error)
             else:
@@ -69,6 +75,8 @@ def load_engine(
                 engine.passed_over, engine.folder = tuple(passed_over), folder
                 return engine
         passed_over.append(f"{name}: {reason}")
+    if not usable:
+        require_platform(platform, backend)
     raise UnsupportedModelError(
         f"engine {manifest.name} on target {platform}: no backend takes it; " + "; ".join(passed_over)
     )

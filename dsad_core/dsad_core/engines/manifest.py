@@ -14,6 +14,8 @@ from dsad_core.metrics.counts import Matching
 from dsad_core.targets import sigmoid
 
 MODEL_FILE = "model.onnx"
+#: The fused graph that the backend ``direct`` runs, where it can run the model.
+PROGRAM_FILE = "model.direct"
 MANIFEST_FILE = "manifest.yaml"
 
 #: Every engine's ONNX graph has one input (1, C, H, W) and one output (1, 1, H, W), both float32.
@@ -149,6 +151,7 @@ class Manifest(_Strict):
     threshold: Probability = Field(description="a pixel is target where its probability is above it")
     opset: int = Field(ge=11)
     sha256: Hash = Field(description="of model.onnx")
+    program_sha256: Hash | None = Field(None, description="of model.direct; null: there is none")
     precision: Precision = Field(
         "fp32", description="what the engine computes in; bf16: the model is float32"
     )
@@ -197,39 +200,44 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 
 def load_manifest(folder: str | Path) -> Manifest:
-    """Read the manifest and verify that ``model.onnx`` is the file it was written for.
+    """Read the manifest and verify that ``model.onnx`` and ``model.direct`` are the files it was written for.
 
     Raises:
-        EngineError: as ``read_manifest``, or the model is missing, its SHA-256 differs, or it keeps weights
-            in other files, which that hash does not cover.
+        EngineError: as ``read_manifest``, or one of the two is missing, its SHA-256 differs, or the model keeps
+            weights in other files, which that hash does not cover.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    _verify_hash(folder / MODEL_FILE, manifest)
+    _verify_hashes(folder, manifest)
     _require_whole(folder / MODEL_FILE)
     return manifest
 
 
 def save_manifest(folder: str | Path, manifest: Manifest) -> None:
-    """Write ``folder/manifest.yaml``; ``folder/model.onnx`` must be there and match ``manifest.sha256``."""
+    """Write ``folder/manifest.yaml``; the files whose SHA-256 it names must be there and match."""
     folder = Path(folder)
-    _verify_hash(folder / MODEL_FILE, manifest)
+    _verify_hashes(folder, manifest)
     write_atomic(
         folder / MANIFEST_FILE, yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, width=110)
     )
 
 
-def _verify_hash(model: Path, manifest: Manifest) -> None:
-    try:
-        found = sha256_file(model)
-    except OSError as error:
-        raise EngineError(f"{model}: cannot be read ({one_line(error)}); the engine is incomplete") from error
-    if found != manifest.sha256:
-        raise EngineError(
-            f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
-            f"{manifest.sha256[:12]}...; the model was changed or damaged: "
-            "compile it again or restore it"
-        )
+def _verify_hashes(folder: Path, manifest: Manifest) -> None:
+    for name, expected in ((MODEL_FILE, manifest.sha256), (PROGRAM_FILE, manifest.program_sha256)):
+        if expected is None:
+            continue
+        path = folder / name
+        try:
+            found = sha256_file(path)
+        except OSError as error:
+            raise EngineError(
+                f"{path}: cannot be read ({one_line(error)}); the engine is incomplete"
+            ) from error
+        if found != expected:
+            raise EngineError(
+                f"{path}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says {expected[:12]}...; the file "
+                "was changed or damaged: compile the engine again or restore it"
+            )
 
 
 def _require_whole(model: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dsad_core.engines.direct.graph import Graph, Map, Node, map_of, unsupported
-from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
+from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME, PROGRAM_FILE
 from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 
 #: Shape arithmetic, which is folded, has a handful of numbers; anything larger is not that.
@@ -19,10 +19,15 @@ def read_graph(path: Path) -> Graph:
 
     Raises:
         EngineError: not an ONNX file, or one that contradicts itself.
-        UnsupportedModelError: it needs an operator, or a form of one, that there is no kernel for.
+        UnsupportedModelError: it needs an operator, or a form of one, that there is no kernel for; or the
+            package ``onnx`` is not installed.
     """
-    import onnx
-
+    try:
+        import onnx
+    except ImportError:
+        raise UnsupportedModelError(
+            f"{path.parent} has no {PROGRAM_FILE}, and reading {path.name} takes the package onnx: pip install onnx"
+        ) from None
     try:
         model = onnx.load_model(str(path), load_external_data=False)
         return _Reader(model.graph, onnx).read()
