@@ -178,6 +178,25 @@ def test_a_vehicles_own_arguments_and_those_of_the_includes_do_not_meet(vehicle)
 
 
 @NEEDS_LAUNCH
+@pytest.mark.skipif(importlib.util.find_spec("ros2param") is None, reason="needs ros2param")
+def test_what_ros2_param_dump_wrote_is_a_params_file(isolated, tmp_path):
+    launch = (sys.executable, "-c", "import sys; from ros2cli.cli import main; sys.exit(main())")
+    dump = [*launch, "param", "dump", "--no-daemon", "--spin-time", "5", "/irst/detector"]
+    dumps, given = [], ["engine:=local-contrast", "threshold:=0.37"]
+    for turn in range(2):
+        log = tmp_path / f"log{turn}"
+        process = start_launch(log, "dsad_bringup", "detector.launch.py", *given)
+        try:
+            wait_until(lambda log=log: started(log), log)
+            dumps.append(subprocess.run(dump, capture_output=True, text=True, timeout=SECONDS).stdout)
+        finally:
+            end_launch(process)
+        (tmp_path / "dump.yaml").write_text(dumps[-1])
+        given = [f"params_file:={tmp_path / 'dump.yaml'}"]
+    assert "threshold: 0.37" in dumps[0] and dumps[0] == dumps[1]
+
+
+@NEEDS_LAUNCH
 def test_two_launches_in_one_namespace_warn_each_other(isolated, tmp_path):
     words = ("dsad_bringup", "detector.launch.py", "engine:=local-contrast", "target:=cpu")
     logs = [tmp_path / "first", tmp_path / "second"]
