@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dsad_core.errors import FrameError
-from dsad_core.frame.codec import ENCODINGS, MAX_SIDE, decode, decode_message, fill_message
+from dsad_core.frame.codec import MAX_SIDE, decode, decode_message, fill_message
+from dsad_core.frame.encodings import ENCODINGS
 
 GREY = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
 COLOUR = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4}

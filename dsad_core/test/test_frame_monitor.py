@@ -95,6 +95,7 @@ def test_what_the_driver_tells_goes_first(scene):
     assert watch(scene[:5], monitor)[-1] == "scene"
     monitor.announce(closed=True)
     assert monitor.update(scene[5], 6 * STEP) is FrameKind.SHUTTER
+    assert monitor.update(scene[5], 6 * STEP + 1) is FrameKind.SHUTTER, "frozen, but told"
     monitor.announce(closed=False)
     assert monitor.update(scene[6], 7 * STEP) is FrameKind.SETTLING
     assert monitor.update(scene[7], 20 * STEP) is FrameKind.SCENE

@@ -1,9 +1,9 @@
-"""``dsad train``, ``dsad curves``, ``dsad keep``, ``dsad profile`` and ``dsad kernels``."""
+"""``dsad train`` and the commands around a run."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
+import math
 import typer
 
 from dsad_core.errors import UsageError
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("calibrate")(calibrate)
     app.command("curves")(curves)
     app.command("keep")(keep)
+    app.command("import")(import_published)
     app.command("profile")(profile)
     app.command("kernels")(kernels)
 
@@ -74,7 +75,7 @@ def soft_labels(
     place = usable_device(device)
     network, taught, _ = load_weights(teacher)
     images, _, _, _ = load_union(data, part.model_copy(update={"soft": None}))
-    soft = answers(network.to(place), images.to(place), taught.data.mean, taught.data.std, views)
+    soft = answers(network.to(place), images.to(place), taught.data, views)
     write_soft_labels(out, soft, images, sha256_file(weights_path(teacher)))
     typer.echo(f"wrote {out}: {len(images)} images")
 
@@ -90,7 +91,7 @@ def calibrate(
     ] = [],
     backend: Annotated[str | None, typer.Option(help="What runs the engine.")] = None,
 ) -> None:
-    """Choose an engine's threshold on held-out images, for a rate of false alarms, and print what each set says."""
+    """Choose an engine's threshold and what its scores are worth, on held-out images."""
     from rich.console import Console
     from rich.table import Table
 
@@ -113,36 +114,46 @@ def calibrate(
         raise UsageError(f"{recipe}: holds nothing out; give its sources `validation`")
     loaded = load_engine(str(engine), backend=backend)
     try:
-        result = measure(Detector(loaded, value_range=(0, 255)), held_out, names, loose)
+        result = measure(Detector(loaded, value_range=(0, 255)), held_out, names, loose, set(unlabelled))
     finally:
         loaded.close()
-    threshold, choice = result.choose(rate, set(unlabelled))
-    save_manifest(
-        engine,
-        read_manifest(engine).model_copy(update={"threshold": threshold, "threshold_choice": choice}),
-    )
+    threshold, choice = result.choose(rate)
+    calibration = result.scores()
+    update = {"threshold": threshold, "threshold_choice": choice, "calibration": calibration}
+    save_manifest(engine, read_manifest(engine).model_copy(update=update))
     table = Table(title=f"{engine.name} on held-out images; threshold {threshold:g}")
     columns = (
         "set",
         "frames",
         "targets",
+        "Pd",
         "false a frame",
         "Pd at 0.01",
-        "at 0.1",
-        "at 1 false a frame",
+        "0.1",
+        "1 false a frame",
         "AUC",
         "ceiling",
     )
     for column in columns:
         table.add_column(column, justify="left" if column == "set" else "right")
-    limit = threshold / (1 - threshold)
-    for name, peaks in result.peaks.items():
-        froc = peaks.result()
-        false = (peaks.false > math.log(limit)).sum() / peaks.frames
-        figures = [*froc.pd.values(), froc.auc, froc.ceiling]
+    for each in choice.sets:
+        figures = [
+            each.pd,
+            each.false_a_frame,
+            *(each.pd_at[allowed] for allowed in (0.01, 0.1, 1.0)),
+            each.auc,
+            each.ceiling,
+        ]
         shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
-        table.add_row(name, str(froc.frames), str(froc.targets), f"{false:.3f}", *shown)
-    Console().print(table)
+        table.add_row(each.data_set, str(each.frames), str(each.targets), *shown)
+    scores = Table(title=f"what a score is worth: {calibration.answers} answers")
+    for column in ("score", "share true", "answers"):
+        scores.add_column(column, justify="right")
+    for bin in calibration.reliability:
+        scores.add_row(f"{bin.score:.3f}", f"{bin.true:.3f}", str(bin.answers))
+    console = Console()
+    console.print(table)
+    console.print(scores)
 
 
 def curves(
@@ -167,6 +178,38 @@ def keep(
 
     path = keep_weights(run, out)
     typer.echo(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def import_published(
+    checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint, .pth or .pth.tar.")],
+    network: Annotated[str, typer.Option(help="dnanet or amfunet.")],
+    width: Annotated[int, typer.Option(min=1, help="Channels of the first level.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<checkpoint>.")] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Of the image, full scale 1: one value or R,G,B. Default: ImageNet's."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Its standard deviation, as --mean.")] = None,
+    trained_on: Annotated[str | None, typer.Option(help="Name of the data set, for the manifest.")] = None,
+) -> None:
+    """Take over published weights as a run, for dsad evaluate, dsad compile and as a teacher."""
+    from dsad_training.published import import_weights
+
+    if (mean is None) != (std is None):
+        raise UsageError("--mean and --std go together")
+    values = [_channel_values(text, name) for text, name in ((mean, "--mean"), (std, "--std"))]
+    folder = out or Path("runs") / checkpoint.name.split(".")[0]
+    typer.echo(f"wrote {import_weights(checkpoint, network, width, folder, *values, trained_on)}")
+
+
+def _channel_values(text: str | None, option: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        values = (math.nan,)
+    if len(values) not in (0, 1, 3) or not all(map(math.isfinite, values)):
+        raise UsageError(f"{option} {text}: give one number, or three as 0.485,0.456,0.406")
+    return values
 
 
 def profile(

@@ -1,16 +1,24 @@
 """A training as data: what a recipe file holds, checked before anything starts."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from torch import Tensor
 
 from dsad_core.errors import UsageError
 from dsad_tools.scenes.generator import SMALLEST_SIDE
 from dsad_training.data.augmentation import Augmentation
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.residual import Spatial
+
+
+Positive = Annotated[float, Field(gt=0)]
+#: One value for all input channels, or one for each.
+Level = float | tuple[float, float, float]
+Deviation = Positive | tuple[Positive, Positive, Positive]
 
 
 class Part(BaseModel):
@@ -83,10 +91,23 @@ class DataPart(Part):
     soft: str | None = Field(None, description="file of a teacher's answers, made by `dsad soft-labels`")
     soft_share: float = Field(0.5, gt=0, le=1, description="of the teacher's answer in what is learnt")
     validation: int = Field(100, ge=0, description="images cut from the training split; not from a union")
-    mean: float = Field(0.45, description="subtracted from the image, full scale 1")
-    std: float = Field(0.225, gt=0, description="then divided by")
+    mean: Level = Field(0.45, description="subtracted from the image, full scale 1")
+    std: Deviation = Field(0.225, description="then divided by")
     augmentation: Augmentation = Augmentation()
     synthetic: SyntheticPart | None = Field(None, description="generated scenes; none by default")
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """The image (N,1,H,W), full scale 1, as the network gets it: (N,1,H,W), or (N,3,H,W) by three means."""
+        if isinstance(self.mean, float):
+            return (image - self.mean) / self.std
+        mean, std = (torch.tensor(each, device=image.device).view(-1, 1, 1) for each in (self.mean, self.std))
+        return (image - mean) / std
+
+    @model_validator(mode="after")
+    def _as_many_deviations_as_means(self) -> "DataPart":
+        if isinstance(self.mean, float) != isinstance(self.std, float):
+            raise ValueError("give one mean and one std, or three of each")
+        return self
 
 
 class Phase(Part):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dsad_core.files import write_atomic
 from dsad_training.data.packed import PackedSet
 from dsad_training.data.union import names_hash
+from dsad_training.recipe import DataPart
 
 #: Pixels in one pass, at most.
 PASS = 1 << 22
@@ -18,22 +19,23 @@ PASS = 1 << 22
 
 @dataclass(frozen=True)
 class SameSize:
-    """Images of one size: their places in a set and themselves (n,1,H,W) float32, normalised."""
+    """Images of one size: their places in a set and themselves (n,C,H,W) float32, normalised."""
 
     indices: list[int]
     images: Tensor
 
 
 @torch.no_grad()
-def answers(network: nn.Module, data: PackedSet, mean: float, std: float, views: int = 1) -> Tensor:
+def answers(network: nn.Module, data: PackedSet, part: DataPart, views: int = 1) -> Tensor:
     """Probabilities (pixels,) uint8 of 255, laid out as ``data.pixels``: means over views of each image.
 
     Args:
         network: in eval mode, on the device of ``data``.
+        part: of the recipe, whose normalisation the network was trained with.
         views: 1, 2 or 4: the image, also transposed, also both turned by half a circle.
     """
     soft = torch.zeros(len(data.pixels), dtype=torch.uint8)
-    for same in same_sizes(data, mean, std):
+    for same in same_sizes(data, part):
         total = sum(_view(network, same.images, number) for number in range(views)) / views
         rounded = (255 * total[:, 0]).round().to(torch.uint8).cpu()
         for index, answer in zip(same.indices, rounded):
@@ -42,7 +44,7 @@ def answers(network: nn.Module, data: PackedSet, mean: float, std: float, views:
     return soft
 
 
-def same_sizes(data: PackedSet, mean: float, std: float):
+def same_sizes(data: PackedSet, part: DataPart):
     """The images of a set in batches of one size."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for index, size in enumerate(data.size.tolist()):
@@ -50,9 +52,9 @@ def same_sizes(data: PackedSet, mean: float, std: float):
     for (height, width), indices in by_size.items():
         count = max(1, PASS // (height * width))
         for start in range(0, len(indices), count):
-            part = indices[start : start + count]
-            images = torch.stack([data.image(index)[0] for index in part]).float()
-            yield SameSize(part, (images.unsqueeze(1) / 255 - mean) / std)
+            chosen = indices[start : start + count]
+            images = torch.stack([data.image(index)[0] for index in chosen]).float()
+            yield SameSize(chosen, part.normalised(images.unsqueeze(1) / 255))
 
 
 def padded_logits(network: nn.Module, images: Tensor) -> Tensor:

@@ -191,8 +191,7 @@ class TrainingState:
 
     def mine(self, batches: Batches, count: int, side: int) -> None:
         """Look for false alarms of the averaged network in ``count`` crops and remember them."""
-        data = self.recipe.data
-        new = mined(self.ema.eval(), batches, count, side, data.mean, data.std, self.recipe.bf16)
+        new = mined(self.ema.eval(), batches, count, side, self.recipe.data, self.recipe.bf16)
         self.hard = remembered(self.hard, new)
 
     @torch.no_grad()

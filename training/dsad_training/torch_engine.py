@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dsad_core.engines.manifest import Manifest, Provenance
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.errors import EngineError, PlatformError
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import load_weights, weights_path
 from dsad_training.compile.manifest import network_fields
@@ -30,7 +30,7 @@ class TorchEngine:
 
     Raises:
         CheckpointError: the weights are missing, damaged or foreign.
-        TargetError: torch cannot run the target here, or boards need a compiled engine.
+        PlatformError: torch cannot run the target here, or boards need a compiled engine.
     """
 
     builds = False
@@ -41,27 +41,27 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.manifest = _manifest(weights_path(path), network, recipe, facts)
-        self.target = target
+        self.platform = target
         self.description = f"torch {torch.__version__} {_device_name(self._device)}"
         self._network = network.to(self._device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def infer(self, tensor: np.ndarray) -> np.ndarray:
-        multiple = self.manifest.size_multiple
+        multiple, channels = self.manifest.size_multiple, self.manifest.input_channels
         if (
             tensor.ndim != 4
-            or tensor.shape[:2] != (1, 1)
+            or tensor.shape[:2] != (1, channels)
             or tensor.dtype != np.float32
             or not tensor.size
             or tensor.shape[2] % multiple
             or tensor.shape[3] % multiple
         ):
             raise EngineError(
-                f"checkpoint {self.manifest.name} takes float32 (1, 1, H, W) with sides that "
+                f"checkpoint {self.manifest.name} takes float32 (1, {channels}, H, W) with sides that "
                 f"are multiples of {multiple}, not {tensor.dtype} {tensor.shape}"
             )
         try:
-            # The network spreads the one channel over its own input channels.
+            # The network spreads one channel over its own input channels.
             return self._network(torch.from_numpy(tensor).to(self._device))[-1][0, 0].cpu().numpy()
         except RuntimeError as error:  # torch's out-of-memory errors are of this type, too
             height, width = tensor.shape[2:]
@@ -75,12 +75,12 @@ class TorchEngine:
 
 def _device(target: str) -> torch.device:
     if target not in TARGETS:
-        raise TargetError(
+        raise PlatformError(
             f"a checkpoint does not run on target {target!r}, only on {' and '.join(TARGETS)}; "
             "`dsad compile` makes an engine of it"
         )
     if target == "cuda" and not torch.cuda.is_available():
-        raise TargetError(f"target cuda: torch {torch.__version__} finds no CUDA device here")
+        raise PlatformError(f"target cuda: torch {torch.__version__} finds no CUDA device here")
     return torch.device(target)
 
 

@@ -123,7 +123,7 @@ def _train(
                 sums, count = defaultdict(float), 0
             due = recipe.validate_every and state.step % recipe.validate_every == 0
             if ranks.first and images.held_out and not phase.all_images and (due or end_of_phase):
-                result = evaluate(state.ema, images.held_out, recipe.data.mean, recipe.data.std)
+                result = evaluate(state.ema, images.held_out, recipe.data)
                 display.validation(state.step, state.seconds, result)
             out_of_time = minutes is not None and now - started >= 60 * minutes
             stopping, saving = ranks.any(bool(stop) or out_of_time, now - last_save > SAVE_EVERY)
@@ -155,7 +155,7 @@ def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: fl
     image, truth, known, soft = batches.draw(phase.batch // ranks.size, phase.crop)
     if soft is not None:
         truth, known = torch.lerp(truth, soft, torch.where(known > 0, recipe.data.soft_share, 1.0)), None
-    image = (image - recipe.data.mean) / recipe.data.std
+    image = recipe.data.normalised(image)
     if recipe.channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
     views = (image, batches.blurred(image)) if state.network.two_views else (image,)

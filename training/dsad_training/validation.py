@@ -11,6 +11,7 @@ from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_core.metrics.counts import find_components
 from dsad_core.metrics.froc import FrocAccumulator, FrocResult, find_peaks
 from dsad_training.data.packed import PackedSet
+from dsad_training.recipe import DataPart
 from dsad_training.soft_labels import padded_logits, same_sizes
 
 
@@ -29,7 +30,7 @@ class SetScore:
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, data: PackedSet, names: list[str], loose: set[str], mean: float, std: float
+    network: nn.Module, data: PackedSet, names: list[str], loose: set[str], part: DataPart
 ) -> list[SetScore]:
     """Scores of each group of ``data``.
 
@@ -37,11 +38,12 @@ def validate(
         network: put into eval mode and left there; on the device of ``data``.
         names: of the groups.
         loose: groups whose targets are boxes: pixels that are a target's or uncertain.
+        part: of the recipe, whose normalisation the network was trained with.
     """
     network.eval()
     masks = {name: DetectionAccumulator() for name in names}
     peaks = {name: FrocAccumulator() for name in names}
-    for same in same_sizes(data, mean, std):
+    for same in same_sizes(data, part):
         for index, logits in zip(same.indices, padded_logits(network, same.images)[:, 0].cpu().numpy()):
             name = names[int(data.group[index])]
             truth = data.image(index)[1].cpu().numpy()

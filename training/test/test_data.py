@@ -16,7 +16,9 @@ from dsad_training.data.mining import mined, remembered
 from dsad_training.data.packed import UNCERTAIN, bright_places, join, pack, split
 from dsad_training.data.paste import cut_patches
 from dsad_training.data.sensor import disturbed
+from dsad_training.recipe import DataPart
 
+AS_IT_IS = DataPart(mean=0.0, std=1.0)
 UNCHANGED = Augmentation(gain=0, offset=0, blur=0, noise=0)
 
 
@@ -175,7 +177,7 @@ def test_mining_finds_where_a_network_alarms_off_target():
     mask[50, 10] = 255
     network = nn.Module()
     network.forward = lambda image: [20 * image - 10]
-    found = mined(network, batches(pack([("a", image, mask)]), UNCHANGED), 4, 64, 0.0, 1.0, bf16=False)
+    found = mined(network, batches(pack([("a", image, mask)]), UNCHANGED), 4, 64, AS_IT_IS, bf16=False)
     assert found.tolist() == [[0, 20, 40]] * 4
     assert len(remembered(found, found)) == 8
 

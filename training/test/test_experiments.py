@@ -15,6 +15,7 @@ from dsad_training.experiments.frames import load_frames, on_grid, score
 from dsad_training.experiments.graphs import recorded
 from dsad_training.experiments.plan import Plan, Run, load_plan, plan_jobs, plan_runs
 from dsad_training.experiments.queue import run_plan
+from dsad_training.recipe import DataPart
 from dsad_training.tables.paper import load_paper
 
 CPU = torch.device("cpu")
@@ -154,7 +155,7 @@ def test_scores_are_those_of_the_training(sets):
     frames = load_frames(sets / "NUDT-SIRST", 64, 2, CPU)
     network = cohort_network()
     for part in frames.parts.values():
-        mine, theirs = score(network, part, 0.45, 0.225), evaluate(network, part, 0.45, 0.225)
+        mine, theirs = score(network, part, DataPart()), evaluate(network, part, DataPart())
         assert mine == theirs
 
 
@@ -193,7 +194,7 @@ def test_a_plan_runs_stops_and_goes_on(sets, tmp_path):
     cell = rows[(rows["split"] == "test") & (rows["data_set"] == "nudt")].iloc[0]
     network, recipe, _ = load_weights(tmp_path / cell["run"])
     part = load_frames(sets / "NUDT-SIRST", plan.grid, 2, CPU).parts["test"]
-    again = score(network, part, recipe.data.mean, recipe.data.std)
+    again = score(network, part, recipe.data)
     assert (again.iou, again.pd, again.fa) == pytest.approx((cell["iou"], cell["pd"], cell["fa"]), abs=1e-9)
     # Nothing is done twice; a new budget is new work.
     assert run_plan(plan, sets, tmp_path).done == outcome.runs

@@ -152,7 +152,7 @@ def test_learns_the_tiny_data_set(tiny_recipe, tiny_data, tmp_path):
     train(build_recipe({**tiny_recipe, "phases": [phase], "ema": 0.9}), [tiny_data], tmp_path)
     network, recipe, _ = load_weights(tmp_path)
     data = pack((s.name, s.image, s.mask) for s in SirstDataset(tiny_data, "test"))
-    result = evaluate(network, data, recipe.data.mean, recipe.data.std)
+    result = evaluate(network, data, recipe.data)
     assert result.frames == 4 and result.targets == 4
     assert result.iou > 0.5 and result.pd == 1
 

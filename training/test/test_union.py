@@ -13,9 +13,11 @@ from dsad_training.calibrate import calibrate
 from dsad_training.data import union
 from dsad_training.data.holdout import hold_out_recordings, scenes
 from dsad_training.data.sources import load_training_data
-from dsad_training.recipe import build_recipe
+from dsad_training.recipe import DataPart, build_recipe
 from dsad_training.soft_labels import answers, write_soft_labels
 from dsad_training.validation import validate
+
+AS_IT_IS = DataPart(mean=0.0, std=1.0)
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ class Brightness(torch.nn.Module):
 def test_soft_labels_are_kept_for_exactly_these_images(root, tiny_recipe):
     data = load_training_data([root], part(tiny_recipe), 0)
     network = Brightness().eval()
-    soft = answers(network, data.kept, 0.0, 1.0, views=4)
+    soft = answers(network, data.kept, AS_IT_IS, views=4)
     expected = (255 * torch.sigmoid(40 * data.kept.pixels.float() / 255 - 20)).round()
     assert (soft.float() - expected).abs().max() <= 1
     write_soft_labels(root / "soft.safetensors", soft, data.kept, "sha")
@@ -121,7 +123,7 @@ def test_soft_labels_are_kept_for_exactly_these_images(root, tiny_recipe):
 
 def test_validation_scores_each_set(root, tiny_recipe):
     held_out = load_training_data([root], part(tiny_recipe), 0).held_out
-    scores = validate(Brightness(), held_out, ["stills", "empty", "clips"], {"clips"}, 0.0, 1.0)
+    scores = validate(Brightness(), held_out, ["stills", "empty", "clips"], {"clips"}, AS_IT_IS)
     stills, empty, clips = scores
     assert (stills.masks.pd, stills.masks.iou, stills.false_a_frame) == (1, 1, 0)
     assert empty.peaks.targets == 0 and empty.false_a_frame == 0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-from dsad_core.engines.target_file import Backend, TargetFile, load_target
-from dsad_core.errors import TargetError, UsageError
+from dsad_core.engines.platform import Backend, Platform, load_platform
+from dsad_core.errors import PlatformError, UsageError
 from dsad_core.hardware import Finding, device
 
 _MODULES: dict[Backend, str] = {
@@ -26,15 +26,15 @@ BACKENDS: tuple[Backend, ...] = tuple(_MODULES)
 
 
 @dataclass(frozen=True)
-class TargetCheck:
-    """What a target needs of this machine, found or not.
+class PlatformCheck:
+    """What a platform needs of this machine, found or not.
 
     Attributes:
         device: hardware and driver, needed by every backend.
-        backends: what each needs beside them, in the target file's order of preference.
+        backends: what each needs beside them, in the platform's file's order of preference.
     """
 
-    target: str
+    platform: str
     device: list[Finding]
     backends: dict[Backend, list[Finding]]
 
@@ -59,35 +59,35 @@ def backend_module(name: Backend) -> ModuleType:
     return import_module(_MODULES[name])
 
 
-def check_target(target: str, backend: Backend | None = None) -> TargetCheck:
-    """Look for everything that the target's backends, or the one given, need.
+def check_platform(platform: str, backend: Backend | None = None) -> PlatformCheck:
+    """Look for everything that the platform's backends, or the one given, need.
 
     Raises:
-        TargetError: no such target.
-        EngineError: the target's file is missing or malformed.
+        PlatformError: no such platform.
+        EngineError: the platform's file is missing or malformed.
         UsageError: no such backend.
     """
-    options = load_target(target)
+    options = load_platform(platform)
     names = choose_backends(options, backend)
     needs = {name: backend_module(name).requirements(options) for name in names}
-    return TargetCheck(target, device(target), needs)
+    return PlatformCheck(platform, device(platform), needs)
 
 
-def require_target(target: str, backend: Backend | None = None) -> TargetCheck:
-    """The target's check where it can run; else one line that says everything missing.
+def require_platform(platform: str, backend: Backend | None = None) -> PlatformCheck:
+    """The platform's check where it can run; else one line that says everything missing.
 
     Raises:
-        TargetError: no such target, or something is missing.
-        EngineError, UsageError: as ``check_target``.
+        PlatformError: no such platform, or something is missing.
+        EngineError, UsageError: as ``check_platform``.
     """
-    check = check_target(target, backend)
+    check = check_platform(platform, backend)
     if not check.usable:
-        raise TargetError(f"target {target} cannot run on this machine, missing: {check.missing()}")
+        raise PlatformError(f"target {platform} cannot run on this machine, missing: {check.missing()}")
     return check
 
 
-def choose_backends(options: TargetFile, backend: Backend | None) -> tuple[Backend, ...]:
-    """The backends to try: those of the target's file, or the one given alone."""
+def choose_backends(options: Platform, backend: Backend | None) -> tuple[Backend, ...]:
+    """The backends to try: those of the platform's file, or the one given alone."""
     if backend is None:
         return options.backends
     if backend not in BACKENDS:

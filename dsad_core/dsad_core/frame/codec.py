@@ -6,45 +6,23 @@ read-only, possibly strided) view on the message's buffer.
 
 import array
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
 from dsad_core.errors import FrameError
+from dsad_core.frame.encodings import find_encoding
 
 #: Longest side of a frame. Beyond it a header is taken for damaged, before anything is allocated.
 MAX_SIDE = 16384
-
-
-@dataclass(frozen=True)
-class _Layout:
-    dtype: np.dtype
-    channels: int
-    to_grey: int | None  # OpenCV conversion code, BT.601 luma
-
-
-_LAYOUTS = {
-    "mono8": _Layout(np.dtype(np.uint8), 1, None),
-    "8UC1": _Layout(np.dtype(np.uint8), 1, None),
-    "mono16": _Layout(np.dtype(np.uint16), 1, None),
-    "16UC1": _Layout(np.dtype(np.uint16), 1, None),
-    "32FC1": _Layout(np.dtype(np.float32), 1, None),
-    "rgb8": _Layout(np.dtype(np.uint8), 3, cv2.COLOR_RGB2GRAY),
-    "bgr8": _Layout(np.dtype(np.uint8), 3, cv2.COLOR_BGR2GRAY),
-    "rgba8": _Layout(np.dtype(np.uint8), 4, cv2.COLOR_RGBA2GRAY),
-    "bgra8": _Layout(np.dtype(np.uint8), 4, cv2.COLOR_BGRA2GRAY),
-}
-
-ENCODINGS: tuple[str, ...] = tuple(_LAYOUTS)
 
 
 def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian: int = 0) -> np.ndarray:
     """Turn the fields of an Image message into a grey frame.
 
     Args:
-        encoding: one of ``ENCODINGS``.
+        encoding: one of ``encodings.ENCODINGS``.
         height: rows, 1 to ``MAX_SIDE``.
         width: columns, 1 to ``MAX_SIDE``.
         step: bytes from one row to the next; may exceed the row (padding).
@@ -60,7 +38,7 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         FrameError: reason ``encoding``, ``size``, ``step``, ``truncated`` or ``nan`` (NaN or
             infinity in 32FC1).
     """
-    layout = _layout(encoding)
+    layout = find_encoding(encoding)
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")
     row = width * layout.channels * layout.dtype.itemsize
@@ -107,12 +85,12 @@ def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
         msg: the message; ``data`` becomes an ``array.array('B')``, the one type that rclpy
             takes without checking it element by element.
         frame: (H, W) for grey or (H, W, C) for colour, of exactly the type that ``encoding`` says.
-        encoding: one of ``ENCODINGS``.
+        encoding: one of ``encodings.ENCODINGS``.
 
     Raises:
         FrameError: reason ``encoding`` where type or channels disagree, ``size`` for absurd sizes.
     """
-    layout = _layout(encoding)
+    layout = find_encoding(encoding)
     channels = frame.shape[2] if frame.ndim == 3 else 1
     if frame.ndim not in (2, 3) or channels != layout.channels or frame.dtype != layout.dtype:
         raise FrameError(
@@ -129,10 +107,3 @@ def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
     msg.is_bigendian = int(sys.byteorder == "big")
     msg.step = width * layout.channels * layout.dtype.itemsize
     msg.data = data
-
-
-def _layout(encoding: str) -> _Layout:
-    try:
-        return _LAYOUTS[encoding]
-    except KeyError:
-        raise FrameError("encoding", f"encoding {encoding!r} is not one of {', '.join(ENCODINGS)}") from None

@@ -83,6 +83,11 @@ class FrameMonitor:
         self._scene_at: float = self._now
         self._was_shutter = False
 
+    @property
+    def announced(self) -> bool:
+        """Whether the driver says that the shutter is closed."""
+        return self._shutter_told
+
     def announce(self, closed: bool) -> None:
         """The driver tells that the shutter is closed (frames are *shutter*) or open again (they settle)."""
         if self._shutter_told and not closed:
@@ -112,10 +117,10 @@ class FrameMonitor:
         samples = frame[::stride, ::stride].astype(np.float32).ravel()
         last, self._last = self._last, samples
         last_frame, self._last_frame = self._last_frame, frame
+        if self._shutter_told:
+            return FrameKind.SHUTTER  # the picture freezes meanwhile, so this comes before REPEATED
         if last is not None and np.array_equal(samples, last) and np.array_equal(frame, last_frame):
             return FrameKind.REPEATED
-        if self._shutter_told:
-            return FrameKind.SHUTTER
         low, high = np.percentile(samples, (5, 95))
         spread = float(high - low)
         usual = float(np.median(self._spreads)) if self._spreads else None

@@ -33,21 +33,22 @@ class StackedChannelAttention(nn.Module):
         return torch.sigmoid(self.mlp(pooled).sum(2, keepdim=True))
 
 
-def deployable(network: nn.Module) -> Prediction:
-    """Copy in eval mode, float32, that reads a one-channel image and gives the prediction's logits.
+def deployable(network: nn.Module, channels: int = 1) -> Prediction:
+    """Copy in eval mode, float32, that reads an image of one channel or three and gives the prediction's logits.
 
-    The three input channels hold the same grey image with the same mean and deviation, so that the
+    With one, the three input channels hold the same grey image with the same mean and deviation, so that the
     convolutions that read it may sum their weights over them; zero padding adds the same zeros to each. A
     BatchNorm becomes part of the convolution before it. One that follows no convolution stays: in these
     networks a ReLU or a zero-padded convolution is behind it, and its offset cannot move through either.
     """
     network = copy.deepcopy(network).eval().float().requires_grad_(False)
-    for path in network.image_blocks:
-        block = network.get_submodule(path)
-        block.body[0] = merge_input_channels(block.body[0])
-        if not isinstance(block.shortcut, nn.Identity):
-            block.shortcut[0] = merge_input_channels(block.shortcut[0])
-    network.input_channels = 1
+    if channels == 1:
+        for path in network.image_blocks:
+            block = network.get_submodule(path)
+            block.body[0] = merge_input_channels(block.body[0])
+            if not isinstance(block.shortcut, nn.Identity):
+                block.shortcut[0] = merge_input_channels(block.shortcut[0])
+    network.input_channels = channels
     _replace_children(network)
     return Prediction(network).eval()
 

@@ -10,9 +10,9 @@ import onnx_ir as ir
 import torch
 from onnx_ir.passes import common as passes
 from onnxscript import optimizer
-from torch import nn
 
 from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
+from dsad_training.compile.deployable import Prediction
 
 #: The newest that TensorRT 8.6 (JetPack 6) and CANN 7 read in full.
 OPSET = 17
@@ -27,11 +27,11 @@ ROLES = {
 }
 
 
-def to_onnx(network: nn.Module, multiple: int, size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def to_onnx(network: Prediction, multiple: int, size: tuple[int, int] | None = None) -> onnx.ModelProto:
     """The graph of a deployable network; the same network gives the same bytes.
 
     Args:
-        network: reads (1,1,H,W), gives (1,1,H,W).
+        network: reads (1,C,H,W), gives (1,1,H,W).
         multiple: the sides of its images are multiples of it.
         size: (height, width) of a graph for this size alone; None for one that takes every size.
     """
@@ -45,7 +45,7 @@ def to_onnx(network: nn.Module, multiple: int, size: tuple[int, int] | None = No
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.zeros(1, 1, side, side),),
+            (torch.zeros(1, network.network.input_channels, side, side),),
             buffer,
             dynamo=False,
             opset_version=OPSET,

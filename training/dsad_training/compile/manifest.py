@@ -24,7 +24,9 @@ def engine_name(
     and the (height, width) of a graph of fixed size, as in ``dnanet-num4-nudt-dsa-dsad-int8-agx-640x512``.
     """
     part = recipe.network
-    data_sets = [name.partition("-")[0].lower() for name in facts["data"].split(" + ")]
+    data_sets = (
+        [name.partition("-")[0].lower() for name in facts["data"].split(" + ")] if "data" in facts else []
+    )
     words = [part.name, f"num{part.width}", *data_sets]
     if part.spatial == "dsa":
         words.append("dsa")
@@ -58,7 +60,7 @@ def engine_manifest(
     return Manifest(
         name=name,
         **network_fields(network, recipe),
-        training_data=f"{facts['data']} train",
+        training_data=f"{facts['data']} train" if "data" in facts else None,
         sha256=sha256_file(model),
         precision=precision,
         size=size,
@@ -87,7 +89,7 @@ def network_fields(network: nn.Module, recipe: Recipe) -> dict[str, Any]:
         "width": part.width,
         "distiller": recipe.distillation.method if recipe.distillation else None,
         "normalisation": normalisation(recipe),
-        "input_channels": 1,
+        "input_channels": len(normalisation(recipe).mean),
         "size_multiple": network.size_multiple,
         "threshold": 0.5,
         "opset": OPSET,
@@ -97,8 +99,11 @@ def network_fields(network: nn.Module, recipe: Recipe) -> dict[str, Any]:
 
 
 def normalisation(recipe: Recipe) -> Normalisation:
-    """Of the one grey channel that an engine reads."""
-    return Normalisation(mean=(recipe.data.mean,), std=(recipe.data.std,))
+    """Of the one grey channel that an engine reads, or of three where each has its own."""
+    mean, std = (
+        values if isinstance(values, tuple) else (values,) for values in (recipe.data.mean, recipe.data.std)
+    )
+    return Normalisation(mean=mean, std=std)
 
 
 def commit() -> str:

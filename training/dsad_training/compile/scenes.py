@@ -16,7 +16,7 @@ class Scene:
     """One image, normalised and padded.
 
     Attributes:
-        tensor: (1,1,H,W) float32, sides multiples of the network's, or of the fixed size.
+        tensor: (1,C,H,W) float32, sides multiples of the network's, or of the fixed size.
         mask: (h,w) uint8 truth, h <= H and w <= W: padding lies to the right and below and is not scored.
     """
 
@@ -60,9 +60,12 @@ class Scenes:
         size = size or self._size
         if size is not None:
             image, mask = reflected(image, *size), reflected(mask, *size)
-        mean, std = (np.float32(values[0]) for values in (self._normalisation.mean, self._normalisation.std))
-        image = reflected((image - mean) / std, *padded_size(*image.shape, self._multiple))
-        return Scene(np.ascontiguousarray(image[None, None], np.float32), mask)
+        image = reflected(image, *padded_size(*image.shape, self._multiple))
+        mean, std = (
+            np.array(values, np.float32).reshape(1, -1, 1, 1)
+            for values in (self._normalisation.mean, self._normalisation.std)
+        )
+        return Scene(np.ascontiguousarray((image - mean) / std, np.float32), mask)
 
     def odd(self) -> list[Scene]:
         """Scenes of sizes that no training crop had: sides of odd multiples, a wide one; none if fixed."""

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsad_training.data.batches import Batches
+from dsad_training.recipe import DataPart
 
 #: Probability above which an answer off target is a false alarm.
 ALARM = 0.1
@@ -13,16 +14,14 @@ MEMORY = 4096
 
 
 @torch.no_grad()
-def mined(
-    network: nn.Module, batches: Batches, count: int, side: int, mean: float, std: float, bf16: bool
-) -> Tensor:
+def mined(network: nn.Module, batches: Batches, count: int, side: int, part: DataPart, bf16: bool) -> Tensor:
     """Places (h,3), image index and y, x, of the strongest false alarm in each of ``count`` crops that has one.
 
     Args:
         network: in eval mode.
     """
     crops, places = batches.anywhere(count, side)
-    image = (crops.image - mean) / std
+    image = part.normalised(crops.image)
     with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
         probability = network(image)[-1].float().sigmoid()
     # A target's surroundings are no false alarm, nor is what nobody knows.

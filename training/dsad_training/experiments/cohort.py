@@ -269,7 +269,7 @@ class Cohort:
         if self._left == 0:
             recipe, total = self.recipe, count * self.phase.batch
             image, truth = self.batches.draw(total, self.phase.crop)[:2]
-            image = (image - recipe.data.mean) / recipe.data.std
+            image = recipe.data.normalised(image)
             two_views = self.students[0].state.network.two_views
             blurred = self.batches.blurred(image) if two_views else None
             layout = torch.channels_last if recipe.channels_last else torch.contiguous_format

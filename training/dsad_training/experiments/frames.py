@@ -14,6 +14,7 @@ from dsad_tools.data.dataset import SirstDataset
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_training.data.packed import PackedSet, pack, split
 from dsad_training.data.union import names_hash
+from dsad_training.recipe import DataPart
 
 #: Draws the validation part, for every run alike.
 SPLIT_SEED = 0
@@ -60,9 +61,7 @@ def on_grid(samples: SirstDataset, side: int) -> Iterator[tuple[str, np.ndarray,
 
 
 @torch.no_grad()
-def score(
-    network: nn.Module, data: PackedSet, mean: float, std: float, threshold: float = 0.5
-) -> DetectionResult:
+def score(network: nn.Module, data: PackedSet, part: DataPart, threshold: float = 0.5) -> DetectionResult:
     """Pd, Fa, IoU and nIoU over frames of one size; the network is put into eval mode and left there."""
     network.eval()
     height, width = data.size[0].tolist()
@@ -71,7 +70,7 @@ def score(
     # A CPU works fastest on what fits its caches.
     step = SCORED if images.device.type == "cuda" else 1
     for image, mask in zip(images.split(step), masks.split(step)):
-        predicted = network((image.float() / 255 - mean) / std)[-1] > limit
+        predicted = network(part.normalised(image.float() / 255))[-1] > limit
         for answer, truth in zip(_frames(predicted), _frames(mask)):
             accumulator.update(answer, truth)
     return accumulator.result()

@@ -106,7 +106,7 @@ def _score(bench: Bench, cohort: Cohort, student: Student, frames: Frames) -> li
     parts = {name: part for name, part in frames.parts.items() if name != "test" or run.kind != "sweep"}
     lines = []
     for name, part in parts.items():
-        result = score(state.ema, part, data.mean, data.std, THRESHOLD)
+        result = score(state.ema, part, data, THRESHOLD)
         lines.append(
             Line(
                 run=run.name,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsad_core.engines.backends import BACKENDS
-from dsad_core.engines.target_file import TARGETS
+from dsad_core.engines.platform import PLATFORMS
 from dsad_core.errors import UsageError
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -70,7 +70,7 @@ class Argument:
 
 
 ARGUMENTS: tuple[Argument, ...] = (
-    Argument("target", "", "What the engine runs on; cpu if empty.", choices=TARGETS),
+    Argument("target", "", "What the engine runs on; cpu if empty.", choices=PLATFORMS),
     Argument("backend", "", f"{', '.join(BACKENDS)}; the target's first that can run if empty."),
     Argument("engine", "", "Engine by name or folder; the suite's for such frames if empty."),
     Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),

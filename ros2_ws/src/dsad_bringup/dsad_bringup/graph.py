@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsad_core.engines.backends import require_target
+from dsad_core.engines.backends import require_platform
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.errors import UsageError
@@ -88,7 +88,7 @@ def build_graph(given: Mapping[str, str], share: Path, outer: str = "") -> Graph
 
     Raises:
         UsageError: a bad argument.
-        TargetError: this machine cannot run the target.
+        PlatformError: this machine lacks what the platform needs.
         EngineError: there is no such engine, or it does not agree with its manifest.
     """
     values = parse_arguments(given, LAUNCH_ARGUMENTS)
@@ -162,7 +162,7 @@ def dds_profile(share: Path) -> dict[str, str]:
 
 def checked_engine(values: Mapping[str, Any], role: str) -> Path:
     """Folder of the engine that is named, or of the suite's for a role, once this machine can run it."""
-    require_target(chosen(values, "target", "cpu"), chosen(values, "backend"))
+    require_platform(chosen(values, "target", "cpu"), chosen(values, "backend"))
     engine = find_engine(chosen(values, "engine", role))
     load_manifest(engine)
     return engine

@@ -35,7 +35,10 @@ def generate_launch_description():
             *(DeclareLaunchArgument(name, default_value="the-vehicles") for name in names),
             ExecuteProcess(cmd=["sleep", "infinity"], output="screen"),
             GroupAction(
-                [PushRosNamespace("left"), detector(engine="local-contrast", threshold="0.4", autostart="true")]
+                [
+                    PushRosNamespace("left"),
+                    detector(engine="local-contrast", threshold="0.4", autostart="true"),
+                ]
             ),
             # Without a group the first would leave its arguments to the second.
             detector(engine="local-contrast", namespace="right/irst", threshold="0.3"),

@@ -34,7 +34,7 @@ def first_frame_size(node) -> tuple[int, int]:
     ]
     try:
         while True:
-            progress.tell(
+            progress.report(
                 f"waiting for the first frame on {node.resolve_topic_name('image_raw')}: the engine is built for its "
                 "size (the parameter frame_size would name it)"
             )

@@ -284,7 +284,7 @@ class BuildingEngine:
 
     def __init__(self, path, target, threads):
         self._engine = load_engine("local-contrast", "cpu", 1)
-        self.manifest, self.target, self.description = self._engine.manifest, target, "a stand-in for a device"
+        self.manifest, self.platform, self.description = self._engine.manifest, target, "a stand-in for a device"
         self._built = set()
 
     def infer(self, tensor):
@@ -294,7 +294,7 @@ class BuildingEngine:
                 log.write(f"{size[1]}x{size[0]}\\n")
             while not os.path.exists(os.environ["BUILDING_GO"]):
                 if "BUILDING_DEAF" not in os.environ:
-                    progress.tell(f"building for {size[1]}x{size[0]}, step 3 of 7")
+                    progress.report(f"building for {size[1]}x{size[0]}, step 3 of 7")
                 time.sleep(0.02)
             self._built.add(size)
         logits = self._engine.infer(tensor)

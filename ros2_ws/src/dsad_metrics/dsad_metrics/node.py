@@ -13,6 +13,7 @@ from dsad_common.run import main as run_main
 from dsad_common.stamps import stamp_ns, to_stamp
 from dsad_core.errors import DsadError
 from dsad_core.frame.codec import decode_message
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.machine import machine_facts
 from dsad_msgs.msg import (
     DetectionMetrics,
@@ -21,6 +22,7 @@ from dsad_msgs.msg import (
     FrameTiming,
     SourceInfo,
     TargetArray,
+    TrackArray,
 )
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.report import build_report
@@ -30,7 +32,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from dsad_metrics.facts import RunningNodes
-from dsad_metrics.messages import boxes_of, mask_of, summary_message, times_of
+from dsad_metrics.messages import boxes_of, mask_of, summary_message, track_metrics, tracks_of
 from dsad_metrics.settings import METRICS
 from dsad_metrics.stopping import drain
 
@@ -95,6 +97,7 @@ class Metrics(Node):
             watch(TargetArray, "ground_truth_targets", self._on_boxes, reliable(SMALL_DEPTH)),
             watch(Image, "mask", self._on_mask, reliable(PICTURE_DEPTH)),
             watch(FrameTiming, "timing", self._on_timing, reliable(SMALL_DEPTH)),
+            watch(TrackArray, "tracks", self._on_tracks, reliable(SMALL_DEPTH)),
             watch(FrameCounters, "counters", self._on_counters, latched()),
         ]
         if self._pictures:
@@ -138,9 +141,18 @@ class Metrics(Node):
     def _on_timing(self, message: FrameTiming) -> None:
         self._on_counters(message)
         try:
-            self._put(message, "timing", times_of(message))
+            times = FrameTimes.of(message)
+            if message.tracks_follow:
+                self._put(message, "follow", message.activated)
+            self._put(message, "timing", times)
         except DsadError as error:
             self._refuse("timing", error)
+
+    def _on_tracks(self, message: TrackArray) -> None:
+        try:
+            self._put(message, "tracks", tracks_of(message))
+        except DsadError as error:
+            self._refuse("tracks", error)
 
     def _on_counters(self, message: FrameCounters | FrameTiming) -> None:
         self._metrics.put_detector_counters(
@@ -168,7 +180,9 @@ class Metrics(Node):
         self._metrics.expire(time.monotonic_ns())
 
     def _refusals(self) -> int:
-        return sum(self._metrics.counters[f"{what}_refused"] for what in ("truth", "mask", "timing"))
+        return sum(
+            self._metrics.counters[f"{what}_refused"] for what in ("truth", "mask", "timing", "tracks")
+        )
 
     def _facts(self):
         return self._nodes.facts({name: self._value(name) for name in GIVEN_FACTS}, self._machine)
@@ -184,6 +198,7 @@ class Metrics(Node):
             frames_refused=metrics.counters["frames_refused"],
             window=summary_message(metrics.window()),
             total=summary_message(metrics.total()),
+            tracks=track_metrics(metrics.tracks(), metrics.frames_without_tracks),
         )
         message.header.stamp = to_stamp(metrics.newest_stamp_ns)
         message.header.frame_id = self._frame_id

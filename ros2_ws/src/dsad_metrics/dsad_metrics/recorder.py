@@ -11,7 +11,7 @@ from dsad_common.parameters import declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
 from dsad_core.errors import UsageError
-from dsad_tools.bags.raw import RawBagWriter
+from dsad_tools.bags.recording import Recording
 from dsad_tools.bags.types import typestore
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -31,6 +31,7 @@ KNOWN_TYPES = {
     "mask": "sensor_msgs/msg/Image",
     "overlay": "sensor_msgs/msg/Image",
     "targets": "dsad_msgs/msg/TargetArray",
+    "tracks": "dsad_msgs/msg/TrackArray",
     "timing": "dsad_msgs/msg/FrameTiming",
     "counters": "dsad_msgs/msg/FrameCounters",
     "engine": "dsad_msgs/msg/EngineInfo",
@@ -65,8 +66,8 @@ class Recorder(Node):
         for topic, type_name in topics:
             if type_name:
                 _require_known(topic, type_name)
-        bag, storage = self._value("bag"), self._value("storage")
-        self._bag = BagThread(lambda: RawBagWriter(bag, storage), self._value("queue") << 20)
+        bag, size, seconds = map(self._value, ("bag", "part_size", "part_duration"))
+        self._bag = BagThread(lambda: Recording(bag, size << 20, seconds), self._value("queue") << 20)
         self._waiting = dict(topics)
         self._inputs: dict[str, object] = {}
         self._qos_watch = QosWatch(self, self.get_logger().warning)
@@ -76,7 +77,7 @@ class Recorder(Node):
         self._diagnostics = Diagnostics(self, self._report, hardware_id=self._value("bag"))
 
     def close(self) -> None:
-        """Write what has arrived and let the bag appear."""
+        """Write what has arrived and finish the bag."""
         drain(self._inputs.values(), patience=5.0, quiet=QUIET_AT_END)
         self._bag.close()
         log = self.get_logger()
@@ -134,6 +135,7 @@ class Recorder(Node):
         facts = {
             "bag": self._value("bag"),
             "messages": bag.written,
+            "on disk": bag.on_disk,
             "dropped": bag.dropped,
             "queue [MiB]": f"{bag.queued_bytes / 2**20:.1f}",
             "not yet published": ", ".join(self._waiting),

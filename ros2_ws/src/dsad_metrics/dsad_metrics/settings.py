@@ -2,7 +2,7 @@
 
 from dsad_common.parameters import Parameter
 from dsad_core.metrics.counts import MATCHINGS
-from dsad_tools.bags.raw import STORAGES
+from dsad_tools.bags.recording import PART_BYTES, PART_SECONDS
 
 METRICS = (
     Parameter(
@@ -64,7 +64,6 @@ METRICS = (
 
 RECORDER = (
     Parameter("bag", "", "Bag folder to make; must not exist.", read_only=True),
-    Parameter("storage", "mcap", "Of the bag.", choices=tuple(STORAGES), read_only=True),
     Parameter(
         "topics",
         [
@@ -74,6 +73,7 @@ RECORDER = (
             "ground_truth_targets",
             "mask",
             "targets",
+            "tracks",
             "timing",
             "counters",
             "engine",
@@ -91,6 +91,24 @@ RECORDER = (
         minimum=1,
         maximum=16_384,
         unit="MiB",
+        read_only=True,
+    ),
+    Parameter(
+        "part_size",
+        PART_BYTES >> 20,
+        "The bag goes on in a new file when one has grown to this.",
+        minimum=1,
+        maximum=1_048_576,
+        unit="MiB",
+        read_only=True,
+    ),
+    Parameter(
+        "part_duration",
+        PART_SECONDS,
+        "The bag goes on in a new file after this time.",
+        minimum=1.0,
+        maximum=86_400.0,
+        unit="s",
         read_only=True,
     ),
 )

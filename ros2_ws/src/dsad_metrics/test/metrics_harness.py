@@ -15,7 +15,16 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from dsad_common.qos import latched, reliable
 from dsad_common.stamps import to_stamp
 from dsad_core.frame.codec import fill_message
-from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
+from dsad_msgs.msg import (
+    DetectionMetrics,
+    EngineInfo,
+    FrameCounters,
+    FrameTiming,
+    Target,
+    TargetArray,
+    Track,
+    TrackArray,
+)
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
@@ -81,6 +90,7 @@ class Client:
         self.image = self.node.create_publisher(Image, "image_raw", reliable(200))
         self.mask = self.node.create_publisher(Image, "mask", reliable(200))
         self.timing = self.node.create_publisher(FrameTiming, "timing", reliable(200))
+        self.tracks = self.node.create_publisher(TrackArray, "tracks", reliable(200))
         self.engine = self.node.create_publisher(EngineInfo, "engine", latched())
         self.counters = self.node.create_publisher(FrameCounters, "counters", latched())
         self.node.create_subscription(DetectionMetrics, "metrics", self._on_metrics, reliable(10))
@@ -100,7 +110,14 @@ class Client:
 
     def wait_for_listener(self, *publishers) -> None:
         """Until a node of this package is matched with the publishers, and its own with us."""
-        publishers = publishers or (self.camera_info, self.truth, self.boxes, self.mask, self.timing)
+        publishers = publishers or (
+            self.camera_info,
+            self.truth,
+            self.boxes,
+            self.mask,
+            self.timing,
+            self.tracks,
+        )
         self.wait(lambda: all(p.get_subscription_count() for p in publishers), "the node's subscriptions")
 
     def wait_for(self, condition: Callable[[DetectionMetrics], object], what: str) -> DetectionMetrics:
@@ -131,9 +148,13 @@ class Client:
         publisher.publish(message)
         return message
 
-    def send_boxes(self, stamp_ns: int, boxes, height: int, width: int) -> None:
+    def send_boxes(self, stamp_ns: int, boxes, height: int, width: int, first_id: int = 0) -> None:
+        """Boxes numbered from ``first_id``; 0 leaves them without a number."""
         message = self._stamped(TargetArray(height=height, width=width), stamp_ns)
-        message.targets = [Target(left=x, top=y, width=w, height=h, score=1.0) for x, y, w, h in boxes]
+        message.targets = [
+            Target(left=x, top=y, width=w, height=h, score=1.0, track_id=first_id + n if first_id else 0)
+            for n, (x, y, w, h) in enumerate(boxes)
+        ]
         self.boxes.publish(message)
 
     def send_timing(self, stamp_ns: int, published_ms: int, latency_ms: int = 12, **counters: int) -> None:
@@ -146,6 +167,16 @@ class Client:
     def answer(self, stamp_ns: int, mask: np.ndarray, published_ms: int, **timing: int) -> None:
         self.send_image(self.mask, stamp_ns, mask)
         self.send_timing(stamp_ns, published_ms, **timing)
+
+    def send_tracks(
+        self, stamp_ns: int, places: dict[int, tuple[float, float]], height: int, width: int
+    ) -> None:
+        """Confirmed tracks by id."""
+        message = self._stamped(TrackArray(height=height, width=width), stamp_ns)
+        message.tracks = [
+            Track(id=n, state=Track.CONFIRMED, motion=Track.MOVING, x=x, y=y) for n, (x, y) in places.items()
+        ]
+        self.tracks.publish(message)
 
     def _stamped(self, message, stamp_ns: int):
         message.header.stamp = to_stamp(stamp_ns)

@@ -133,6 +133,28 @@ def test_boxes_are_scored_by_box(start, client):
     assert math.isnan(metrics.total.iou)
 
 
+def test_tracks_are_scored_live_and_in_the_files(start, client, tmp_path):
+    process = start("metrics", publish_rate=20.0, report_frames=0, output_dir=tmp_path)
+    client.wait_for_listener()
+    for n in range(10):
+        stamp = START + n * FRAME
+        client.send_boxes(stamp, [(8 + n, 8, 6, 6), (25, 20, 4, 4)], 32, 40, first_id=3)
+        client.answer(stamp, blob(10, 10), published_ms=1000 + n, tracks_follow=True)
+        if n != 4:  # the tracker was busy
+            client.send_tracks(stamp, {1 if n < 7 else 9: (10.0 + n, 10.0), 2: (3.0, 28.0)}, 32, 40)
+    tracks = client.wait_for(lambda m: m.tracks.frames == 9, "the tracks").tracks
+    assert (tracks.frames_without_tracks, tracks.points, tracks.covered, tracks.false_points) == (1, 18, 9, 9)
+    assert (tracks.tracks, tracks.false_tracks, tracks.false_moving_tracks) == (3, 1, 1)
+    assert (tracks.switches, tracks.targets, tracks.never) == (1, 2, 1)
+    assert tracks.coverage == 0.5 and math.isnan(tracks.median_confirm_s)
+    assert tracks.false_a_minute == pytest.approx(60 / (9 * FRAME / SECOND))
+    assert process.stop() == 0
+    saved = json.loads((tmp_path / "metrics.json").read_text())
+    assert saved["tracks"]["tracks"]["covered"] == 9 and saved["counters"]["frames_without_tracks"] == 1
+    assert 'href="tracks.html"' in (tmp_path / "report.html").read_text()
+    assert "track 9" in (tmp_path / "tracks.html").read_text()
+
+
 def test_bad_truth_is_counted_and_the_node_lives(start, client):
     process = start("metrics", publish_rate=20.0, report_frames=0)
     client.wait_for_listener()

@@ -49,6 +49,7 @@ RECORDED = (
     "ground_truth_targets",
     "mask",
     "targets",
+    "tracks",
     "timing",
     "metrics",
 )
@@ -83,7 +84,7 @@ def build_replay_graph(given: Mapping[str, str], share: Path) -> ReplayGraph:
 
     Raises:
         UsageError: a bad argument, or arguments that contradict each other.
-        TargetError: this machine cannot run the target.
+        PlatformError: this machine lacks what the platform needs.
         EngineError: there is no such engine, or it does not agree with its manifest.
     """
     values = parse_replay_arguments(given)

@@ -9,6 +9,7 @@ from dsad_common.qos import latched, reliable
 from dsad_common.run import main as run
 from dsad_common.stamps import to_stamp
 from dsad_core.errors import DataError, UsageError
+from dsad_core.frame.encodings import find_encoding
 from dsad_msgs.msg import SourceInfo, TargetArray
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import SampleSource
@@ -28,7 +29,6 @@ _KINDS = {
     "video": ("video", "sequence"),
     "dataset": ("dataset", "sequence"),
 }
-_DEEP_ENCODINGS = ("mono16", "16UC1")
 
 TABLE = (
     Parameter(
@@ -208,16 +208,20 @@ class FrameSource(SourceNode):
     def _open_camera(self) -> Camera:
         if self.value("lock_step"):
             raise UsageError("lock_step: a camera's frames cannot wait; record a bag and replay that.")
-        encoding = self.value("encoding")
-        bits = 16 if encoding in _DEEP_ENCODINGS else 0 if encoding in ("", "32FC1") else 8
         return Camera(
             self.value("path") or self.value("device"),
             self.value("width"),
             self.value("height"),
             self.value("rate"),
-            bits,
+            self._bits(),
             self.now_unique,
         )
+
+    def _bits(self) -> int:
+        """Of a sample that ``encoding`` stores as an integer; 0 where none is asked for."""
+        encoding = self.value("encoding")
+        dtype = find_encoding(encoding).dtype if encoding else np.dtype(np.float32)
+        return 8 * dtype.itemsize if dtype.kind == "u" else 0
 
     def _open_source(self) -> SampleSource:
         kind, path, rate = self.value("source"), self.value("path"), self.value("rate")
@@ -227,7 +231,7 @@ class FrameSource(SourceNode):
                 self.value("width") or 256,
                 self.value("limit") or _ENDLESS,
                 self.value("seed"),
-                DTYPES[self.value("encoding") in _DEEP_ENCODINGS],
+                DTYPES[self._bits() == 16],
                 terrain=self.value("terrain"),
                 fps=rate or _STILLS_RATE,
             )

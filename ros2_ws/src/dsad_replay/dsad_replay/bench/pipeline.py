@@ -16,6 +16,7 @@ from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.graph import Graph, NodeSpec, dds_profile
 from dsad_common.qos import reliable
 from dsad_core.errors import DsadError
+from dsad_core.frame.encodings import ENCODINGS
 from dsad_msgs.msg import FrameTiming
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
@@ -162,7 +163,7 @@ class Pipeline:
 
 
 def _write_bag(case: Case, path: Path) -> Path:
-    dtype = "uint16" if case.encoding == "mono16" else "uint8"
+    dtype = ENCODINGS[case.encoding].dtype.name
     scenes = SceneGenerator(case.height, case.width, frames=BAG_FRAMES, dtype=dtype)
     with BagWriter(path, fps=BAG_RATE, namespace=NAMESPACE) as writer:
         for sample in scenes:

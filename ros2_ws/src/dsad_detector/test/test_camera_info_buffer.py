@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from dsad_core.targets import Target
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from sensor_msgs.msg import CameraInfo
 
 TARGETS = [Target(10.5, 20.25, 9, 19, 3, 3, 9, 0.9), Target(100.0, 50.0, 99, 49, 3, 3, 9, 0.8)]
@@ -22,7 +22,7 @@ def calibration(**fields) -> CameraInfo:
 
 
 def test_bearings_are_unit_vectors_through_the_pixels():
-    camera = Camera()
+    camera = CameraInfoBuffer()
     camera.update(calibration())
     rays = np.array([[(t.x - 80.0) / 300.0, (t.y - 60.0) / 310.0, 1.0] for t in TARGETS])
     np.testing.assert_allclose(
@@ -31,7 +31,7 @@ def test_bearings_are_unit_vectors_through_the_pixels():
 
 
 def test_no_bearings_without_a_calibration_for_this_size():
-    camera = Camera()
+    camera = CameraInfoBuffer()
     assert camera.bearings(TARGETS, 120, 160) is None
     camera.update(calibration())
     assert camera.bearings(TARGETS, 160, 120) is None
@@ -42,7 +42,7 @@ def test_no_bearings_without_a_calibration_for_this_size():
 
 
 def test_a_calibration_that_cannot_be_used_is_named():
-    camera = Camera()
+    camera = CameraInfoBuffer()
     camera.update(calibration(d=[0.1, 0.2]))
     assert camera.bearings(TARGETS, 120, 160) is None
     assert "2 coefficients" in camera.fault
@@ -55,21 +55,21 @@ def test_a_calibration_that_cannot_be_used_is_named():
     "bad", [{"d": [float("nan")] * 5}, {"k": [300.0, 0, float("inf"), 0, 310, 60, 0, 0, 1]}]
 )
 def test_numbers_that_are_not_finite_give_no_bearings_and_a_fault(bad):
-    camera = Camera()
+    camera = CameraInfoBuffer()
     camera.update(calibration(**bad))
     assert camera.bearings(TARGETS, 120, 160) is None
     assert "not finite" in camera.fault
 
 
 def test_a_calibration_of_another_size_is_a_fault():
-    camera = Camera()
+    camera = CameraInfoBuffer()
     camera.update(calibration())
     assert camera.bearings(TARGETS, 160, 120) is None
     assert "it is of frames of 160x120" in camera.fault and "frames are 120x160" in camera.fault
 
 
 def test_a_target_outside_of_the_calibration_has_no_bearing_and_the_others_have():
-    camera = Camera()
+    camera = CameraInfoBuffer()
     k = [60.0, 0.0, 80.0, 0.0, 60.0, 60.0, 0.0, 0.0, 1.0]
     camera.update(calibration(k=k, d=[-0.45, 0.2, 0.0, 0.0, -0.03]))
     corner = Target(0.0, 0.0, 0, 0, 1, 1, 1, 0.9)
@@ -82,7 +82,7 @@ def test_a_target_outside_of_the_calibration_has_no_bearing_and_the_others_have(
 
 
 def test_a_frame_takes_the_calibration_of_its_own_stamp():
-    camera = Camera()
+    camera = CameraInfoBuffer()
     for second, focal in ((1, 300.0), (2, 600.0)):
         info = calibration(k=[focal, 0.0, 80.0, 0.0, focal, 60.0, 0.0, 0.0, 1.0])
         info.header.stamp.sec = second
@@ -95,7 +95,7 @@ def test_a_frame_takes_the_calibration_of_its_own_stamp():
 
 
 def test_rectified_frames_take_the_projection():
-    camera = Camera(rectified=True)
+    camera = CameraInfoBuffer(rectified=True)
     p = [150.0, 0.0, 80.0, 0.0, 0.0, 150.0, 60.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     camera.update(calibration(d=[-0.4, 0.2, 0.0, 0.0, 0.0], p=p))
     ray = camera.bearings([Target(230.0, 60.0, 0, 0, 1, 1, 1, 0.9)], 120, 160)[0]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass
-class _Problem:
+class _Warning:
     text: str
     seen: float
     logged: float
     silent: int
 
 
-class Problems:
+class ThrottledWarnings:
     """Reports problems by kind: the first of a kind at once, then at most one line each ``period``.
 
     Safe to call from the executor's and the inference thread, each with its own kinds.
@@ -27,17 +27,17 @@ class Problems:
     def __init__(self, logger, period: float = 5.0):
         self._logger = logger
         self._period = period
-        self._latest: dict[str, _Problem] = {}
+        self._latest: dict[str, _Warning] = {}
 
     def report(self, kind: str, text: str) -> None:
         """Log one line, unless one of this kind was logged within the period."""
         now = time.monotonic()
         known = self._latest.get(kind)
         if known is not None and now - known.logged < self._period:
-            self._latest[kind] = _Problem(text, now, known.logged, known.silent + 1)
+            self._latest[kind] = _Warning(text, now, known.logged, known.silent + 1)
             return
         more = f" ({known.silent} more like it)" if known is not None and known.silent else ""
-        self._latest[kind] = _Problem(text, now, now, 0)
+        self._latest[kind] = _Warning(text, now, now, 0)
         self._logger.warning(text + more)
 
     def recent(self) -> dict[str, str]:

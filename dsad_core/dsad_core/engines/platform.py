@@ -1,15 +1,15 @@
-"""``targets/<target>.yaml``: how a kind of machine runs an engine."""
+"""``targets/<platform>.yaml``: how a kind of machine runs an engine."""
 
 from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dsad_core.engines.locate import target_file
-from dsad_core.engines.manifest import Manifest, Precision, validation_message
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.engines.locate import platform_file
+from dsad_core.engines.manifest import Manifest, Precision
+from dsad_core.errors import EngineError, PlatformError, one_line
 
-TARGETS = ("cpu", "cuda", "agx", "ascend")
+PLATFORMS = ("cpu", "cuda", "agx", "ascend")
 
 Backend = Literal["direct", "openvino", "onnxruntime", "tensorrt", "acl"]
 
@@ -27,8 +27,8 @@ class OnnxRuntimeOptions(BaseModel):
     allow_spinning: bool = Field(description="threads that wait by spinning starve the node's executor")
 
 
-class TargetFile(BaseModel):
-    """What runs on a target, and how.
+class Platform(BaseModel):
+    """What runs on a platform, and how.
 
     Attributes:
         backends: in order of preference; the first whose needs the machine meets and that can take the
@@ -39,31 +39,31 @@ class TargetFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: Literal["cpu", "cuda", "agx", "ascend"]
+    platform: Literal["cpu", "cuda", "agx", "ascend"]
     backends: tuple[Backend, ...] = Field(min_length=1)
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     threads: int | None = Field(None, ge=1)
     onnxruntime: OnnxRuntimeOptions
 
 
-def load_target(target: str) -> TargetFile:
-    """Read and check a target's file.
+def load_platform(platform: str) -> Platform:
+    """Read and check a platform's file.
 
     Raises:
-        TargetError: no such target.
+        PlatformError: no such platform.
         EngineError: the file is missing or malformed.
     """
-    if target not in TARGETS:
-        raise TargetError(f"target {target!r} is not one of {', '.join(TARGETS)}")
-    path = target_file(target)
+    if platform not in PLATFORMS:
+        raise PlatformError(f"target {platform!r} is not one of {', '.join(PLATFORMS)}")
+    path = platform_file(platform)
     try:
-        return TargetFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Platform.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EngineError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+        raise EngineError(f"{path}: cannot be read ({one_line(error)})") from error
     except ValidationError as error:
-        raise EngineError(f"{path}: {validation_message(error)}") from error
+        raise EngineError(f"{path}: {one_line(error)}") from error
 
 
-def effective_precision(manifest: Manifest, options: TargetFile) -> Precision:
-    """What the engine computes in: its own precision, or for a float32 model what the target asks for."""
+def effective_precision(manifest: Manifest, options: Platform) -> Precision:
+    """What the engine computes in: its own precision, or for a float32 model what the platform asks for."""
     return options.precision if manifest.precision == "fp32" else manifest.precision

@@ -12,8 +12,8 @@ from dsad_core.plugins import plugins
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One network, in every form that a contender may ask for.
+class Model:
+    """One network, in every form that a runtime may ask for.
 
     Attributes:
         engine: its engine folder.
@@ -44,14 +44,14 @@ class Subject:
         return folder
 
 
-def find_subjects(
+def find_models(
     sources: list[str], networks: bool, folder: Path, precisions: tuple[Precision, ...] = ()
-) -> list[Subject]:
+) -> list[Model]:
     """The engines and weights that are named, and with ``networks`` the six of the paper's Table 7.
 
     Weights are turned into an engine, and networks made, by the package that trains them. It offers
-    both as plugins of kind ``network``: ``compile(checkpoint, folder, precisions) -> Subject``
-    writes the engine of weights below ``folder``, and ``untrained(folder, precisions) -> list[Subject]`` the
+    both as plugins of kind ``network``: ``compile(checkpoint, folder, precisions) -> Model``
+    writes the engine of weights below ``folder``, and ``untrained(folder, precisions) -> list[Model]`` the
     six networks.
 
     Args:
@@ -61,17 +61,17 @@ def find_subjects(
         UsageError: nothing that is installed makes engines of weights.
         EngineError: no such engine, or it does not agree with its manifest.
     """
-    subjects = [_subject(source, folder, precisions) for source in sources]
+    models = [_model(source, folder, precisions) for source in sources]
     if networks:
-        subjects += _maker("untrained", "--networks")(folder, precisions)
-    return list(dict.fromkeys(subjects))
+        models += _maker("untrained", "--networks")(folder, precisions)
+    return list(dict.fromkeys(models))
 
 
-def _subject(source: str, folder: Path, precisions: tuple[Precision, ...]) -> Subject:
+def _model(source: str, folder: Path, precisions: tuple[Precision, ...]) -> Model:
     checkpoint = find_checkpoint(source)
     if checkpoint is not None:
         return _maker("compile", f"{checkpoint} is weights, which")(checkpoint, folder, precisions)
-    return Subject(find_engine(source))
+    return Model(find_engine(source))
 
 
 def _maker(name: str, what: str) -> Callable:

@@ -16,7 +16,7 @@ ENGINE_FAULTS = {"engine", "not_finite"}
 
 
 @dataclass(frozen=True)
-class Health:
+class DetectorStatus:
     """All that the status is made from.
 
     Attributes:
@@ -28,7 +28,7 @@ class Health:
         publishers: full names of the nodes that publish on it.
         silence: seconds since the last frame, or since the activation.
         stale_timeout: seconds of silence that are worth a warning.
-        problems: what went wrong lately, by kind.
+        warnings: what went wrong lately, by kind.
         frame_kinds: frames that show no scene, by kind.
         doing: what *configure* is at.
         drop_share, drop_warn_share: of the newest frames, and what is worth a warning.
@@ -43,7 +43,7 @@ class Health:
     publishers: Sequence[str]
     silence: float
     stale_timeout: float
-    problems: Mapping[str, str]
+    warnings: Mapping[str, str]
     frame_kinds: Mapping[str, int] = field(default_factory=dict)
     doing: str = ""
     drop_share: float = 0.0
@@ -52,12 +52,12 @@ class Health:
 
     def report(self) -> Report:
         """Level, one-line summary and facts."""
-        warnings = [*self._input_warnings(), *self.problems.values()]
+        warnings = [*self._input_warnings(), *self.warnings.values()]
         if self.fault:
             return ERROR, self.fault, self._facts()
         if warnings:
             return (
-                (ERROR if ENGINE_FAULTS & self.problems.keys() else WARN),
+                (ERROR if ENGINE_FAULTS & self.warnings.keys() else WARN),
                 "; ".join(warnings),
                 self._facts(),
             )
@@ -97,7 +97,7 @@ class Health:
             facts |= {
                 "engine": engine.manifest.name,
                 "engine_sha256": engine.manifest.sha256,
-                "target": engine.target,
+                "target": engine.platform,
                 "backend": engine.backend,
                 "precision": engine.precision,
                 "runtime": engine.description,

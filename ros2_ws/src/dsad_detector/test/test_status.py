@@ -1,9 +1,9 @@
 from dsad_common.diagnostics import ERROR, OK, WARN
 from dsad_detector.counters import Counters
-from dsad_detector.diagnosis import Health
+from dsad_detector.status import DetectorStatus
 
 
-def health(**changes) -> Health:
+def health(**changes) -> DetectorStatus:
     counters = changes.pop("counters", Counters(activated=0, received=12, answered=10, dropped=2))
     usual = {
         "state": "active",
@@ -14,9 +14,9 @@ def health(**changes) -> Health:
         "publishers": ["/irst/camera"],
         "silence": 0.1,
         "stale_timeout": 2.0,
-        "problems": {},
+        "warnings": {},
     }
-    return Health(**usual | changes)
+    return DetectorStatus(**usual | changes)
 
 
 def test_a_healthy_detector_is_ok_and_its_summary_counts():
@@ -27,13 +27,13 @@ def test_a_healthy_detector_is_ok_and_its_summary_counts():
 
 
 def test_a_refused_engine_is_an_error_and_outranks_the_rest():
-    level, summary, _ = health(state="unconfigured", fault="no engine 'x'", problems={"nan": "NaN"}).report()
+    level, summary, _ = health(state="unconfigured", fault="no engine 'x'", warnings={"nan": "NaN"}).report()
     assert (level, summary) == (ERROR, "no engine 'x'")
 
 
 def test_problems_warn_and_a_failing_engine_is_an_error():
-    assert health(problems={"nan": "a", "lost": "b"}).report()[:2] == (WARN, "a; b")
-    assert health(problems={"engine": "a"}).report()[0] == ERROR
+    assert health(warnings={"nan": "a", "lost": "b"}).report()[:2] == (WARN, "a; b")
+    assert health(warnings={"engine": "a"}).report()[0] == ERROR
 
 
 def test_silence_counts_only_while_active():
@@ -58,7 +58,7 @@ def test_more_drops_than_allowed_are_a_warning():
 
 
 def test_logits_that_are_not_finite_are_an_error():
-    assert health(problems={"not_finite": "a"}).report()[0] == ERROR
+    assert health(warnings={"not_finite": "a"}).report()[0] == ERROR
 
 
 def test_progress_of_configure_is_the_summary():
