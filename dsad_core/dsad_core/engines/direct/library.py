@@ -127,7 +127,9 @@ def load_kernels() -> Kernels:
             return Kernels(path, name)
     if shutil.which("g++") is None:
         raise _missing(f"not built; {_REINSTALL}")
-    raise _missing("not built, though g++ is here; `pip install -v` of dsad_core shows the compiler's message")
+    raise _missing(
+        "not built, though g++ is here; `pip install -v` of dsad_core shows the compiler's message"
+    )
 
 
 def _build() -> tuple[str, str]:

@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 #: Generous: two loaded cores and late discovery. Waiting ends as soon as the condition holds.
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def installed_executable(name: str) -> Path:

@@ -30,7 +30,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 #: Generous: two loaded cores and late discovery. Waiting ends as soon as the condition holds.
-DEADLINE = 20.0
+DEADLINE = 60.0
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Source:
