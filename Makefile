@@ -44,7 +44,8 @@ help:
 $(VENV)/.ready: $(RUNTIME) requirements/ros.txt requirements/test.txt
 	@$(PYTHON) requirements/check_system.py
 	@echo 'Setting up .venv (ROS 2 Jazzy wheels and the runtime, about 400 MB) ...'
-	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(VENV)
+	@# A link is an environment that several checkouts share: it is brought up to date, not made anew.
+	@test -L $(VENV) || $(CLEAN_ENV) $(PYTHON) -m venv --clear $(VENV)
 	@$(CLEAN_ENV) $(VENV)/bin/python $(PIP_INSTALL) $(RUNTIME:%=-r %) -r requirements/ros.txt -r requirements/test.txt
 	@touch $@
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import shutil
 from ctypes import POINTER, Structure, c_int32, c_void_p
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -124,7 +125,11 @@ def load_kernels() -> Kernels:
         path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
         if path.is_file():
             return Kernels(path, name)
-    raise _missing(f"not built; {_REINSTALL}")
+    if shutil.which("g++") is None:
+        raise _missing(f"not built; {_REINSTALL}")
+    raise _missing(
+        "not built, though g++ is here; `pip install -v` of dsad_core shows the compiler's message"
+    )
 
 
 def _build() -> tuple[str, str]:

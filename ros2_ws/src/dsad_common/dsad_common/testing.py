@@ -18,7 +18,7 @@ from dsad_common import topics
 from dsad_common.qos import reliable
 
 #: Generous: two loaded cores and late discovery. Waiting ends as soon as the condition holds.
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def isolate(checkout: Path) -> None:
