@@ -170,7 +170,7 @@ def _measure(
         counts.frames_dropped,
         counts.frames_refused,
         counts.frames_lost,
-        re.sub(r".*image_raw: ", "", said[-1]) if said else "",
+        re.sub(r".*image_raw: |\(\d+ more like it\)$", "", said[-1]).strip() if said else "",
     )
 
 
