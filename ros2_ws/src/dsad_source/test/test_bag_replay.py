@@ -84,31 +84,31 @@ def test_steps_start_pause_and_start_over(sink, tmp_path):
     recorded = write_bag(tmp_path / "bag", 20)
     images, _, truths = sink.listen_to_inputs()
     with Source("bag_replay", bag=tmp_path / "bag", start_paused=True, exit_when_done=False) as source:
-        sink.spin_until(lambda: sink.node.count_publishers("/irst/image_raw"))
-        sink.call("step")
-        sink.spin_until(lambda: len(images) == 1)
-        sink.call("step")
-        sink.spin_until(lambda: len(images) == 2)
+        sink.wait(lambda: sink.node.count_publishers("/irst/image_raw"))
+        sink.order("step")
+        sink.wait(lambda: len(images) == 1)
+        sink.order("step")
+        sink.wait(lambda: len(images) == 2)
         sink.spin_for(5 / FPS)
         assert stamps(images) == stamps(truths) == recorded[:2]
 
-        sink.call("start")
-        sink.spin_until(lambda: len(images) >= 5)
-        assert "paused" in sink.call("pause")
+        sink.order("start")
+        sink.wait(lambda: len(images) >= 5)
+        assert "paused" in sink.order("pause")
         sink.spin_for(2 / FPS)
         so_far = len(images)
         sink.spin_for(5 / FPS)
         assert so_far == len(images) < 20
 
-        sink.call("start")
-        sink.spin_until(lambda: len(images) == 20)
+        sink.order("start")
+        sink.wait(lambda: len(images) == 20)
         assert stamps(images) == recorded
         sink.spin_for(0.2)
-        sink.call("start")
-        sink.spin_until(lambda: len(images) == 40)
+        sink.order("start")
+        sink.wait(lambda: len(images) == 40)
         assert stamps(images)[20:] == recorded
-        source.interrupt()
-        assert source.end()[0] == 0
+        source.send_signal()
+        assert source.result()[0] == 0
 
 
 def test_lock_step_loses_no_frame_to_a_slow_detector(sink, tmp_path):
@@ -125,7 +125,7 @@ def test_lock_step_runs_as_fast_as_answers_come(sink, tmp_path):
     write_bag(tmp_path / "bag", 20, fps=0.01)
     frames = sink.answer_frames()
     with Source("bag_replay", bag=tmp_path / "bag", lock_step=True) as source:
-        sink.spin_until(lambda: len(frames) == 20)
+        sink.wait(lambda: len(frames) == 20)
         assert sink.spin_to_end(source)[0] == 0
 
 
@@ -168,8 +168,8 @@ def test_clock_tells_the_recorded_time(sink, tmp_path):
     images = sink.listen(Image, "image_raw")
     clocks = sink.listen(Clock, "/clock")
     with Source("bag_replay", bag=tmp_path / "bag", clock=True, start_paused=True) as source:
-        sink.spin_until(lambda: sink.node.count_publishers("/clock"))
-        sink.call("start")
+        sink.wait(lambda: sink.node.count_publishers("/clock"))
+        sink.order("start")
         assert sink.spin_to_end(source)[0] == 0
     assert [stamp_ns(clock.clock) for clock in clocks] == recorded == stamps(images)
 
@@ -244,7 +244,7 @@ def truncated(path):
 def test_bad_bag_is_one_line_and_status_2(ros, tmp_path, make):
     bag = make(tmp_path / "bag")
     with Source("bag_replay", bag=bag, wait_for_subscribers=0.1) as source:
-        status, said = source.end()
+        status, said = source.result()
     lines = [line for line in said.splitlines() if "FATAL" in line]
     assert status == 2 and len(lines) == 1 and str(bag) in lines[0], said
     assert "Traceback" not in said
@@ -253,5 +253,5 @@ def test_bad_bag_is_one_line_and_status_2(ros, tmp_path, make):
 def test_restamp_and_clock_exclude_each_other(ros, tmp_path):
     write_bag(tmp_path / "bag", 1)
     with Source("bag_replay", bag=tmp_path / "bag", restamp=True, clock=True) as source:
-        status, said = source.end()
+        status, said = source.result()
     assert status == 2 and "restamp and clock exclude each other" in said
