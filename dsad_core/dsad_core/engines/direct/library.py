@@ -124,7 +124,11 @@ def load_kernels() -> Kernels:
         path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
         if path.is_file():
             return Kernels(path, name)
-    raise _missing(f"not built; {_REINSTALL}")
+    # Left by the build, see setup.py.
+    failed = Path(__file__).with_name(f"_kernels{suffix}.failed")
+    raise _missing(
+        f"not built: {failed.read_text().strip()}" if failed.is_file() else f"not built; {_REINSTALL}"
+    )
 
 
 def _build() -> tuple[str, str]:
