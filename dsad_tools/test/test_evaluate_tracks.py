@@ -31,7 +31,11 @@ def test_targets_of_a_scene_are_followed(detector):
     assert run.detection.targets == run.result.points
     assert run.kinds["scene"] == 120 and run.track_ms.frames == 120
     page = render_tracks(run)
-    assert page.count("<section>") == 3 and "false confirmed tracks a minute" in page
+    assert (
+        page.count("<section>") == 3
+        and "False confirmed tracks a minute" in page
+        and page.count("<figure>") > 2
+    )
     assert json.dumps(run.to_dict(), allow_nan=False)
 
 

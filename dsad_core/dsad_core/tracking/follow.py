@@ -13,10 +13,10 @@ from dsad_core.tracking.motion import Motion, MotionEstimator, MotionSource
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import Track
 from dsad_core.tracking.tracker import Tracker
-from dsad_core.tracking.weak import weak_targets
+from dsad_core.tracking.weak import logit, weak_targets
 
 #: The weak threshold's distance below the mask's, in logits, where none is given.
-WEAK_DROP = 3.0
+WEAK_DROP = 5.0
 
 
 class Follower:
@@ -82,7 +82,9 @@ class Follower:
         motion = self._motion(frame, kind, stamp_ns) if self._moves else None
         self.motion_known = motion is None or motion.known
         weak = weak_targets(logits, mask, threshold, self._low(threshold)) if is_scene else []
-        tracks = self.tracker.update(stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape)
+        tracks = self.tracker.update(
+            stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape, threshold
+        )
         self._last_targets = targets
         return tracks
 
@@ -97,5 +99,4 @@ class Follower:
     def _low(self, threshold: float) -> float:
         if self._low_threshold is not None:
             return min(self._low_threshold, threshold)
-        logit = math.log(threshold / (1.0 - threshold)) - WEAK_DROP
-        return 1.0 / (1.0 + math.exp(-logit))
+        return 1.0 / (1.0 + math.exp(WEAK_DROP - logit(threshold)))

@@ -90,6 +90,9 @@ ARGUMENTS: tuple[Argument, ...] = (
 #: What detector.launch.py takes beside them.
 LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
     *ARGUMENTS,
+    Argument(
+        "camera", "", "Recipe of launch/cameras, such as boson, or a .yaml file: topics and parameters."
+    ),
     Argument("respawn", "true", "Start a node again that has died.", bool),
     Argument("respawn_delay", "1.0", "Seconds before that.", float, minimum=0.0),
     Argument(

@@ -49,7 +49,7 @@ TRACK_PARAMETERS = (
     Parameter(
         "low_threshold",
         0.0,
-        "Probability above which a weak detection continues a track; 0 for 3 logits below the mask's threshold. "
+        "Probability above which a weak detection continues a track; 0 for 5 logits below the mask's threshold. "
         "Taken at activate.",
         minimum=0.0,
         maximum=1.0,
@@ -91,10 +91,10 @@ TRACK_PARAMETERS = (
     ),
     Parameter(
         "frame_monitor",
-        "mark",
-        "Frames that show no scene (shutter, settling): mark lets tracks coast over them, refuse also empties "
-        "their mask, none looks at no frame. Taken at activate.",
-        choices=("mark", "refuse", "none"),
+        "refuse",
+        "Frames that show no scene: tracks coast over them, and refuse also answers shutter and settling frames "
+        "with an empty mask and no targets; mark only marks them; none looks at no frame. Taken at activate.",
+        choices=("refuse", "mark", "none"),
     ),
     *(_crop(side) for side in ("top", "bottom", "left", "right")),
     Parameter(
@@ -113,7 +113,7 @@ class TrackSettings:
         published: all, confirmed, moving or none.
         low_threshold: None for the default.
         camera: estimate or still.
-        monitor: mark, refuse or none.
+        monitor: refuse, mark or none.
         target_ids: whether targets wait for their tracks' ids.
         motion_topic, motion_frame: what says how the camera turns, at most one of them; else empty.
         mounting: quaternion x, y, z, w.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from pathlib import Path
 
 from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
@@ -12,14 +13,17 @@ from dsad_common.parameters import declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
 from dsad_core.errors import UsageError
+from dsad_msgs.msg import TrackArray
 from dsad_tools.bags.recording import Recording
 from dsad_tools.bags.types import typestore
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 
 from dsad_metrics.bag_thread import BagThread
+from dsad_metrics.event_bags import EventBags
 from dsad_metrics.settings import RECORDER
 from dsad_metrics.stopping import drain
 
@@ -48,8 +52,7 @@ class Recorder(Node):
         for topic, type_name in wanted:
             if type_name:
                 _require_known(topic, type_name)
-        bag, size, seconds = map(self._value, ("bag", "part_size", "part_duration"))
-        self._bag = BagThread(lambda: Recording(bag, size << 20, seconds), self._value("queue") << 20)
+        self._bag = self._open_bags(dict(wanted))
         self._waiting = dict(wanted)
         self._inputs: dict[str, object] = {}
         self._qos_watch = QosWatch(self, self.get_logger().warning)
@@ -71,6 +74,21 @@ class Recorder(Node):
 
     def _value(self, name: str):
         return self.get_parameter(name).value
+
+    def _open_bags(self, wanted: dict[str, str | None]) -> BagThread | EventBags:
+        size, seconds, queue = map(self._value, ("part_size", "part_duration", "queue"))
+
+        def open_bag(path: Path) -> BagThread:
+            return BagThread(lambda: Recording(path, size << 20, seconds), queue << 20)
+
+        around, folder = self._value("around"), Path(self._value("bag"))
+        if not around:
+            return open_bag(folder)
+        if "tracks" not in wanted:
+            raise UsageError(f"around {around} needs 'tracks' among the topics")
+        latched = [self.resolve_topic_name(topic) for topic in topics.LATCHED]
+        seconds_around = self._value("before"), self._value("after")
+        return EventBags(folder, open_bag, around, *seconds_around, queue << 20, latched)
 
     def _look(self) -> None:
         """Subscribe to what can be; adapt to publishers that are best effort; stop after a failure."""
@@ -106,8 +124,13 @@ class Recorder(Node):
         name = self.resolve_topic_name(topic)
         self._bag.types[name] = type_name
 
+        looks = topic == "tracks" and self._value("around")
+
         def on_message(data: bytes) -> None:
-            self._bag.put(name, time.time_ns(), data)
+            now = time.time_ns()
+            self._bag.put(name, now, data)
+            if looks:
+                self._bag.take_tracks(deserialize_message(data, TrackArray).tracks, now)
 
         self._inputs[topic] = self.create_subscription(message_type, topic, on_message, qos, raw=True)
 

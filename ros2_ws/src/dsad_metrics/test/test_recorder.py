@@ -102,3 +102,15 @@ def test_bad_parameters_are_one_line(start, parameters, says):
     assert process.wait() == 2
     assert says in process.log()
     assert "Traceback" not in process.log()
+
+
+def test_the_seconds_around_a_track_alone_are_recorded(start, client, tmp_path):
+    folder = tmp_path / "events"
+    process = start("recorder", bag=folder, around="confirmed", before=600.0, after=600.0)
+    client.wait_for_listener(client.image, client.tracks)
+    client.send_image(client.image, START, blob(3, 4))
+    client.send_tracks(START, {5: (3.0, 4.0)}, 32, 40)
+    client.wait(lambda: int(client.fact("recorder", "messages") or 0) == 2, "the frame and its tracks")
+    assert process.stop() == 0 and "wrote 1 bags of tracks" in process.log()
+    (bag,) = folder.iterdir()
+    assert bag.name.endswith("-track5") and len(list(BagSource(bag))) == 1

@@ -178,6 +178,12 @@ class BagReplay(SourceNode):
         unknown = sorted({route.type for route in routes if message_class(route.type) is None})
         if unknown:
             self.get_logger().warning(f"not sent, this system lacks their types: {', '.join(unknown)}")
+        outdated = sorted({route.type for route in routes} & self._reader.outdated())
+        if outdated:
+            self.get_logger().warning(
+                f"not sent, recorded with another version of their types: {', '.join(outdated)}; dsad evaluate reads them"
+            )
+        unknown += outdated
         frames = next(route for route in routes if route.frames)
         if self.resolve_topic_name(frames.name) != expected and self.get_namespace() != "/":
             self.get_logger().warning(
