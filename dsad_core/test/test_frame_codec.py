@@ -1,6 +1,5 @@
 import array
 import sys
-import time
 from types import SimpleNamespace
 
 import cv2
@@ -206,13 +205,7 @@ def test_every_encoding_is_covered_here():
     assert set(ENCODINGS) == set(GREY) | set(COLOUR) | set(PAIRS) | {"nv12"}
 
 
-def test_a_large_frame_decodes_without_a_copy_worth_of_time():
+def test_a_large_frame_is_decoded_without_a_copy():
     data = bytes(640 * 512 * 2)
-    best = min(_seconds(lambda: decode("mono16", 512, 640, 1280, data)) for _ in range(20))
-    assert best < 1e-4
-
-
-def _seconds(action) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+    frame = decode("mono16", 512, 640, 1280, data)
+    assert np.shares_memory(frame, np.frombuffer(data, np.uint8))

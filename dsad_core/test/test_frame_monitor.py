@@ -3,9 +3,6 @@
 The recordings are FLIR Lepton files (CPTV); name their folder in DSAD_LEPTON and ``pip install cptv``.
 """
 
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -139,33 +136,19 @@ def test_settings_outside_their_range_are_refused():
         MonitorSettings(settle_s=0)
 
 
-@pytest.fixture(scope="module")
-def recording():
-    folder = os.environ.get("DSAD_LEPTON")
-    if not folder:
-        pytest.skip("DSAD_LEPTON names no folder of Lepton recordings")
-    cptv = pytest.importorskip("cptv")
-
-    def read(name):
-        with open(Path(folder) / f"{name}.cptv", "rb") as stream:
-            return [frame.pix.astype(np.uint16) for frame in cptv.CPTVReader(stream)]
-
-    return read
-
-
 @pytest.mark.parametrize("name", ["noise_01", "noise_02", "noise_03", "noise_05", "cat", "rat"])
-def test_quiet_recordings_and_animals_stay_scenes(recording, name):
-    assert set(watch(recording(name), step=111_000_000)) == {"scene"}
+def test_quiet_recordings_and_animals_stay_scenes(lepton, name):
+    assert set(watch(lepton(name), step=111_000_000)) == {"scene"}
 
 
 @pytest.mark.parametrize("name, at", [("hedgehog", 30), ("possum", 1)])
-def test_real_corrections_are_found_once(recording, name, at):
-    kinds = watch(recording(name), step=111_000_000)
+def test_real_corrections_are_found_once(lepton, name, at):
+    kinds = watch(lepton(name), step=111_000_000)
     assert [index for index, kind in enumerate(kinds) if kind != "scene"] == [at, at + 1, at + 2]
 
 
-def test_every_large_step_of_the_skyline_is_found(recording):
-    frames = recording("skyline")
+def test_every_large_step_of_the_skyline_is_found(lepton):
+    frames = lepton("skyline")
     kinds = watch(frames, step=111_000_000)
     change = [float(np.median(b.astype(int) - a)) for a, b in zip(frames, frames[1:])]
     for index, step in enumerate(change, start=1):
@@ -174,7 +157,7 @@ def test_every_large_step_of_the_skyline_is_found(recording):
     assert kinds.count("scene") > 50
 
 
-def test_a_real_camera_that_freezes(recording):
-    frames = recording("cat")
+def test_a_real_camera_that_freezes(lepton):
+    frames = lepton("cat")
     kinds = watch([*frames[:20], *[frames[19]] * 5, *frames[20:]], step=111_000_000)
     assert kinds.count("repeated") == 5 and kinds[20:25] == ["repeated"] * 5

@@ -116,7 +116,7 @@ def find_frames(reader: BagReader, image_topic: str | None = None) -> TopicInfo:
 
 def label_ids(targets) -> np.ndarray | None:
     """Numbers (N,) of the labelled targets of a dsad_msgs/TargetArray; None where one of them has none."""
-    ids = [target.track_id for target in targets]
+    ids = [getattr(target, "track_id", 0) for target in targets]  # bags of old have none
     return np.array(ids, np.int64) - 1 if all(ids) else None
 
 

@@ -147,7 +147,8 @@ def _ticks(sequence: SequenceTracks) -> list[tuple[float, str]]:
         (s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600) if seconds / s <= 9), seconds / 8
     )
     scale = (_WIDTH - _NAMES) / seconds
-    times = np.arange(0, seconds * 0.999, step)
+    # The last one leaves room for its text.
+    times = np.arange(0, seconds - 24 / scale, step)
     return [(round(_NAMES + time * scale, 1), f"{time:g} s") for time in times.round(3).tolist()]
 
 
@@ -163,11 +164,15 @@ def _path(line: TrackLine) -> dict:
 
 
 def _crop(line: TrackLine, fps: float) -> dict:
+    share = line.covered if line.is_target else line.on_target
+    word = "covered" if line.is_target else "on target"
     return {
         "kind": _kind(line),
         "name": _title(line),
-        "caption": _share(line),
-        "time": f"at {line.crop.frame / fps:.2f} s",
+        "words": [
+            f"{line.crop.frame / fps:.2f} s{', moving' if line.moving else ''}",
+            "nothing labelled" if share is None else f"{100 * share:.0f} % {word}",
+        ],
         "image": _png(line.crop.image),
     }
 

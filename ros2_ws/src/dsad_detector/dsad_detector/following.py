@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from dsad_common import topics
 from dsad_common.events import QosWatch
 from dsad_common.qos import latched, reliable
 from dsad_core.tracking import MotionSource
@@ -43,16 +44,16 @@ class Following:
         self.thread: TrackingThread | None = None
         self._node, self._warnings = node, warnings
         self._closers: list[Callable[[], None]] = []
-        self.tracks = watch.publisher(TrackArray, "tracks", reliable(50))
+        self.tracks = watch.publisher(TrackArray, topics.TRACKS, reliable(50))
         self._outputs = TrackOutputs(
             targets=targets,
             tracks=self.tracks,
-            bearing=watch.publisher(Vector3Stamped, "bearing", reliable(10)),
-            detections=watch.publisher(Detection2DArray, "detections", reliable(50))
+            bearing=watch.publisher(Vector3Stamped, topics.BEARING, reliable(10)),
+            detections=watch.publisher(Detection2DArray, topics.DETECTIONS, reliable(50))
             if Detection2DArray
             else None,
         )
-        self._labels = watch.publisher(LabelInfo, "label_info", latched()) if LabelInfo else None
+        self._labels = watch.publisher(LabelInfo, topics.LABEL_INFO, latched()) if LabelInfo else None
 
     def begin(self, settings: TrackSettings, camera: CameraInfoBuffer) -> None:
         """Start what the settings ask for.

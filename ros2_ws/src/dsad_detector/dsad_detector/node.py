@@ -8,18 +8,19 @@ from typing import Any
 
 import rclpy
 
+from dsad_common import topics
 from dsad_common.diagnostics import Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import best_effort, latched, reliable
 from dsad_common.run import main as run_main
+from dsad_common.subscriber_wait import SubscriberWait
 from dsad_core.engines import progress
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from dsad_detector.audience import Audience
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
@@ -62,7 +63,7 @@ class DetectorNode(SafeLifecycleNode):
         declare(self, (*PARAMETERS, *TRACK_PARAMETERS), self._on_parameters)
         Settings.from_parameters(self._values())
         TrackSettings.from_parameters(self._values())
-        self._topic = self.resolve_topic_name("image_raw")
+        self._topic = self.resolve_topic_name(topics.IMAGE_RAW)
         self._warnings = ThrottledWarnings(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
         self._loaded: Loaded | None = None
@@ -75,14 +76,14 @@ class DetectorNode(SafeLifecycleNode):
         self.hung = False
         self._reset_input()
         self._outputs = Outputs(
-            mask=self._qos.publisher(Image, "mask", reliable(50)),
-            targets=self._qos.publisher(TargetArray, "targets", reliable(50)),
-            timing=self._qos.publisher(FrameTiming, "timing", reliable(50)),
-            overlay=self._qos.publisher(Image, "overlay", reliable(1)),
+            mask=self._qos.publisher(Image, topics.MASK, reliable(50)),
+            targets=self._qos.publisher(TargetArray, topics.TARGETS, reliable(50)),
+            timing=self._qos.publisher(FrameTiming, topics.TIMING, reliable(50)),
+            overlay=self._qos.publisher(Image, topics.OVERLAY, reliable(1)),
         )
         self._following = Following(self, self._qos, self._warnings, self._outputs.targets)
-        self._engine_publisher = self._qos.publisher(EngineInfo, "engine", latched())
-        self._counters_publisher = self._qos.publisher(FrameCounters, "counters", latched())
+        self._engine_publisher = self._qos.publisher(EngineInfo, topics.ENGINE, latched())
+        self._counters_publisher = self._qos.publisher(FrameCounters, topics.COUNTERS, latched())
         self._counters_told = None
         self._diagnostics = Diagnostics(self, self._report)
         if self._value("autostart"):
@@ -137,7 +138,7 @@ class DetectorNode(SafeLifecycleNode):
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
         self._camera_input = self._qos.subscription(
-            CameraInfo, "camera_info", self._camera.update, best_effort(10)
+            CameraInfo, topics.CAMERA_INFO, self._camera.update, best_effort(10)
         )
         self._image_input = ImageInput(
             self,
@@ -175,7 +176,7 @@ class DetectorNode(SafeLifecycleNode):
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
         answers = (self._outputs.mask, self._outputs.timing, self._following.tracks)
-        self.bring_up(Audience(self, answers, self._value("wait_for")).ready)
+        self.bring_up(SubscriberWait(self, answers, self._value("wait_for"), everywhere=True).ready)
 
     def _reset_input(self) -> None:
         self._counters = Counters(activated=time.monotonic_ns())
@@ -328,7 +329,7 @@ class DetectorNode(SafeLifecycleNode):
         ).report()
 
     def _look_for_another_detector(self) -> None:
-        topic = self.resolve_topic_name("mask")
+        topic = self.resolve_topic_name(topics.MASK)
         publishers = self.get_publishers_info_by_topic(topic)
         if len(publishers) > 1:
             names = ", ".join(sorted(_full_name(publisher) for publisher in publishers))

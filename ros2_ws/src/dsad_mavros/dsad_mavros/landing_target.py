@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsad_common import topics
 from dsad_common.parameters import Parameter, declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
@@ -54,7 +55,7 @@ class LandingTargetNode(Node):
         super().__init__("landing_target")
         declare(self, PARAMETERS)
         self._publisher = self.create_publisher(LandingTarget, "landing_target", reliable(10))
-        self.create_subscription(TrackArray, "tracks", self._on_tracks, reliable(10))
+        self.create_subscription(TrackArray, topics.TRACKS, self._on_tracks, reliable(10))
 
     def _on_tracks(self, array: TrackArray) -> None:
         values = (self.get_parameter(parameter.name).value for parameter in PARAMETERS)

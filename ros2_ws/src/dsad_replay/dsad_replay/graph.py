@@ -25,6 +25,7 @@ from dsad_bringup.graph import (
     read_file,
     shared_settings,
 )
+from dsad_common import topics
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
 from dsad_source.routes import COMPRESSED_IMAGE, IMAGE, plan_routes
@@ -41,18 +42,6 @@ EXECUTABLES = {
     "synthetic": "frame_source",
     "video": "frame_source",
 }
-#: What the recorder writes to the bag, relative to the namespace.
-RECORDED = (
-    "image_raw",
-    "camera_info",
-    "ground_truth",
-    "ground_truth_targets",
-    "mask",
-    "targets",
-    "tracks",
-    "timing",
-    "metrics",
-)
 
 
 @dataclass(frozen=True)
@@ -158,7 +147,7 @@ def _source(values: Mapping[str, Any], listeners: list[str], namespace: str) -> 
     if kind == "bag":
         # The replay is what publishes /clock, so it alone must not wait for it.
         parameters |= {"bag": place, "clock": bool(values["use_sim_time"]), "use_sim_time": False}
-        if values["image_topic"] == "image_raw":
+        if values["image_topic"] == topics.IMAGE_RAW:
             parameters["image_topic"] = _frames_of_bag(place, namespace)
         else:
             _require_topic(place, values["image_topic"], namespace)
@@ -217,7 +206,7 @@ def _recorder(values: Mapping[str, Any]) -> NodeSpec:
     bag = absolute_path(values["record"])
     if bag.exists():
         raise UsageError(f"record:={values['record']}: exists already; name a new folder or remove it")
-    parameters = {"bag": str(bag), "topics": list(RECORDED)}
+    parameters = {"bag": str(bag), "topics": list(topics.RECORDED)}
     return make_node(values, "dsad_metrics", "recorder", "recorder", parameters, stop_seconds=60.0)
 
 

@@ -5,15 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dsad_common import topics as names
 from dsad_core.errors import BagError, UsageError
 from dsad_tools.bags.source import raw_name
+from dsad_tools.bags.types import COMPRESSED_IMAGE
 
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-#: What a source publishes beside the frames, in their namespace.
-COMPANIONS = ("camera_info", "ground_truth", "ground_truth_targets")
-#: Images that are no input: truth, and what an earlier run of a detector put out.
-_NO_FRAMES = ("ground_truth", "mask", "overlay")
+IMAGE = names.TYPES[names.IMAGE_RAW]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ def plan_routes(
     """
     frames = _frames_topic(topics, image_topic, expected)
     parent = raw_name(frames).rpartition("/")[0]
-    inputs = [frames, *(f"{parent}/{name}" for name in COMPANIONS)]
+    inputs = [frames, *(f"{parent}/{name}" for name in names.COMPANIONS)]
     if absent := [name for name in wanted if name != "*" and name not in topics]:
         raise BagError(f"topics: the bag has no {', '.join(absent)}; it holds {_listing(topics)}")
     chosen = list(topics) if "*" in wanted else list(wanted) or inputs
@@ -54,7 +51,7 @@ def plan_routes(
     def name(topic: str) -> str:
         if not image_topic or topic not in inputs:
             return raw_name(topic) if topic == frames else topic
-        return "image_raw" if topic == frames else topic.rpartition("/")[2]
+        return names.IMAGE_RAW if topic == frames else topic.rpartition("/")[2]
 
     return [Route(topic, topics[topic], name(topic), topic == frames) for topic in chosen if topic in topics]
 
@@ -99,7 +96,7 @@ def _frames_topic(topics: Mapping[str, str], image_topic: str, expected: str) ->
 
 
 def _frames_of(images: Sequence[str]) -> list[str]:
-    return [name for name in images if raw_name(name).rpartition("/")[2] not in _NO_FRAMES]
+    return [name for name in images if raw_name(name).rpartition("/")[2] not in names.NO_FRAMES]
 
 
 def _listing(topics: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics
 from dsad_common.events import QosWatch
 from dsad_common.parameters import Parameter, declare
@@ -173,8 +174,8 @@ class SourceNode(Node):
             self._on_unanswered,
         )
         if lock_step:
-            self.create_subscription(FrameTiming, "timing", self._on_timing, reliable(50))
-            self.create_subscription(TrackArray, "tracks", self._on_tracks, reliable(50))
+            self.create_subscription(FrameTiming, topics.TIMING, self._on_timing, reliable(50))
+            self.create_subscription(TrackArray, topics.TRACKS, self._on_tracks, reliable(50))
         self._listeners = Listeners(
             self, frame_publisher, companions, lock_step, [name for name in self.value("wait_for") if name]
         )
