@@ -65,7 +65,6 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "numpy",
-        "onnx",
         "onnxruntime",
         "pydantic>=2.6",
         "PyYAML",
@@ -74,13 +73,15 @@ setup(
         "typer>=0.19",
     ],
     extras_require={
+        # To compile engines, and to run on the kernels one that was compiled without `model.direct`.
+        "fuse": ["onnx"],
         "openvino": ["openvino"],
         # The first brings libraries and bindings along.
         "rtx": ["tensorrt-rtx-cu13==1.7.1.116", "cuda-python==13.4.4"],
-        "test": ["pytest", "hypothesis"],
+        "test": ["pytest", "hypothesis", "onnx"],
     },
     entry_points={
-        "console_scripts": ["dsad = dsad_core.cli.app:main"],
+        "console_scripts": ["dsad = dsad_core.cli.start:main"],
         "dsad.plugins": [
             "command.compile = dsad_core.cli.compile:register",
             "command.doctor = dsad_core.cli.doctor:register",

@@ -8,7 +8,8 @@ setup(
     packages=find_packages(include=["dsad_tools", "dsad_tools.*"]),
     package_data={
         "dsad_tools.bags": ["msg/*.msg"],
-        "dsad_tools.report": ["*.html.j2"],
+        "dsad_tools.cards": ["*.md.j2", "*.yaml"],
+        "dsad_tools.report": ["*.html.j2", "theme.css"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/dsad_tools"]),
@@ -30,6 +31,7 @@ setup(
     extras_require={
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
         "tracks": ["trackeval"],
+        "view": ["rerun-sdk>=0.24"],
         "test": ["pytest", "hypothesis"],
     },
     entry_points={
@@ -37,8 +39,10 @@ setup(
             "command.analyse = dsad_tools.cli.analyse:register",
             "command.bag = dsad_tools.cli.bag:register",
             "command.bench = dsad_tools.cli.bench:register",
+            "command.card = dsad_tools.cli.card:register",
             "command.evaluate = dsad_tools.cli.evaluate:register",
             "command.scenes = dsad_tools.cli.scenes:register",
+            "command.view = dsad_tools.cli.view:register",
         ],
     },
 )

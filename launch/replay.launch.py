@@ -7,9 +7,9 @@ the report is written and the launch ends.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from dsad_bringup.actions import declare, node_action
+from dsad_bringup.actions import declare, node_action, typed_words
 from dsad_bringup.shared_memory import remove_stale_segments
-from dsad_replay.arguments import ARGUMENTS
+from dsad_replay.arguments import ARGUMENTS, read_assignments
 from dsad_replay.graph import build_replay_graph
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction, Shutdown
@@ -22,6 +22,8 @@ def generate_launch_description():
 
 def _start(context):
     given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
+    # Refuses a misspelt argument, which launch itself would ignore.
+    given |= read_assignments(typed_words(context, "dsad_replay", Path(__file__)))
     graph = build_replay_graph(given, Path(get_package_share_directory("dsad_bringup")))
     remove_stale_segments()
     reason = "the engine is built" if graph.builder else "the detector stopped"

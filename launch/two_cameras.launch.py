@@ -3,10 +3,15 @@
 ``/left/irst/mask`` and ``/right/irst/mask`` answer the frames of ``/left/image`` and ``/right/image``.
 """
 
-from dsad_bringup.actions import include_detector
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import GroupAction
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import PushRosNamespace
+
+DETECTOR = Path(get_package_share_directory("dsad_bringup"), "launch", "detector.launch.py")
 
 
 def generate_launch_description():
@@ -15,4 +20,8 @@ def generate_launch_description():
 
 
 def _camera(name):
-    return GroupAction([PushRosNamespace(name), include_detector(image_topic=f"/{name}/image")])
+    detector = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(DETECTOR)),
+        launch_arguments={"irst_image_topic": f"/{name}/image"}.items(),
+    )
+    return GroupAction([PushRosNamespace(name), detector])

@@ -12,7 +12,8 @@ from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.frame.region import Region
-from dsad_core.targets import Target, extract_targets
+from dsad_core.frame.timing import DETECTOR_STAGES, durations
+from dsad_core.targets import Target, extract_targets, sigmoid
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Detection:
     inference_end_ns: int
     postprocess_end_ns: int
     targets_cut: int = 0
+
+    def durations(self) -> dict[str, int]:
+        """Nanoseconds by stage, of `DETECTOR_STAGES`."""
+        ends = self.preprocess_end_ns, self.inference_end_ns, self.postprocess_end_ns
+        return durations(DETECTOR_STAGES, (self.start_ns, *ends))
 
 
 class Detector:
@@ -80,6 +86,8 @@ class Detector:
         self.max_targets = max_targets
         self.region = region
         self.build_on_demand = build_on_demand
+        calibration = engine.manifest.calibration
+        self._score = sigmoid if calibration is None else calibration.score
         self._prepared_sizes: set[tuple[int, int]] = set()
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
         self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
@@ -176,7 +184,7 @@ class Detector:
             prepared = ", ".join(f"{w}x{h}" for h, w in sorted(self._prepared_sizes)) or "no size"
             raise FrameError(
                 "size_not_prepared",
-                f"the engine on {self.engine.target} is built for frames of up to {prepared}, not for "
+                f"the engine on {self.engine.platform} is built for frames of up to {prepared}, not for "
                 f"{width}x{height}; name that size in frame_size, or set build_on_demand",
             )
 
@@ -219,5 +227,5 @@ class Detector:
             small = components.select(~large)
             mask[small.rows, small.columns] = 0
             components = components.select(large)
-        targets = extract_targets(logits, components, self.max_targets)
+        targets = extract_targets(logits, components, self.max_targets, self._score)
         return mask, targets, len(components) - len(targets)

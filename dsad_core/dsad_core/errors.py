@@ -27,11 +27,15 @@ class NotFiniteError(EngineError):
     """An answer with NaN or infinite logits: it says nothing of the frame, least of all that it is empty."""
 
 
-class TargetError(DsadError):
-    """A target (cpu, cuda, agx, ascend) that this machine cannot run."""
+class PlatformError(DsadError):
+    """A platform (cpu, cuda, agx, ascend) that this machine cannot run."""
 
 
-class UnsupportedModelError(TargetError):
+class NotInstalledError(PlatformError):
+    """Hardware, a driver or a runtime that this machine lacks; the message says how to get it."""
+
+
+class UnsupportedModelError(PlatformError):
     """A model that a backend cannot take, such as for an operator or a precision; another one may."""
 
 
@@ -45,3 +49,25 @@ class DataError(DsadError):
 
 class UsageError(DsadError):
     """An argument or parameter outside its range."""
+
+
+def one_line(error: object) -> str:
+    """The reason in an error of a library, in one line; what failed is for the caller to name.
+
+    That is the system's words for an ``OSError``, and the first fault of pydantic's list with its field.
+    """
+    from pydantic import ValidationError  # takes long to import, and is needed only where something failed
+
+    if isinstance(error, ValidationError):
+        faults = error.errors()
+        where = "".join(f"{part}." for part in faults[0]["loc"])[:-1]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        text = f"{where and where + ': '}{faults[0]['msg'].removeprefix('Value error, ')}{more}"
+    else:
+        text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def unexpected(error: BaseException) -> str:
+    """An error that nobody foresaw, in one line with its type, which a bug report needs."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

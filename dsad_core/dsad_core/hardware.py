@@ -1,4 +1,4 @@
-"""What targets and backends need of a machine, and whether this machine has it."""
+"""What platforms and backends need of a machine, and whether this machine has it."""
 
 import ctypes
 import shutil
@@ -24,13 +24,13 @@ class Finding:
     hint: str
 
 
-def device(target: str) -> list[Finding]:
-    """The hardware and driver of a target; what runs on it is for each backend to say."""
-    if target == "cuda":
+def device(platform: str) -> list[Finding]:
+    """The hardware and driver of a platform; what runs on it is for each backend to say."""
+    if platform == "cuda":
         return [nvidia_driver()]
-    if target == "agx":
+    if platform == "agx":
         return [jetson_board(), nvidia_driver()]
-    return [ascend_driver()] if target == "ascend" else []
+    return [ascend_driver()] if platform == "ascend" else []
 
 
 def jetson_board(root: Path = Path("/")) -> Finding:

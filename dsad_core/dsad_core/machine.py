@@ -7,6 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+#: Vector extensions that decide how fast a network runs: x86, then ARM.
+VECTOR_FLAGS = (
+    *("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"),
+    *("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve"),
+)
+
 
 def usable_cores() -> int:
     """Physical cores this process may use: its affinity and a container's quota counted in."""
@@ -26,29 +32,12 @@ def cpu_model() -> str:
     return platform.machine()
 
 
-def cpu_flags() -> list[str]:
-    """The vector extensions that matter here, of those the CPU has."""
-    known = (
-        "sse4_2",
-        "avx",
-        "avx2",
-        "fma",
-        "avx512f",
-        "avx512_vnni",
-        "avx512_bf16",
-        "amx_bf16",
-        "asimd",
-        "asimdhp",
-        "asimddp",
-        "bf16",
-        "i8mm",
-        "sve",
-    )
+def cpu_flags() -> set[str]:
+    """The extensions of the first CPU as the kernel lists them; empty where it does not."""
     for line in _read("/proc/cpuinfo").splitlines():
         if line.startswith(("flags", "Features")):
-            flags = set(line.partition(":")[2].split())
-            return [flag for flag in known if flag in flags]
-    return []
+            return set(line.partition(":")[2].split())
+    return set()
 
 
 def accelerator_name() -> str:
@@ -68,7 +57,7 @@ def machine_facts() -> dict[str, str | int | float | list[str]]:
     return {
         "cpu": cpu_model(),
         "cores": usable_cores(),
-        "cpu_flags": cpu_flags(),
+        "cpu_flags": [flag for flag in VECTOR_FLAGS if flag in cpu_flags()],
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_average": round(os.getloadavg()[0], 2),
         "accelerator": accelerator_name(),

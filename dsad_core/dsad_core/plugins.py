@@ -6,9 +6,9 @@ An entry is named ``kind.name``. A lower package calls what a higher one offers 
 |---|---|---|
 | ``command`` | ``register(app)``, adds itself to the ``dsad`` command | `dsad_core.cli.app` |
 | ``bench`` | ``register(app)``, adds itself to ``dsad bench`` | `dsad_tools.cli.bench` |
-| ``contender`` | ``(target) -> list[Contender]``, ways of running a network | `dsad_tools.bench.contender` |
-| ``network`` | ``compile``, ``untrained``: networks to measure | `dsad_tools.bench.subject` |
-| ``engine`` | ``(path, target, threads) -> Engine``, by the suffix of the weights | `dsad_core.engines.load` |
+| ``contender`` | ``(platform) -> list[Runtime]``, ways of running a network | `dsad_tools.bench.runtimes` |
+| ``network`` | ``compile``, ``untrained``: networks to measure | `dsad_tools.bench.models` |
+| ``engine`` | ``(path, platform, threads) -> Engine``, by the suffix of the weights | `dsad_core.engines.load` |
 | ``compiler`` | from weights to an engine folder, by the suffix of the weights | `dsad_core.cli.compile` |
 | ``launch`` | ``(given, values, outer) -> nodes`` beside the detector | `dsad_bringup.graph` |
 """

@@ -1,5 +1,6 @@
 """From the components of a mask to the list of targets in it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,8 @@ class Target:
     """One 8-connected component, in pixels of the frame; the centre of the top left pixel is (0, 0).
 
     ``x`` and ``y`` are the sub-pixel centroid, the box is ``left``, ``top``, ``width``, ``height``,
-    ``area`` counts pixels, ``score`` is the highest probability in the component.
+    ``area`` counts pixels. ``score`` (0 to 1) is the chance that it is a target where the engine is calibrated,
+    else the highest probability in the component.
     """
 
     x: float
@@ -30,8 +32,16 @@ class Target:
     score: float
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probability of logits, float64, without overflow."""
+    return 1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))
+
+
 def extract_targets(
-    logits: np.ndarray, components: Components, max_targets: int | None = None
+    logits: np.ndarray,
+    components: Components,
+    max_targets: int | None = None,
+    score: Callable[[np.ndarray], np.ndarray] = sigmoid,
 ) -> list[Target]:
     """One target for each component, highest score first.
 
@@ -43,15 +53,16 @@ def extract_targets(
         logits: (H, W) float32.
         components: of the mask (H, W).
         max_targets: the best by score are kept; None for all.
+        score: of a component's highest logit, rising with it.
     """
     if len(components) == 0:
         return []
     inside = logits[components.rows, components.columns].astype(np.float64)
-    score = np.maximum.reduceat(_sigmoid(inside), components.starts)
+    scores = score(np.maximum.reduceat(inside, components.starts))
     left, top, width, height = components.boxes.T
-    best = np.lexsort((left, top, -score))[:max_targets]
+    best = np.lexsort((left, top, -scores))[:max_targets]
     x, y = _centroids(logits, components, best)
-    fields = (x, y, left[best], top[best], width[best], height[best], components.areas[best], score[best])
+    fields = (x, y, left[best], top[best], width[best], height[best], components.areas[best], scores[best])
     return [Target(*values) for values in zip(*(field.tolist() for field in fields))]
 
 
@@ -67,7 +78,7 @@ def _centroids(
         owner, columns, rows = owner[pixels], columns[pixels], rows[pixels]
     ordered = np.sort(chosen)
     starts = np.searchsorted(owner, ordered)
-    probability = _sigmoid(logits[rows, columns].astype(np.float64))
+    probability = sigmoid(logits[rows, columns].astype(np.float64))
     floor = np.minimum.reduceat(probability, starts)
     counts = np.diff(starts, append=len(owner))
     # The small constant is for a frame that is target all over: then the weights are equal.
@@ -97,7 +108,3 @@ def _with_rims(shape: tuple[int, int], components: Components) -> tuple[np.ndarr
     order = np.argsort(owner, kind="stable")
     rows, columns = np.divmod(pixels[order], labels.shape[1])
     return owner[order], columns + x0, rows + y0
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))

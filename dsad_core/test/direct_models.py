@@ -14,16 +14,16 @@ from dsad_core.engines.direct.fuse import fuse
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, load_manifest
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.platform import load_platform
 
 needs_kernels = pytest.mark.skipif(
-    shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_target("cpu"))),
+    shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_platform("cpu"))),
     reason="neither compiled kernels nor a g++ to build them",
 )
 
 SHIPPED = find_engine("dnanet-num4-nudt")
 WITH_DSA = find_engine("dnanet-num4-dsa-dsad-nudt")
-CPU = load_target("cpu")
+CPU = load_platform("cpu")
 
 
 class Model:
@@ -133,7 +133,7 @@ def open_model(folder, proto, threads=1, multiple=1, **changes):
     Path(folder, MODEL_FILE).write_bytes(proto if isinstance(proto, bytes) else proto.SerializeToString())
     channels = 1 if isinstance(proto, bytes) else proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     manifest = load_manifest(SHIPPED).model_copy(
-        update={"input_channels": channels, "size_multiple": multiple, **changes}
+        update={"input_channels": channels, "size_multiple": multiple, "program_sha256": None, **changes}
     )
     return direct.open_engine(Path(folder), manifest, CPU, threads)
 

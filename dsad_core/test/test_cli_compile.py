@@ -90,7 +90,7 @@ def test_what_is_wrong_with_weights_is_named(app, weights, monkeypatch, argument
 
 
 def test_a_target_without_its_device_is_refused(app):
-    if backends.check_target("ascend").usable:
+    if backends.check_platform("ascend").usable:
         pytest.skip("this machine has an Ascend NPU")
     result = run(app, "local-contrast", "--target", "ascend")
     assert isinstance(result.exception, DsadError) and "Ascend NPU driver" in str(result.exception)

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from dsad_core.cli import doctor
 from dsad_core.engines.manifest import MODEL_FILE
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.platform import load_platform
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_doctor_says_what_runs_and_what_is_missing(app):
 def test_doctor_in_json(app):
     report = json.loads(run(app, "doctor", "--json").stdout)
     targets = {entry["target"]: entry for entry in report["targets"]}
-    assert targets["cpu"]["runs"] == load_target("cpu").backends[0] and len(targets) == 4
+    assert targets["cpu"]["runs"] == load_platform("cpu").backends[0] and len(targets) == 4
     assert any(engine["name"] == "local-contrast" and engine["ok"] for engine in report["engines"])
 
 

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsad_core.detector import Detector
+from dsad_core.engines.manifest import ScoreCalibration
 from dsad_core.errors import DsadError, EngineError, NotFiniteError, UsageError
 
 CENTRES = [(30.3, 41.7), (90.0, 20.0), (131.6, 100.2)]
@@ -49,6 +50,16 @@ def test_spots_are_found_where_they_are_in_frames_of_every_type(engine, spots, d
     found = sorted((target.x, target.y) for target in detection.targets)
     np.testing.assert_allclose(found, sorted(CENTRES), atol=0.25)
     assert all(0.5 < target.score <= 1.0 for target in detection.targets)
+
+
+def test_the_score_of_a_calibrated_engine_is_its_calibration_of_the_highest_logit(engine):
+    calibration = ScoreCalibration(scale=0.5, offset=-1.0, answers=1, reliability=[])
+    blob = np.full((32, 32), -4.0, np.float32)
+    blob[10:12, 20:22] = [[2.0, 3.0], [1.0, 0.5]]
+    recorder = with_manifest(engine, calibration=calibration)
+    recorder.infer = lambda tensor: blob
+    (target,) = Detector(recorder).detect(np.zeros((32, 32), np.uint8)).targets
+    assert target.score == pytest.approx(1 / (1 + np.exp(-(0.5 * 3.0 - 1.0))))
 
 
 def test_an_empty_scene_stays_empty(engine, spots):

@@ -16,8 +16,8 @@ from dsad_core.engines.acl import runtime as runtime_module
 from dsad_core.engines.acl.engine import AclEngine
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest
-from dsad_core.engines.target_file import load_target
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
+from dsad_core.engines.platform import load_platform
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, UsageError
 
 from stand_in_npu import StandInAcl
 
@@ -53,7 +53,7 @@ def cache_root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def options():
-    return load_target("ascend")
+    return load_platform("ascend")
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def image(size=SIZE, seed=0):
 
 def test_the_command_is_the_documented_one(baseline, options):
     folder, manifest = baseline
-    recipe = atc.make_recipe(manifest, options, (512, 640), "Ascend310B4")
-    assert atc.atc_command(recipe, manifest, folder / MODEL_FILE, Path("/tmp/x/model")) == [
+    key = atc.plan_key(manifest, options, (512, 640), "Ascend310B4")
+    assert atc.atc_command(key, manifest, folder / MODEL_FILE, Path("/tmp/x/model")) == [
         "atc",
         f"--model={folder / MODEL_FILE}",
         "--framework=5",
@@ -164,14 +164,14 @@ def test_where_there_is_no_npu_the_command_can_be_had_all_the_same(baseline, opt
     monkeypatch.setenv("PATH", "")
     line = shlex.split(backend.command_line(*baseline, options, SIZE))
     assert line[0] == "atc" and "--soc_version=Ascend310B4" in line and "--output=local-contrast" in line
-    with pytest.raises(TargetError, match="no Ascend NPU answers"):
+    with pytest.raises(PlatformError, match="no Ascend NPU answers"):
         backend.build(*baseline, options, SIZE)
     assert [finding.ok for finding in backend.requirements(options)] == [False, False]
 
 
 def test_without_atc_the_refusal_holds_the_command(acl, baseline, options, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(TargetError, match=r"no atc here .*: atc --model=.* --soc_version=Ascend310B4 "):
+    with pytest.raises(PlatformError, match=r"no atc here .*: atc --model=.* --soc_version=Ascend310B4 "):
         backend.build(*baseline, options, SIZE)
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import yaml
 from dsad_core.engines import cache
-from dsad_core.engines.cache import KEPT, Recipe, cache_folder, cache_root, obtain, stale
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.cache import KEPT, PlanKey, cache_folder, cache_root, obtain, stale
+from dsad_core.engines.platform import load_platform
 from dsad_core.errors import EngineError
 from hypothesis import given
 from hypothesis import strategies as st
 
-RECIPE = Recipe(
+KEY = PlanKey(
     engine="net",
     backend="tensorrt",
     model="a" * 64,
@@ -59,12 +59,12 @@ def test_the_root_follows_the_environment(monkeypatch, tmp_path):
 
 
 def test_the_folders_are_for_their_owner_alone(root):
-    path = obtain(RECIPE, lambda: b"plan")
+    path = obtain(KEY, lambda: b"plan")
     for folder in (path.parent, path.parent.parent, root):
         assert folder.stat().st_mode & 0o777 == 0o700
     root.chmod(0o755)
-    obtain(RECIPE, never)
-    obtain(RECIPE, lambda: b"again", renew=True)
+    obtain(KEY, never)
+    obtain(KEY, lambda: b"again", renew=True)
     assert root.stat().st_mode & 0o777 == 0o700, "a folder of an older version is closed"
 
 
@@ -72,35 +72,35 @@ def test_a_folder_that_others_may_write_to_is_refused(root):
     root.mkdir()
     root.chmod(0o777)
     with pytest.raises(EngineError, match="others may write to it .mode 777.*set DSAD_CACHE"):
-        obtain(RECIPE, lambda: b"plan")
+        obtain(KEY, lambda: b"plan")
 
 
 def test_a_folder_of_somebody_else_is_refused(root, monkeypatch):
     root.mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: root.stat().st_uid + 1)
     with pytest.raises(EngineError, match="belongs to user"):
-        obtain(RECIPE, lambda: b"plan")
+        obtain(KEY, lambda: b"plan")
 
 
 def test_a_plan_is_built_once_and_recorded(root):
-    assert stale(RECIPE) == "not built yet"
-    path = obtain(RECIPE, lambda: b"plan")
+    assert stale(KEY) == "not built yet"
+    path = obtain(KEY, lambda: b"plan")
     assert path.read_bytes() == b"plan" and root in path.parents
-    assert stale(RECIPE) is None
-    assert obtain(RECIPE, never) == path
+    assert stale(KEY) is None
+    assert obtain(KEY, never) == path
     record = yaml.safe_load(path.with_suffix(".yaml").read_text())
     assert record["parts"]["runtime"] == "TensorRT 10.3.0" and record["parts"]["size"] == "640x512"
-    assert obtain(RECIPE, lambda: b"renewed", renew=True).read_bytes() == b"renewed"
-    assert stale(RECIPE) is None
+    assert obtain(KEY, lambda: b"renewed", renew=True).read_bytes() == b"renewed"
+    assert stale(KEY) is None
 
 
 @pytest.mark.parametrize("part", CHANGES)
 def test_a_change_of_any_part_is_another_plan(part):
-    path = obtain(RECIPE, lambda: b"plan")
-    changed = replace(RECIPE, **{part: CHANGES[part]})
+    path = obtain(KEY, lambda: b"plan")
+    changed = replace(KEY, **{part: CHANGES[part]})
     assert changed.path != path and stale(changed)
     assert obtain(changed, lambda: b"other").read_bytes() == b"other"
-    assert stale(RECIPE) is None
+    assert stale(KEY) is None
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_a_change_of_any_part_is_another_plan(part):
     ],
 )
 def test_the_reason_names_the_part_that_differs(part, told):
-    obtain(RECIPE, lambda: b"plan")
-    assert stale(replace(RECIPE, **{part: CHANGES[part]})) == told
+    obtain(KEY, lambda: b"plan")
+    assert stale(replace(KEY, **{part: CHANGES[part]})) == told
 
 
 texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=12)
-recipes = st.builds(
-    Recipe,
+keys = st.builds(
+    PlanKey,
     engine=st.just("net"),
     backend=st.sampled_from(["tensorrt", "acl"]),
     model=texts,
@@ -134,49 +134,49 @@ recipes = st.builds(
 )
 
 
-@given(recipes, recipes)
+@given(keys, keys)
 def test_paths_are_the_same_exactly_where_all_parts_are(first, second):
     assert (first.path == second.path) == (first.parts() == second.parts())
     assert first.path == replace(first).path
 
 
-@given(recipes, st.sampled_from(["runtime", "device", "driver", "model"]), texts)
-def test_no_two_parts_are_mixed_up(recipe, part, value):
-    changed = replace(recipe, **{part: value})
-    assert (changed.path == recipe.path) == (getattr(recipe, part) == value)
+@given(keys, st.sampled_from(["runtime", "device", "driver", "model"]), texts)
+def test_no_two_parts_are_mixed_up(key, part, value):
+    changed = replace(key, **{part: value})
+    assert (changed.path == key.path) == (getattr(key, part) == value)
 
 
 def test_a_plan_that_was_changed_is_told_and_rebuilt():
-    path = obtain(RECIPE, lambda: b"plan")
+    path = obtain(KEY, lambda: b"plan")
     path.write_bytes(b"plam")
-    assert "changed or damaged" in stale(RECIPE)
-    assert obtain(RECIPE, lambda: b"plan").read_bytes() == b"plan"
-    assert stale(RECIPE) is None
+    assert "changed or damaged" in stale(KEY)
+    assert obtain(KEY, lambda: b"plan").read_bytes() == b"plan"
+    assert stale(KEY) is None
 
 
 @pytest.mark.parametrize("text", ["", "parts: [", "parts: {}", "\x00", "- 1"])
 def test_a_damaged_record_is_told_and_rebuilt(text):
-    record = obtain(RECIPE, lambda: b"plan").with_suffix(".yaml")
+    record = obtain(KEY, lambda: b"plan").with_suffix(".yaml")
     record.write_text(text)
-    assert "cannot be read" in stale(RECIPE)
-    obtain(RECIPE, lambda: b"again")
-    assert stale(RECIPE) is None
+    assert "cannot be read" in stale(KEY)
+    obtain(KEY, lambda: b"again")
+    assert stale(KEY) is None
 
 
 def test_a_record_that_was_edited_is_told():
-    record = obtain(RECIPE, lambda: b"plan").with_suffix(".yaml")
+    record = obtain(KEY, lambda: b"plan").with_suffix(".yaml")
     record.write_text(record.read_text().replace("10.3.0", "10.2.0"))
-    assert "record was changed, built by TensorRT 10.2.0, this is TensorRT 10.3.0" in stale(RECIPE)
+    assert "record was changed, built by TensorRT 10.2.0, this is TensorRT 10.3.0" in stale(KEY)
 
 
 def test_a_plan_without_its_record_and_the_reverse_are_rebuilt():
-    path = obtain(RECIPE, lambda: b"plan")
+    path = obtain(KEY, lambda: b"plan")
     path.with_suffix(".yaml").unlink()
-    assert stale(RECIPE) == "not built yet"
-    obtain(RECIPE, lambda: b"plan")
+    assert stale(KEY) == "not built yet"
+    obtain(KEY, lambda: b"plan")
     path.unlink()
-    assert "missing" in stale(RECIPE)
-    assert obtain(RECIPE, lambda: b"plan").read_bytes() == b"plan"
+    assert "missing" in stale(KEY)
+    assert obtain(KEY, lambda: b"plan").read_bytes() == b"plan"
 
 
 def test_a_build_that_fails_leaves_the_plan_that_was_there(root):
@@ -184,37 +184,37 @@ def test_a_build_that_fails_leaves_the_plan_that_was_there(root):
         raise EngineError("no such operator")
 
     with pytest.raises(EngineError, match="no such operator"):
-        obtain(RECIPE, fail)
-    assert stale(RECIPE) == "not built yet"
-    path = obtain(RECIPE, lambda: b"plan")
+        obtain(KEY, fail)
+    assert stale(KEY) == "not built yet"
+    path = obtain(KEY, lambda: b"plan")
     with pytest.raises(EngineError, match="no such operator"):
-        obtain(RECIPE, fail, renew=True)
-    assert path.read_bytes() == b"plan" and stale(RECIPE) is None
+        obtain(KEY, fail, renew=True)
+    assert path.read_bytes() == b"plan" and stale(KEY) is None
     assert sorted(file.suffix for file in path.parent.iterdir()) == [".lock", ".plan", ".yaml"]
 
 
 def test_only_the_last_plans_are_kept():
-    runtimes = [replace(RECIPE, runtime=f"TensorRT 10.{minor}") for minor in range(KEPT + 2)]
-    for age, recipe in enumerate(runtimes):
-        record = obtain(recipe, lambda: b"plan").with_suffix(".yaml")
+    runtimes = [replace(KEY, runtime=f"TensorRT 10.{minor}") for minor in range(KEPT + 2)]
+    for age, key in enumerate(runtimes):
+        record = obtain(key, lambda: b"plan").with_suffix(".yaml")
         os.utime(record, (1000 + age, 1000 + age))
-    obtain(replace(RECIPE, size=(256, 256)), lambda: b"plan")
+    obtain(replace(KEY, size=(256, 256)), lambda: b"plan")
     obtain(runtimes[-1], lambda: b"plan", renew=True)
-    assert [recipe for recipe in runtimes if stale(recipe) is None] == runtimes[-KEPT:]
-    assert len(list(RECIPE.path.parent.glob("*640x512*.plan"))) == KEPT
+    assert [key for key in runtimes if stale(key) is None] == runtimes[-KEPT:]
+    assert len(list(KEY.path.parent.glob("*640x512*.plan"))) == KEPT
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DSAD_CACHE", str(tmp_path / "file"))
     with pytest.raises(EngineError, match=r"file/plans.*set DSAD_CACHE"):
-        obtain(RECIPE, lambda: b"plan")
+        obtain(KEY, lambda: b"plan")
     with pytest.raises(EngineError, match="set DSAD_CACHE"):
-        cache_folder("a" * 64, load_target("cpu"))
+        cache_folder("a" * 64, load_platform("cpu"))
 
 
 def test_providers_get_a_folder_for_each_model_and_option():
-    options = load_target("cuda")
+    options = load_platform("cuda")
     other = options.model_copy(
         update={
             "onnxruntime": options.onnxruntime.model_copy(update={"provider_options": {"device_id": "1"}})
@@ -230,7 +230,7 @@ BUILDER = """
 import os, sys, time
 from pathlib import Path
 from dsad_core.engines import cache
-from test_engines_cache import RECIPE
+from test_engines_cache import KEY
 
 folder, name, stop_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 
@@ -246,7 +246,7 @@ def build():
 
 if stop_at == "write":
     os.fsync = wait
-print(cache.obtain(RECIPE, build))
+print(cache.obtain(KEY, build))
 """
 
 
@@ -302,7 +302,7 @@ def test_of_two_processes_one_builds_and_the_other_takes_its_plan(start):
     first.go()
     assert first.process.wait(30) == 0 and second.process.wait(30) == 0
     assert not second.builds
-    assert obtain(RECIPE, never).read_bytes() == b"first" * 1000
+    assert obtain(KEY, never).read_bytes() == b"first" * 1000
 
 
 @pytest.mark.parametrize("stop_at", ["build", "write"])
@@ -311,14 +311,14 @@ def test_a_builder_that_is_killed_frees_the_next(start, stop_at):
     first.until("builds")
     second = start("second")
     second.until("waits")
-    leftovers = list(RECIPE.path.parent.glob(".*"))
+    leftovers = list(KEY.path.parent.glob(".*"))
     assert bool(leftovers) == (stop_at == "write")
     first.process.send_signal(signal.SIGKILL)
     second.until("builds")
     second.go()
     assert second.process.wait(30) == 0, second.log.read_text()
-    assert obtain(RECIPE, never).read_bytes() == b"second" * 1000
-    assert not list(RECIPE.path.parent.glob(".*"))
+    assert obtain(KEY, never).read_bytes() == b"second" * 1000
+    assert not list(KEY.path.parent.glob(".*"))
 
 
 def test_shared_files_differ_by_their_facts_and_survive_an_unwritable_folder(root, monkeypatch, tmp_path):

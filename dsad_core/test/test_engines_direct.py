@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsad_core.engines import direct
 from dsad_core.engines.direct import library
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
 
 pytestmark = needs_kernels
 
@@ -344,21 +344,26 @@ def test_a_size_the_model_cannot_take_is_an_error_and_the_next_frame_works(tmp_p
 def test_a_library_of_another_version_is_refused(monkeypatch):
     library.load_kernels.cache_clear()
     monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
-    with pytest.raises(TargetError, match="another version of dsad_core; reinstall"):
+    with pytest.raises(PlatformError, match="another version of dsad_core; reinstall"):
         library.load_kernels()
     kernels = direct.requirements(CPU)[0]
     assert not kernels.ok and kernels.what == "compiled kernels" and "reinstall" in kernels.hint
 
 
-def test_a_library_that_is_not_there_is_a_finding(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("compiler", "hint"),
+    [(None, "reinstall dsad_core where g++ is present"), ("/usr/bin/g++", "shows the compiler's message")],
+)
+def test_a_library_that_is_not_there_is_a_finding(monkeypatch, tmp_path, compiler, hint):
     library.load_kernels.cache_clear()
     monkeypatch.setattr(library, "__file__", str(tmp_path / "library.py"))
+    monkeypatch.setattr(library.shutil, "which", lambda name: compiler)
     kernels = direct.requirements(CPU)[0]
-    assert not kernels.ok and kernels.hint == "not built; reinstall dsad_core where g++ is present"
+    assert not kernels.ok and kernels.hint.startswith("not built") and hint in kernels.hint
 
 
 def test_a_cpu_too_old_is_a_finding(monkeypatch):
     library.load_kernels.cache_clear()
-    monkeypatch.setattr(library, "_cpu_flags", lambda: {"sse4_2", "avx"})
+    monkeypatch.setattr(library, "cpu_flags", lambda: {"sse4_2", "avx"})
     monkeypatch.setattr(library.platform, "machine", lambda: "x86_64")
     assert direct.requirements(CPU)[0].hint == "they need a CPU with AVX2 and FMA"

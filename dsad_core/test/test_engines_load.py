@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import yaml
 
-from dsad_core.engines.backends import check_target
+from dsad_core.engines.backends import check_platform
 from dsad_core.engines.cache import cache_folder
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest, read_manifest, save_manifest
 from dsad_core.engines.onnx_runtime import OnnxRuntimeEngine
-from dsad_core.engines.target_file import TARGETS, load_target
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
+from dsad_core.engines.platform import PLATFORMS, load_platform
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, UsageError
 
 
 def replace_model(folder, content: bytes):
@@ -37,7 +37,7 @@ def tensor(height=32, width=48, channels=1):
     return np.random.default_rng(0).random((1, channels, height, width), np.float32)
 
 
-CPU_BACKENDS = check_target("cpu").usable
+CPU_BACKENDS = check_platform("cpu").usable
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
@@ -48,7 +48,7 @@ def test_an_identity_network_answers_its_input(engine_dir, backend):
         frame = tensor(*size)
         np.testing.assert_array_equal(engine.infer(frame), frame[0, 0])
     assert engine.manifest == load_manifest(engine_dir)
-    assert engine.target == "cpu" and engine.description.endswith(", 1 thread")
+    assert engine.platform == "cpu" and engine.description.endswith(", 1 thread")
     engine.close()
 
 
@@ -112,31 +112,31 @@ def test_missing_and_tampered_engines_are_refused(engine_dir):
 
 
 def test_unknown_targets_and_thread_counts_are_refused(engine_dir):
-    with pytest.raises(TargetError, match="'tpu' is not one of cpu, cuda, agx, ascend"):
+    with pytest.raises(PlatformError, match="'tpu' is not one of cpu, cuda, agx, ascend"):
         load_engine(engine_dir, "tpu")
     with pytest.raises(UsageError, match="threads 0"):
         load_engine(engine_dir, threads=0)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", PLATFORMS)
 def test_every_target_has_a_file_that_parses(target):
-    assert load_target(target).target == target
+    assert load_platform(target).platform == target
 
 
 @pytest.mark.parametrize(
-    "content, words", [("target: cpu\n", "backends"), ("a: [", "cannot be read"), ("", "cpu.yaml")]
+    "content, words", [("platform: cpu\n", "backends"), ("a: [", "cannot be read"), ("", "cpu.yaml")]
 )
-def test_a_broken_target_file_is_named(tmp_path, monkeypatch, content, words):
+def test_a_broken_platform_file_is_named(tmp_path, monkeypatch, content, words):
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets/cpu.yaml").write_text(content)
     monkeypatch.setenv("DSAD_ENGINES", str(tmp_path))
     with pytest.raises(EngineError, match=words) as caught:
-        load_target("cpu")
+        load_platform("cpu")
     assert "cpu.yaml" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_the_threads_of_the_target_file_are_used(tmp_path, monkeypatch, engine_dir):
-    content = yaml.safe_load(load_target("cpu").model_dump_json())
+def test_the_threads_of_the_platforms_file_are_used(tmp_path, monkeypatch, engine_dir):
+    content = yaml.safe_load(load_platform("cpu").model_dump_json())
     content["threads"] = 3
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets/cpu.yaml").write_text(yaml.safe_dump(content))
@@ -145,9 +145,9 @@ def test_the_threads_of_the_target_file_are_used(tmp_path, monkeypatch, engine_d
 
 
 def test_a_provider_that_is_not_there_is_never_replaced_in_silence(engine_dir):
-    options = load_target("cpu")
+    options = load_platform("cpu")
     settings = options.onnxruntime.model_copy(update={"provider": "TensorrtExecutionProvider"})
-    with pytest.raises(TargetError, match="needs TensorrtExecutionProvider"):
+    with pytest.raises(PlatformError, match="needs TensorrtExecutionProvider"):
         OnnxRuntimeEngine(
             engine_dir,
             load_manifest(engine_dir),
@@ -158,7 +158,7 @@ def test_a_provider_that_is_not_there_is_never_replaced_in_silence(engine_dir):
 
 def test_the_cache_differs_with_model_options_and_device(tmp_path, monkeypatch):
     monkeypatch.setenv("DSAD_CACHE", str(tmp_path))
-    agx = load_target("agx")
+    agx = load_platform("agx")
     other = agx.onnxruntime.model_copy(update={"provider_options": {}})
     folders = {
         cache_folder("a" * 64, agx),
@@ -197,7 +197,7 @@ def test_a_checkpoint_goes_to_the_loader_that_is_installed(run_folder, tmp_path,
     loaded = load_engine(run_folder, "cuda", 3)
     assert loaded.arguments == (run_folder, "cuda", 3)
     assert (loaded.backend, loaded.folder, loaded.passed_over) == ("torch", run_folder, ())
-    with pytest.raises(TargetError, match="'tpu'"):
+    with pytest.raises(PlatformError, match="'tpu'"):
         load_engine(run_folder, "tpu")
 
 

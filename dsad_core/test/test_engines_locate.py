@@ -9,7 +9,7 @@ from dsad_core.engines.locate import (
     find_checkpoint,
     find_engine,
     list_engines,
-    target_file,
+    platform_file,
 )
 from dsad_core.errors import EngineError
 
@@ -80,9 +80,9 @@ def test_a_folder_that_is_no_engine_says_what_it_lacks(tmp_path):
 def test_targets_of_the_environment_go_first(root):
     (root / "targets").mkdir()
     (root / "targets/cpu.yaml").write_text("")
-    assert target_file("cpu") == root / "targets/cpu.yaml"
+    assert platform_file("cpu") == root / "targets/cpu.yaml"
     with pytest.raises(EngineError, match="targets/tpu.yaml"):
-        target_file("tpu")
+        platform_file("tpu")
 
 
 def test_weights_and_the_folders_that_hold_them_are_checkpoints(tmp_path):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dsad_core.engines.backends import check_target
+from dsad_core.engines.backends import check_platform
 
 PROGRAM = """
 import resource, sys
@@ -29,7 +29,7 @@ print("lives")
 """
 
 
-@pytest.mark.parametrize("backend", check_target("cpu").usable)
+@pytest.mark.parametrize("backend", check_platform("cpu").usable)
 def test_a_frame_too_large_for_the_memory_is_refused_and_the_next_is_answered(backend):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, backend], capture_output=True, text=True, timeout=120

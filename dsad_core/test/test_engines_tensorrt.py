@@ -14,10 +14,10 @@ from dsad_core.engines.cache import keep_self_test, kept_self_test
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.self_test import SelfTest, run_self_test
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.platform import load_platform
 from dsad_core.engines.tensorrt import api as api_module
 from dsad_core.engines.tensorrt import cuda as cuda_module
-from dsad_core.errors import EngineError, FrameError, TargetError, UnsupportedModelError, UsageError
+from dsad_core.errors import EngineError, FrameError, PlatformError, UnsupportedModelError, UsageError
 
 from stand_in_gpu import Code, StandInCuda, StandInTensorRt
 
@@ -32,7 +32,7 @@ def cache_root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def options():
-    return load_target("cuda")
+    return load_platform("cuda")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_requirements_tell_why_each_module_is_of_no_use(stand_in, monkeypatch, o
     assert [finding.ok for finding in findings] == [False, False]
     assert "tensorrt: not usable" in findings[0].hint and "tensorrt_rtx" in findings[0].hint
     assert "pip install cuda-python" in findings[1].hint
-    with pytest.raises(TargetError, match="no TensorRT: tensorrt: not usable"):
+    with pytest.raises(PlatformError, match="no TensorRT: tensorrt: not usable"):
         api_module.require_api()
 
 
@@ -98,9 +98,9 @@ def test_requirements_are_met_by_the_stand_in(stand_in, options):
 
 def test_a_gpu_is_needed_to_build_unless_it_is_rtx(stand_in, options, baseline):
     stand_in().cuda.devices = 0
-    with pytest.raises(TargetError, match="TensorRT 10.3.0 builds plans on the GPU that runs them"):
+    with pytest.raises(PlatformError, match="TensorRT 10.3.0 builds plans on the GPU that runs them"):
         backend.stale(*baseline, options, SMALL)
-    with pytest.raises(TargetError, match="no NVIDIA GPU answers"):
+    with pytest.raises(PlatformError, match="no NVIDIA GPU answers"):
         backend.open_engine(*baseline, options, 1)
 
 
@@ -359,7 +359,7 @@ def test_the_self_test_is_kept_with_the_plan(engine, baseline):
     result = SelfTest(ran=True, passed=True, text="as kept")
     keep_self_test(engine.plan(SMALL), asdict(result))
     assert run_self_test(engine, SMALL) == result
-    assert backend.stale(*baseline, load_target("cuda"), SMALL) is None
+    assert backend.stale(*baseline, load_platform("cuda"), SMALL) is None
 
 
 def test_any_thread_may_run_it_and_logits_outlive_it(engine):

@@ -13,7 +13,7 @@ from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.platform import load_platform
 from dsad_core.engines.tensorrt.api import find_api
 from dsad_core.engines.tensorrt.cuda import Device, find_device
 from dsad_core.errors import DsadError, UnsupportedModelError
@@ -37,7 +37,7 @@ def cache_root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def options():
-    return load_target("cuda")
+    return load_platform("cuda")
 
 
 @needs_rtx
@@ -139,13 +139,13 @@ from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.progress import Progress, listen
-from dsad_core.engines.target_file import load_target
+from dsad_core.engines.platform import load_platform
 
 folder = find_engine("dnanet-num4-nudt")
 task = Progress(lambda line: print(line, file=sys.stderr, flush=True))
 try:
     with listen(task):
-        print(backend.build(folder, load_manifest(folder), load_target("cuda"), (128, 128)))
+        print(backend.build(folder, load_manifest(folder), load_platform("cuda"), (128, 128)))
 except KeyboardInterrupt:
     print("interrupted")
     sys.exit(130)

@@ -6,13 +6,13 @@ import sys
 PROGRAM = """
 import sys
 sys.modules["onnxruntime"] = None
-from dsad_core.engines.backends import check_target
+from dsad_core.engines.backends import check_platform
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.self_test import run_self_test
 from dsad_core.engines import cache, tensorrt, acl
 from dsad_core.errors import DsadError
 
-check = check_target("cpu")
+check = check_platform("cpu")
 print([finding.ok for finding in check.backends["onnxruntime"]])
 try:
     engine = load_engine("dnanet-num4-deployment", "cpu", 1, "direct")

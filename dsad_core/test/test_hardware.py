@@ -2,41 +2,41 @@ import pytest
 
 from dsad_core import hardware
 from dsad_core.engines import backends
-from dsad_core.engines.backends import BACKENDS, backend_module, check_target, require_target
-from dsad_core.engines.target_file import TARGETS, load_target
-from dsad_core.errors import TargetError, UsageError
+from dsad_core.engines.backends import BACKENDS, backend_module, check_platform
+from dsad_core.engines.platform import PLATFORMS, load_platform
+from dsad_core.errors import PlatformError, UsageError
 from dsad_core.hardware import Finding, python_module, shared_library
 
 MISSING = Finding(False, "board", "buy one")
 
 
 def test_the_cpu_can_always_run():
-    assert "onnxruntime" in require_target("cpu").usable
+    assert "onnxruntime" in check_platform("cpu").usable
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", PLATFORMS)
 def test_findings_name_what_is_needed_and_how_to_get_it(target):
-    check = check_target(target)
-    assert list(check.backends) == list(load_target(target).backends)
+    check = check_platform(target)
+    assert list(check.backends) == list(load_platform(target).backends)
     findings = [*check.device, *(finding for needs in check.backends.values() for finding in needs)]
     assert findings and all(finding.what and finding.hint for finding in findings)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", PLATFORMS)
 def test_every_backend_says_what_it_needs_of_any_machine(name, target):
     assert all(
-        isinstance(finding, Finding) for finding in backend_module(name).requirements(load_target(target))
+        isinstance(finding, Finding) for finding in backend_module(name).requirements(load_platform(target))
     )
 
 
 @pytest.mark.parametrize("target", ["cuda", "agx", "ascend"])
 def test_a_refusal_is_one_line_with_everything_missing(target):
-    check = check_target(target)
+    check = check_platform(target)
     if check.usable:
         pytest.skip(f"this machine can run {target}")
-    with pytest.raises(TargetError) as caught:
-        require_target(target)
+    with pytest.raises(PlatformError) as caught:
+        check_platform(target).require()
     message = str(caught.value)
     assert "\n" not in message and target in message
     assert all(
@@ -45,29 +45,29 @@ def test_a_refusal_is_one_line_with_everything_missing(target):
 
 
 def test_an_unknown_target_is_named():
-    with pytest.raises(TargetError, match="'tpu'"):
-        check_target("tpu")
+    with pytest.raises(PlatformError, match="'tpu'"):
+        check_platform("tpu")
 
 
 def test_an_unknown_backend_is_named():
     with pytest.raises(UsageError, match="'magic' is not one of acl, direct"):
-        check_target("cpu", "magic")
+        check_platform("cpu", "magic")
 
 
 def test_a_backend_that_is_asked_for_stands_alone():
-    assert list(check_target("cpu", "onnxruntime").backends) == ["onnxruntime"]
+    assert list(check_platform("cpu", "onnxruntime").backends) == ["onnxruntime"]
 
 
 def test_without_its_device_no_backend_is_usable(monkeypatch):
     monkeypatch.setattr(backends, "device", lambda target: [MISSING])
-    with pytest.raises(TargetError, match=r"missing: board \(buy one\)$"):
-        require_target("cpu")
+    with pytest.raises(PlatformError, match=r"missing: board \(buy one\)$"):
+        check_platform("cpu").require()
 
 
 def test_without_a_backend_each_says_what_it_lacks(monkeypatch):
     monkeypatch.setattr(backend_module("onnxruntime"), "requirements", lambda options: [MISSING])
-    with pytest.raises(TargetError, match=r"for onnxruntime: board \(buy one\)"):
-        require_target("cpu", "onnxruntime")
+    with pytest.raises(PlatformError, match=r"for onnxruntime: board \(buy one\)"):
+        check_platform("cpu", "onnxruntime").require()
 
 
 def test_probes_say_what_they_found():

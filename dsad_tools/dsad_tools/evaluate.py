@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dsad_core.detector import Detection, Detector
 from dsad_core.errors import DataError, UsageError
+from dsad_core.frame.timing import DETECTOR_STAGES, TOTAL
 from dsad_core.machine import machine_facts
 from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_core.metrics.counts import Matching, find_components
@@ -15,9 +16,7 @@ from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource
 from dsad_tools.metrics.live import HISTORY
 from dsad_tools.metrics.pictures import PictureSampler
-from dsad_tools.metrics.record import TOTAL, FramePicture, FrameRecord, RunFacts, RunRecord
-
-OFFLINE_STAGES = ("preprocess", "inference", "postprocess")
+from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
 
 
 def evaluate(
@@ -77,7 +76,7 @@ class _Run:
     def __init__(self, matching: Matching | None, sampler: PictureSampler):
         self.matching = matching
         self.accumulator: DetectionAccumulator | None = DetectionAccumulator(matching) if matching else None
-        self.latency = {stage: LatencyStats() for stage in (*OFFLINE_STAGES, TOTAL)}
+        self.latency = {stage: LatencyStats() for stage in (*DETECTOR_STAGES, TOTAL)}
         self.frames: list[FrameRecord] = []
         self.count = 0
         self.unlabelled = 0
@@ -98,17 +97,12 @@ class _Run:
                 {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.mask).centroids}
             )
             self.froc.update(find_peaks(detection.logits), **targets)
-        marks = (
-            detection.start_ns,
-            detection.preprocess_end_ns,
-            detection.inference_end_ns,
-            detection.postprocess_end_ns,
-        )
-        stages = {name: end - begin for name, begin, end in zip(OFFLINE_STAGES, marks, marks[1:])}
+        stages = detection.durations()
         for stage, duration in stages.items():
             self.latency[stage].add(duration)
-        self.latency[TOTAL].add(marks[-1] - marks[0])
-        self.busy_ns += marks[-1] - marks[0]
+        total = sum(stages.values())
+        self.latency[TOTAL].add(total)
+        self.busy_ns += total
         self.frames.append(FrameRecord(sample.name, self.count, True, counts, stages))
         del self.frames[:-HISTORY]
         self.count += 1
@@ -124,7 +118,7 @@ class _Run:
         facts = RunFacts(
             engine=engine.manifest.name,
             engine_sha256=engine.manifest.sha256,
-            target=engine.target,
+            platform=engine.platform,
             runtime=engine.description,
             threshold=detector.threshold,
             precision=getattr(engine, "precision", ""),

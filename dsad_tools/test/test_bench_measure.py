@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from dsad_core.engines.locate import find_engine
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.errors import EngineError, PlatformError
 from dsad_tools.bench import measure
-from dsad_tools.bench.contender import Contender
-from dsad_tools.bench.measure import FRAMES, Block, Entrant, ratios, scenes
+from dsad_tools.bench.runtimes import Runtime
+from dsad_tools.bench.measure import FRAMES, Block, Case, ratios, scenes
 from dsad_tools.bench.report import results, speedups
-from dsad_tools.bench.subject import Subject
+from dsad_tools.bench.models import Model
 
-SUBJECT = Subject(find_engine("local-contrast"))
+MODEL = Model(find_engine("local-contrast"))
 
 
 class Slow:
@@ -23,7 +23,7 @@ class Slow:
     description = "slow, 1 thread"
 
     def __init__(self, log, name, seconds=0.0, offset=0.0, fails_at=None):
-        self.manifest = SUBJECT.manifest
+        self.manifest = MODEL.manifest
         self.log, self.name, self.seconds, self.offset, self.fails_at = log, name, seconds, offset, fails_at
         self.calls, self.closed = 0, False
 
@@ -39,7 +39,7 @@ class Slow:
         self.closed = True
 
 
-def block(*engines, subject=SUBJECT):
+def block(*engines, model=MODEL):
     def opener(engine):
         def open_engine(*_):
             if isinstance(engine, Exception):
@@ -48,8 +48,8 @@ def block(*engines, subject=SUBJECT):
 
         return open_engine
 
-    ways = [Contender(f"way {number}", False, opener(engine)) for number, engine in enumerate(engines)]
-    return Block("cpu", (32, 40), 1, [Entrant(subject, way, subject.manifest) for way in ways])
+    ways = [Runtime(f"way {number}", False, opener(engine)) for number, engine in enumerate(engines)]
+    return Block("cpu", (32, 40), 1, [Case(model, way, model.manifest) for way in ways])
 
 
 def test_each_turn_times_a_call_once_settled_and_begins_with_another(monkeypatch):
@@ -60,12 +60,12 @@ def test_each_turn_times_a_call_once_settled_and_begins_with_another(monkeypatch
     turns = block(*engines)
     turns.measure(3, told.append)
     assert "".join(log) == "a" * FRAMES + "b" * FRAMES + "aabb" + "bbaa" + "aabb"
-    assert len(told) == 2 + 3 and all(len(entrant.durations) == 3 for entrant in turns.entrants)
+    assert len(told) == 2 + 3 and all(len(case.durations) == 3 for case in turns.cases)
     assert all(engine.closed for engine in engines)
 
 
 def test_ratio_is_against_the_first_that_runs():
-    turns = block(TargetError("not here"), Slow([], "a", 0.02), Slow([], "b", 0.01))
+    turns = block(PlatformError("not here"), Slow([], "a", 0.02), Slow([], "b", 0.01))
     turns.measure(3, lambda _: None)
     absent, first, second = results(turns)
     assert absent["reason"] == "not here" and "ratio" not in absent
@@ -81,11 +81,11 @@ def test_median_of_the_ratios_turn_by_turn():
 def test_masks_and_logits_are_compared_with_the_baselines():
     turns = block(Slow([], "a"), Slow([], "b", offset=0.5))
     turns.measure(1, lambda _: None)
-    same, shifted = (entrant.agreement for entrant in turns.entrants)
+    same, shifted = (case.agreement for case in turns.cases)
     assert same.differing == 0 and same.largest_logit_difference == 0
     assert shifted.largest_logit_difference == pytest.approx(0.5, rel=1e-5)
-    tensors = np.stack(list(scenes(SUBJECT.manifest, 32, 40)))
-    threshold = SUBJECT.manifest.threshold
+    tensors = np.stack(list(scenes(MODEL.manifest, 32, 40)))
+    threshold = MODEL.manifest.threshold
     level = np.log(threshold / (1 - threshold))
     assert shifted.differing == np.count_nonzero((tensors > level) != (tensors + np.float32(0.5) > level))
     assert shifted.pixels == tensors.size == FRAMES * 32 * 40
@@ -116,7 +116,7 @@ def test_interrupting_closes_everything():
 
 
 def test_frames_are_normalised_and_padded():
-    manifest = SUBJECT.manifest.model_copy(update={"size_multiple": 16})
+    manifest = MODEL.manifest.model_copy(update={"size_multiple": 16})
     frames = list(scenes(manifest, 40, 50))
     assert len(frames) == FRAMES
     for frame in frames:
@@ -125,12 +125,12 @@ def test_frames_are_normalised_and_padded():
 
 
 def test_the_student_is_set_against_its_teacher():
-    def entrant(width, durations):
-        manifest = SUBJECT.manifest.model_copy(update={"name": f"net-num{width}", "width": width})
-        subject = Subject(SUBJECT.engine, note=str(width))
-        return Entrant(subject, SimpleNamespace(name="way", ours=True), manifest, durations=durations)
+    def case(width, durations):
+        manifest = MODEL.manifest.model_copy(update={"name": f"net-num{width}", "width": width})
+        model = Model(MODEL.engine, note=str(width))
+        return Case(model, SimpleNamespace(name="way", ours=True), manifest, durations=durations)
 
-    pair = Block("cpu", (256, 256), 2, [entrant(4, [10, 20, 30]), entrant(16, [40, 60, 60])])
+    pair = Block("cpu", (256, 256), 2, [case(4, [10, 20, 30]), case(16, [40, 60, 60])])
     (found,) = speedups(pair)
     assert found["teacher"] == "net-num16" and found["student"] == "net-num4" and found["widths"] == [16, 4]
     assert found["speedup"] == 3.0 and found["milliseconds"] == [60e-6, 20e-6]

@@ -1,18 +1,16 @@
 """Joining by stamp: any order, lost and late parts, loops and stamps of 0."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsad_core.errors import UsageError
-from dsad_tools.metrics.joiner import FrameJoiner, FrameTimes
-from dsad_tools.metrics.record import STAGES, stage_durations
+from dsad_core.frame.timing import FrameTimes
+from dsad_tools.metrics.joiner import FrameJoiner
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
 MASK = np.zeros((4, 4), np.uint8)
-TIMING = FrameTimes({"inference": 5}, 5)
+TIMING = FrameTimes(0, 0, 0, 0, 5, 5, 5)
 VALUES = {"announced": None, "truth": MASK, "mask": MASK, "timing": TIMING}
 
 
@@ -129,9 +127,3 @@ def test_memory_is_bounded():
     frames = [frame for n in range(1000) for frame in put(joiner, START + n, "announced")]
     assert len(frames) == 990 and joiner.pending == 10
     assert len(joiner._finished) <= 20
-
-
-def test_stage_durations():
-    assert list(stage_durations([10, 11, 13, 16, 20, 25, 31]).items()) == list(zip(STAGES, range(1, 7)))
-    with pytest.raises(UsageError, match="decode ends 4 ns before"):
-        stage_durations([10, 14, 10, 16, 20, 25, 31])

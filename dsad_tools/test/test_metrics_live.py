@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.metrics.counts import FrameCounts
-from dsad_tools.metrics.joiner import FrameTimes, LabelledBoxes
+from dsad_tools.metrics.joiner import LabelledBoxes
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.metrics.pictures import PictureSampler
 from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts
@@ -30,7 +31,7 @@ def play(live, n, truth=None, predicted=None, latency_ms=10, published_ms=None, 
         live.put(stamp, "truth", truth, n)
     if predicted is not None:
         live.put(stamp, "mask", predicted, n)
-        live.put(stamp, "timing", FrameTimes({"inference": latency_ms * MS}, published), n)
+        live.put(stamp, "timing", FrameTimes(*[published - latency_ms * MS] * 4, *[published] * 3), n)
 
 
 def test_window_and_whole_run():

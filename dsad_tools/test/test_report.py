@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
+from dsad_core.frame.timing import STAGES, TOTAL
 from dsad_core.metrics import DetectionAccumulator
 from dsad_core.metrics.counts import FrameCounts
 from dsad_core.metrics.latency import LatencyStats
-from dsad_tools.metrics.record import STAGES, TOTAL, FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
 from dsad_tools.report import build_report
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame

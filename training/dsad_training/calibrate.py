@@ -1,4 +1,7 @@
-"""A threshold for a stated rate of false alarms, chosen on what the training held out."""
+"""A threshold for a stated rate of false alarms, and scores that say how often an answer is true.
+
+Both are chosen on what the training held out.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,63 +9,151 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from dsad_core.detector import Detector
-from dsad_core.engines.manifest import ThresholdChoice
+from dsad_core.engines.manifest import HeldOutResult, ReliabilityBin, ScoreCalibration, ThresholdChoice
+from dsad_core.errors import UsageError
 from dsad_core.metrics.counts import find_components
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
+from dsad_core.targets import sigmoid
 from dsad_training.data.packed import PackedSet
 from dsad_training.data.union import names_hash
 
 #: Thresholds that are worth setting.
 LOWEST, HIGHEST = 0.05, 0.999
+#: False alarms a frame at which a model card gives Pd.
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+#: Peaks above this probability teach what a score is worth: what a mask or a tracker's weak pass may report.
+REPORTED = 0.05
+#: Bins of equal width of the reliability diagram.
+BINS = 10
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Peaks of an engine on the held-out part of each set, by the set's name, and what these images are."""
+    """Peaks of an engine on the held-out part of each set, by the set's name, and what these images are.
+
+    Attributes:
+        unlabelled: sets whose false alarms may be targets that nobody labelled; they have no say.
+    """
 
     peaks: Mapping[str, FrocAccumulator]
+    unlabelled: frozenset[str]
     split_hash: str
     images: int
 
-    def choose(self, rate: float, unlabelled: set[str]) -> tuple[float, ThresholdChoice]:
-        """The lowest threshold whose false alarms a frame, averaged over the sets, do not exceed ``rate``.
+    @property
+    def judged(self) -> dict[str, FrocAccumulator]:
+        return {name: peaks for name, peaks in self.peaks.items() if name not in self.unlabelled}
 
-        Args:
-            unlabelled: sets whose false alarms may be targets that nobody labelled; they have no say.
-        """
-        judged = {name: peaks for name, peaks in self.peaks.items() if name not in unlabelled}
+    def choose(self, rate: float) -> tuple[float, ThresholdChoice]:
+        """The lowest threshold whose false alarms a frame, averaged over the judged sets, do not exceed ``rate``."""
         logits = np.log(np.linspace(LOWEST, HIGHEST, 950) / (1 - np.linspace(LOWEST, HIGHEST, 950)))
         rates = np.mean(
-            [[(peaks.false > limit).sum() / peaks.frames for limit in logits] for peaks in judged.values()],
+            [
+                [(peaks.false > limit).sum() / peaks.frames for limit in logits]
+                for peaks in self.judged.values()
+            ],
             axis=0,
         )
         allowed = np.flatnonzero(rates <= rate)
         limit = logits[allowed[0]] if len(allowed) else logits[-1]
-        threshold = round(float(1 / (1 + np.exp(-limit))), 3)
-        pd = {
-            name: round(float((peaks.found > limit).sum() / peaks.targets), 4)
-            for name, peaks in judged.items()
-            if peaks.targets
-        }
+        sets = [self._set(name, float(limit)) for name in self.peaks]
         choice = ThresholdChoice(
-            data=" + ".join(judged),
-            split_hash=self.split_hash,
-            images=self.images,
-            false_a_frame=rate,
-            pd=pd,
+            split_hash=self.split_hash, images=self.images, false_a_frame=rate, sets=sets
         )
-        return threshold, choice
+        return round(float(sigmoid(limit)), 3), choice
+
+    def _set(self, name: str, limit: float) -> HeldOutResult:
+        peaks = self.peaks[name]
+        result = peaks.result(RATES)
+        pd = round(float((peaks.found > limit).sum() / peaks.targets), 4) if peaks.targets else None
+        return HeldOutResult(
+            data_set=name,
+            frames=peaks.frames,
+            targets=peaks.targets,
+            pd=pd,
+            false_a_frame=round(float((peaks.false > limit).sum() / peaks.frames), 4),
+            pd_at={allowed: _rounded(value) for allowed, value in result.pd.items()},
+            auc=_rounded(result.auc),
+            ceiling=_rounded(result.ceiling),
+            judged=name not in self.unlabelled,
+        )
+
+    def scores(self) -> ScoreCalibration:
+        """Logistic regression of true and false on the logit of the peaks (Platt 1999).
+
+        Every judged set weighs alike, as if frames came from each in turn.
+
+        Raises:
+            UsageError: no peak is true, none is false, or true ones score no higher than false ones.
+        """
+        limit = np.log(REPORTED / (1 - REPORTED))
+        logits, true, weights = [], [], []
+        for peaks in self.judged.values():
+            for scores, is_true in ((peaks.found, 1.0), (peaks.false, 0.0)):
+                shown = scores[scores > limit]
+                logits.append(shown)
+                true.append(np.full(len(shown), is_true))
+                weights.append(np.full(len(shown), 1.0 / peaks.frames))
+        logits, true, weights = (np.concatenate(parts) for parts in (logits, true, weights))
+        if len(np.unique(true)) < 2:
+            raise UsageError("scores need true and false answers on held-out images; there is one kind alone")
+        weights = weights / weights.sum()
+
+        scale, offset = _logistic(logits, true, weights)
+        if scale <= 0:
+            raise UsageError("scores do not order: true answers score no higher than false ones")
+        chance = sigmoid(scale * logits + offset)
+        bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+        reliability = [
+            ReliabilityBin(
+                score=round(float(np.average(chance[inside], weights=weights[inside])), 4),
+                true=round(float(np.average(true[inside], weights=weights[inside])), 4),
+                answers=int(inside.sum()),
+            )
+            for inside in (bins == number for number in np.unique(bins))
+        ]
+        return ScoreCalibration(
+            scale=round(float(scale), 5),
+            offset=round(float(offset), 5),
+            answers=len(logits),
+            reliability=reliability,
+        )
 
 
-def calibrate(detector: Detector, data: PackedSet, names: list[str], loose: set[str]) -> Calibration:
+def _logistic(logits: np.ndarray, true: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Scale and offset whose sigmoid is the most likely chance of ``true`` (n,) 0 or 1, given ``weights`` (n,)."""
+    x, y, w = (torch.from_numpy(part) for part in (logits.astype(np.float64), true, weights))
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([line], max_iter=100, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = F.binary_cross_entropy_with_logits(line[0] * x + line[1], y, w, reduction="sum")
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    scale, offset = line.tolist()
+    return scale, offset
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def calibrate(
+    detector: Detector, data: PackedSet, names: list[str], loose: set[str], unlabelled: set[str] = frozenset()
+) -> Calibration:
     """Run a detector over held-out images.
 
     Args:
         detector: whose ``value_range`` is (0, 255), the scale of ``data``.
         names: of the groups of ``data``.
         loose: groups whose targets are boxes.
+        unlabelled: see `Calibration`.
     """
     peaks = {name: FrocAccumulator() for name in names}
     # Images of one size behind each other: an engine may prepare itself for every size.
@@ -78,4 +169,4 @@ def calibrate(detector: Detector, data: PackedSet, names: list[str], loose: set[
         else:
             peaks[name].update(found, centroids=find_components((mask == 1).numpy()).centroids)
     seen = {name: each for name, each in peaks.items() if each.frames}
-    return Calibration(seen, names_hash(data.names), len(data))
+    return Calibration(seen, frozenset(unlabelled), names_hash(data.names), len(data))

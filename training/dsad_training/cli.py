@@ -1,9 +1,9 @@
 """``dsad train`` and the commands around a run."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
+import math
 import typer
 
 from dsad_core.errors import UsageError
@@ -91,7 +91,7 @@ def calibrate(
     ] = [],
     backend: Annotated[str | None, typer.Option(help="What runs the engine.")] = None,
 ) -> None:
-    """Choose an engine's threshold on held-out images, for a rate of false alarms, and print what each set says."""
+    """Choose an engine's threshold and what its scores are worth, on held-out images."""
     from rich.console import Console
     from rich.table import Table
 
@@ -114,36 +114,46 @@ def calibrate(
         raise UsageError(f"{recipe}: holds nothing out; give its sources `validation`")
     loaded = load_engine(str(engine), backend=backend)
     try:
-        result = measure(Detector(loaded, value_range=(0, 255)), held_out, names, loose)
+        result = measure(Detector(loaded, value_range=(0, 255)), held_out, names, loose, set(unlabelled))
     finally:
         loaded.close()
-    threshold, choice = result.choose(rate, set(unlabelled))
-    save_manifest(
-        engine,
-        read_manifest(engine).model_copy(update={"threshold": threshold, "threshold_choice": choice}),
-    )
+    threshold, choice = result.choose(rate)
+    calibration = result.scores()
+    update = {"threshold": threshold, "threshold_choice": choice, "calibration": calibration}
+    save_manifest(engine, read_manifest(engine).model_copy(update=update))
     table = Table(title=f"{engine.name} on held-out images; threshold {threshold:g}")
     columns = (
         "set",
         "frames",
         "targets",
+        "Pd",
         "false a frame",
         "Pd at 0.01",
-        "at 0.1",
-        "at 1 false a frame",
+        "0.1",
+        "1 false a frame",
         "AUC",
         "ceiling",
     )
     for column in columns:
         table.add_column(column, justify="left" if column == "set" else "right")
-    limit = threshold / (1 - threshold)
-    for name, peaks in result.peaks.items():
-        froc = peaks.result()
-        false = (peaks.false > math.log(limit)).sum() / peaks.frames
-        figures = [*froc.pd.values(), froc.auc, froc.ceiling]
+    for each in choice.sets:
+        figures = [
+            each.pd,
+            each.false_a_frame,
+            *(each.pd_at[allowed] for allowed in (0.01, 0.1, 1.0)),
+            each.auc,
+            each.ceiling,
+        ]
         shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
-        table.add_row(name, str(froc.frames), str(froc.targets), f"{false:.3f}", *shown)
-    Console().print(table)
+        table.add_row(each.data_set, str(each.frames), str(each.targets), *shown)
+    scores = Table(title=f"what a score is worth: {calibration.answers} answers")
+    for column in ("score", "share true", "answers"):
+        scores.add_column(column, justify="right")
+    for bin in calibration.reliability:
+        scores.add_row(f"{bin.score:.3f}", f"{bin.true:.3f}", str(bin.answers))
+    console = Console()
+    console.print(table)
+    console.print(scores)
 
 
 def curves(

@@ -7,32 +7,32 @@ from functools import partial
 
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError
-from dsad_tools.bench.contender import Contender, PlainOnnxRuntime
-from dsad_tools.bench.subject import Subject
+from dsad_tools.bench.runtimes import Runtime, PlainOnnxRuntime
+from dsad_tools.bench.models import Model
 
 #: Beside the engine that is made of weights for a benchmark: the network as torch's exporter leaves it.
 EXPORT_FILE = "torch.onnx"
 _NO_WEIGHTS = "needs the weights, not their engine"
 
 
-def contenders(target: str) -> list[Contender]:
+def contenders(target: str) -> list[Runtime]:
     """torch's ways of running a network, and its exporter's file in plain onnxruntime."""
     return [
-        Contender("torch export, plain", False, _open_export),
-        Contender("torch eager", False, partial(_open, "contiguous_format", False)),
-        Contender("torch channels_last", False, partial(_open, "channels_last", False)),
-        Contender("torch.compile", False, partial(_open, "contiguous_format", True)),
+        Runtime("torch export, plain", False, _open_export),
+        Runtime("torch eager", False, partial(_open, "contiguous_format", False)),
+        Runtime("torch channels_last", False, partial(_open, "channels_last", False)),
+        Runtime("torch.compile", False, partial(_open, "contiguous_format", True)),
     ]
 
 
-def _open_export(subject: Subject, target: str, threads: int, size: tuple[int, int]) -> Engine:
+def _open_export(subject: Model, target: str, threads: int, size: tuple[int, int]) -> Engine:
     if subject.checkpoint is None:
         raise EngineError(_NO_WEIGHTS)
     return PlainOnnxRuntime(subject.engine / EXPORT_FILE, subject.manifest, target, threads)
 
 
 def _open(
-    layout: str, compiled: bool, subject: Subject, target: str, threads: int, size: tuple[int, int]
+    layout: str, compiled: bool, subject: Model, target: str, threads: int, size: tuple[int, int]
 ) -> Engine:
     if subject.checkpoint is None:
         raise EngineError(_NO_WEIGHTS)

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from dsad_core.errors import EngineError, TargetError
-from dsad_tools.bench.subject import Subject
+from dsad_core.errors import EngineError, PlatformError
+from dsad_tools.bench.models import Model
 from dsad_training.checkpoint import load_weights
 
 DEVICES = {"cpu": "cpu", "cuda": "cuda", "agx": "cuda"}
@@ -21,21 +21,21 @@ class TorchContender:
 
     Raises:
         CheckpointError: the weights are missing, damaged or foreign.
-        TargetError: torch has no such device here.
+        PlatformError: torch has no such device here.
         EngineError: torch.compile failed.
     """
 
     builds = False
 
     def __init__(
-        self, subject: Subject, target: str, threads: int, size: tuple[int, int], layout: str, compiled: bool
+        self, subject: Model, target: str, threads: int, size: tuple[int, int], layout: str, compiled: bool
     ):
         if target not in DEVICES:
-            raise TargetError(f"torch does not run on {target}")
+            raise PlatformError(f"torch does not run on {target}")
         if DEVICES[target] == "cuda" and not torch.cuda.is_available():
-            raise TargetError(f"torch {torch.__version__} finds no CUDA device")
+            raise PlatformError(f"torch {torch.__version__} finds no CUDA device")
         self.manifest = subject.manifest
-        self.target = target
+        self.platform = target
         self.description = f"torch {torch.__version__}"
         self._device = torch.device(DEVICES[target])
         self._threads = threads

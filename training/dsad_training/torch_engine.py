@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dsad_core.engines.manifest import Manifest, Provenance
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.errors import EngineError, PlatformError
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import load_weights, weights_path
 from dsad_training.compile.manifest import network_fields
@@ -30,7 +30,7 @@ class TorchEngine:
 
     Raises:
         CheckpointError: the weights are missing, damaged or foreign.
-        TargetError: torch cannot run the target here, or boards need a compiled engine.
+        PlatformError: torch cannot run the target here, or boards need a compiled engine.
     """
 
     builds = False
@@ -41,7 +41,7 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.manifest = _manifest(weights_path(path), network, recipe, facts)
-        self.target = target
+        self.platform = target
         self.description = f"torch {torch.__version__} {_device_name(self._device)}"
         self._network = network.to(self._device, memory_format=torch.channels_last)
 
@@ -75,12 +75,12 @@ class TorchEngine:
 
 def _device(target: str) -> torch.device:
     if target not in TARGETS:
-        raise TargetError(
+        raise PlatformError(
             f"a checkpoint does not run on target {target!r}, only on {' and '.join(TARGETS)}; "
             "`dsad compile` makes an engine of it"
         )
     if target == "cuda" and not torch.cuda.is_available():
-        raise TargetError(f"target cuda: torch {torch.__version__} finds no CUDA device here")
+        raise PlatformError(f"target cuda: torch {torch.__version__} finds no CUDA device here")
     return torch.device(target)
 
 

@@ -8,11 +8,12 @@ import onnx
 import torch
 from torch import nn
 
+from dsad_core.engines.direct import add_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest, Precision, save_manifest
 from dsad_core.files import sha256_file
 from dsad_core.frame.normalise import to_unit
 from dsad_tools.bench.measure import SCENE, scenes
-from dsad_tools.bench.subject import Subject
+from dsad_tools.bench.models import Model
 from dsad_tools.scenes.generator import SceneGenerator
 from dsad_training.checkpoint import load_weights, save_weights, weights_path
 from dsad_training.compile.deployable import Prediction, deployable
@@ -31,7 +32,7 @@ NOTE = "untrained weights: latency only"
 SCENES, SIDE = 8, 128
 
 
-def compile_weights(checkpoint: Path, folder: Path, precisions: tuple[Precision, ...] = ()) -> Subject:
+def compile_weights(checkpoint: Path, folder: Path, precisions: tuple[Precision, ...] = ()) -> Model:
     """Write engines of the weights below ``folder``, without comparing them with these on a data set.
 
     One is fp32, the others stand beside it; int8 is calibrated on generated scenes.
@@ -42,7 +43,7 @@ def compile_weights(checkpoint: Path, folder: Path, precisions: tuple[Precision,
     return _compile(checkpoint, folder, TorchEngine(checkpoint).manifest, precisions)
 
 
-def untrained(folder: Path, precisions: tuple[Precision, ...] = (), seed: int = 0) -> list[Subject]:
+def untrained(folder: Path, precisions: tuple[Precision, ...] = (), seed: int = 0) -> list[Model]:
     """Engines and weights, below ``folder``, of the paper's networks as they are before a training."""
     subjects = []
     for network, width in NETWORKS:
@@ -54,11 +55,11 @@ def untrained(folder: Path, precisions: tuple[Precision, ...] = (), seed: int = 
 
 def _compile(
     checkpoint: Path, folder: Path, manifest: Manifest, precisions: tuple[Precision, ...], note: str = ""
-) -> Subject:
+) -> Model:
     network = load_weights(checkpoint)[0]
     graph = to_onnx(deployable(network), manifest.size_multiple)
     manifest = manifest.model_copy(update={"opset": OPSET})
-    subject = Subject(_write(folder / "engines", manifest, graph), weights_path(checkpoint), note)
+    subject = Model(_write(folder / "engines", manifest, graph), weights_path(checkpoint), note)
     _export(network, subject.engine / EXPORT_FILE, manifest.size_multiple)
     for precision in set(precisions) - {"fp32"}:
         update = {"name": f"{manifest.name}-{precision}", "precision": precision}
@@ -70,7 +71,8 @@ def _write(folder: Path, manifest: Manifest, graph: onnx.ModelProto) -> Path:
     engine = folder / manifest.name
     engine.mkdir(parents=True)
     (engine / MODEL_FILE).write_bytes(graph.SerializeToString())
-    save_manifest(engine, manifest.model_copy(update={"sha256": sha256_file(engine / MODEL_FILE)}))
+    manifest = manifest.model_copy(update={"sha256": sha256_file(engine / MODEL_FILE)})
+    save_manifest(engine, add_program(engine, manifest))
     return engine
 
 

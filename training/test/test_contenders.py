@@ -7,11 +7,11 @@ import pytest
 import torch
 import typer
 from dsad_core.engines.manifest import read_manifest
-from dsad_core.errors import EngineError, TargetError, UsageError
+from dsad_core.errors import EngineError, PlatformError, UsageError
 from dsad_core.plugins import plugins
-from dsad_tools.bench.contender import contenders
+from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.measure import scenes
-from dsad_tools.bench.subject import Subject, find_subjects
+from dsad_tools.bench.models import Model, find_models
 from dsad_tools.cli import bench
 from dsad_training import contenders as ours
 from dsad_training import untrained
@@ -31,7 +31,7 @@ def subject(tmp_path_factory):
 
 
 def contender(name):
-    return next(one for one in contenders("cpu", ["onnxruntime"], ("fp16",)) if one.name == name)
+    return next(one for one in runtimes("cpu", ["onnxruntime"], ("fp16",)) if one.name == name)
 
 
 def test_the_packages_offer_is_installed():
@@ -72,7 +72,7 @@ def test_reduced_precisions_stand_beside_the_engine(subject):
 
 
 def test_weights_that_were_trained_become_a_subject(subject, tmp_path):
-    (made,) = find_subjects([str(subject.checkpoint.parent)], networks=False, folder=tmp_path)
+    (made,) = find_models([str(subject.checkpoint.parent)], networks=False, folder=tmp_path)
     assert made.checkpoint == subject.checkpoint and made.note == ""
     assert made.manifest.name == "dmfnet-num4.step0"
     assert made.manifest.sha256 == subject.manifest.sha256
@@ -92,11 +92,11 @@ def test_each_contender_keeps_its_own_number_of_threads(subject):
 def test_what_torch_cannot_run_is_one_line(subject, monkeypatch):
     eager = contender("torch eager")
     with pytest.raises(EngineError, match="needs the weights"):
-        eager.open(Subject(subject.engine), "cpu", 1, SIZE)
-    with pytest.raises(TargetError, match="does not run on ascend"):
+        eager.open(Model(subject.engine), "cpu", 1, SIZE)
+    with pytest.raises(PlatformError, match="does not run on ascend"):
         eager.open(subject, "ascend", 1, SIZE)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TargetError, match="no CUDA device"):
+    with pytest.raises(PlatformError, match="no CUDA device"):
         eager.open(subject, "cuda", 1, SIZE)
 
 

@@ -8,7 +8,7 @@ import torch
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import MODEL_FILE, save_manifest
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.errors import EngineError, PlatformError
 from dsad_core.files import sha256_file
 from dsad_core.plugins import plugins
 from dsad_tools.analysis import analyse
@@ -85,7 +85,9 @@ def test_the_manifest_says_what_was_trained(checkpoint, run_folder):
     assert manifest.sha256 == sha256_file(run_folder / "weights.safetensors")
     assert manifest.normalisation.mean == (0.4,) and manifest.normalisation.std == (0.2,)
     assert manifest.training_data == "tiny train" and manifest.provenance.seed == 3
-    assert checkpoint.target == "cpu" and checkpoint.description == f"torch {torch.__version__} CPU, 1 thread"
+    assert (
+        checkpoint.platform == "cpu" and checkpoint.description == f"torch {torch.__version__} CPU, 1 thread"
+    )
 
 
 def test_a_checkpoint_is_analysed_as_an_engine_is(checkpoint, tiny_data, tmp_path):
@@ -112,10 +114,10 @@ def test_tensors_that_do_not_fit_are_refused(checkpoint, tensor):
 
 
 def test_targets_that_torch_cannot_run_are_refused(run_folder, monkeypatch):
-    with pytest.raises(TargetError, match="'agx'.*dsad compile"):
+    with pytest.raises(PlatformError, match="'agx'.*dsad compile"):
         load_engine(run_folder, "agx")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TargetError, match="finds no CUDA device"):
+    with pytest.raises(PlatformError, match="finds no CUDA device"):
         load_engine(run_folder, "cuda")
 
 

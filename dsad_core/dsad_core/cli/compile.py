@@ -10,14 +10,14 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.detector import Detector
-from dsad_core.engines.backends import backend_module, require_target
+from dsad_core.engines.backends import backend_module, check_platform
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
 from dsad_core.engines.manifest import Manifest, Precision, load_manifest
-from dsad_core.engines.target_file import Backend, TargetFile, load_target
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError, UsageError
+from dsad_core.engines.platform import Backend, Platform, load_platform
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, UsageError
 from dsad_core.frame.geometry import padded_size, parse_size
 from dsad_core.plugins import plugins
 
@@ -37,7 +37,7 @@ def compile_engine(
     source: Annotated[
         str, typer.Argument(help="A training run's folder or weights, or the name or folder of an engine.")
     ],
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     size: Annotated[
         list[str],
         typer.Option(
@@ -81,7 +81,7 @@ def compile_engine(
     """Compile weights to an engine, or build what a device needs to run an engine.
 
     Weights become an engine folder, ONNX and manifest, only if its masks agree with the network's. An
-    engine is built for this machine's device where its target builds files (TensorRT plans, Ascend .om),
+    engine is built for this machine's device where its platform builds files (TensorRT plans, Ascend .om),
     which go to the cache, and is run once at each size.
     """
     sizes = [parse_size(text) for text in size]
@@ -99,7 +99,7 @@ def compile_engine(
         }
         if foreign := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"{source} is an engine: {', '.join(foreign)} go with weights, which it has not")
-        prepare(find_engine(source), target, sizes, backend, check)
+        prepare(find_engine(source), platform, sizes, backend, check)
         return
     if check:
         raise UsageError(f"--check compares an engine with what was built of it; {checkpoint} is weights")
@@ -109,7 +109,7 @@ def compile_engine(
         raise UsageError("weights need --data: the data set they were trained on")
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    load_target(target)
+    load_platform(platform)
     limits = {
         "iou": max_iou_drop,
         "pd": max_pd_drop,
@@ -117,7 +117,7 @@ def compile_engine(
     }
     folder = _compiler()(
         checkpoint,
-        target,
+        platform,
         data,
         out or ENGINES,
         name,
@@ -128,16 +128,16 @@ def compile_engine(
     )
     typer.echo(f"wrote {folder}")
     try:
-        require_target(target, backend)
-    except TargetError as error:
+        check_platform(platform, backend).require()
+    except PlatformError as error:
         typer.echo(f"not built for a device: {error}")
         return
-    prepare(folder, target, sizes, backend)
+    prepare(folder, platform, sizes, backend)
 
 
 def prepare(
     folder: Path,
-    target: str,
+    platform: str,
     sizes: list[tuple[int, int]],
     backend: Backend | None = None,
     check: bool = False,
@@ -147,24 +147,24 @@ def prepare(
     With ``check`` nothing is built; raises ``typer.Exit`` with status 1 where something is out of date.
 
     Raises:
-        TargetError: the target cannot run here.
+        PlatformError: this machine lacks what the platform needs.
         EngineError: the engine does not agree with its manifest, or cannot be built or run.
     """
     manifest = load_manifest(folder)
     sizes = [padded_size(*size, manifest.size_multiple) for size in sizes or [manifest.size or DEFAULT_SIZE]]
     console = Console(highlight=False, markup=False)
     if check:
-        _check(console, folder, manifest, target, sizes, backend)
+        _check(console, folder, manifest, platform, sizes, backend)
         return
     try:
-        engine = load_engine(folder, target, backend=backend)
-    except TargetError:
-        _print_commands(console, folder, manifest, target, sizes)
+        engine = load_engine(folder, platform, backend=backend)
+    except PlatformError:
+        _print_commands(console, folder, manifest, platform, sizes)
         raise
     try:
         detector = Detector(engine)
         for height, width in sizes:
-            label = f"{manifest.name} {width}x{height} on {target}"
+            label = f"{manifest.name} {width}x{height} on {platform}"
             with console.status(f"building {label} ..."):
                 answer = detector.detect(np.zeros((height, width), np.uint8))
             first = (answer.inference_end_ns - answer.preprocess_end_ns) / 1e6
@@ -174,10 +174,10 @@ def prepare(
 
 
 def _print_commands(
-    console: Console, folder: Path, manifest: Manifest, target: str, sizes: list[tuple[int, int]]
+    console: Console, folder: Path, manifest: Manifest, platform: str, sizes: list[tuple[int, int]]
 ) -> None:
     """For a backend whose files a vendor's compiler builds: what would be run where that compiler is."""
-    options = load_target(target)
+    options = load_platform(platform)
     for name in options.backends:
         module = backend_module(name)
         if hasattr(module, "command_line"):
@@ -191,23 +191,24 @@ def _check(
     console: Console,
     folder: Path,
     manifest: Manifest,
-    target: str,
+    platform: str,
     sizes: list[tuple[int, int]],
     backend: Backend | None,
 ) -> None:
-    options = load_target(target)
-    modules = [backend_module(name) for name in require_target(target, backend).usable]
+    found = check_platform(platform, backend)
+    found.require()
+    options, modules = found.platform, [backend_module(name) for name in found.usable]
     outdated = False
     for size in sizes:
         reason = next(_verdicts(modules, folder, manifest, options, size), NOTHING_TO_BUILD)
         outdated |= reason not in (UP_TO_DATE, NOTHING_TO_BUILD)
-        console.print(f"{manifest.name} {size[1]}x{size[0]} on {target}: {reason}", soft_wrap=True)
+        console.print(f"{manifest.name} {size[1]}x{size[0]} on {platform}: {reason}", soft_wrap=True)
     if outdated:
         raise typer.Exit(1)
 
 
 def _verdicts(
-    modules: list[ModuleType], folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]
+    modules: list[ModuleType], folder: Path, manifest: Manifest, options: Platform, size: tuple[int, int]
 ) -> Iterator[str]:
     """What each backend that builds files and can take the engine says of them, in order of preference."""
     for module in modules:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from dsad_core.engines.backends import check_target
+from dsad_core.engines.backends import check_platform
 from dsad_core.engines.locate import ROLES, engine_for, engine_roots, list_engines
 from dsad_core.engines.manifest import load_manifest
-from dsad_core.engines.target_file import TARGETS
+from dsad_core.engines.platform import PLATFORMS
 from dsad_core.errors import EngineError
 from dsad_core.hardware import Finding
 from dsad_core.machine import machine_facts
@@ -27,27 +27,27 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say what this machine can run and what is missing for each target."""
-    report = {"machine": machine_facts(), "targets": _targets(), "engines": _engines()}
+    report = {"machine": machine_facts(), "targets": _platforms(), "engines": _engines()}
     if as_json:
         print(json.dumps(report, indent=2))
         return
     console = Console()
     console.print(_machine_table(report["machine"]))
-    console.print(_target_table(report["targets"]))
+    console.print(_platform_table(report["targets"]))
     console.print(_engine_table(report["engines"]))
     if not report["engines"]:
         roots = ", ".join(map(str, engine_roots())) or "no engine folder; set DSAD_ENGINES to one"
         console.print(f"No engine found in {roots}.")
 
 
-def _targets() -> list[dict]:
-    return [_target(target) for target in TARGETS]
+def _platforms() -> list[dict]:
+    return [_platform(platform) for platform in PLATFORMS]
 
 
-def _target(target: str) -> dict:
-    check = check_target(target)
+def _platform(platform: str) -> dict:
+    check = check_platform(platform)
     return {
-        "target": target,
+        "target": platform,
         "runs": check.usable[0] if check.usable else None,
         "device": _findings(check.device),
         "backends": {name: _findings(findings) for name, findings in check.backends.items()},
@@ -85,7 +85,7 @@ def _machine_table(machine: dict) -> Table:
     return table
 
 
-def _target_table(targets: list[dict]) -> Table:
+def _platform_table(targets: list[dict]) -> Table:
     table = Table(
         "target",
         "runs here",

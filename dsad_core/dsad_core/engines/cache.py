@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dsad_core.engines import progress
 from dsad_core.engines.cache_root import cache_root, explained, private_folder
 from dsad_core.engines.manifest import Hash
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import EngineError
+from dsad_core.engines.platform import Platform
+from dsad_core.errors import EngineError, one_line
 from dsad_core.files import sha256_file, write_atomic
 from dsad_core.machine import accelerator_name
 
@@ -42,7 +42,7 @@ _DIFFERENCES = {
 _log = logging.getLogger(__name__)
 
 
-def cache_folder(sha256: str, options: TargetFile) -> Path:
+def cache_folder(sha256: str, options: Platform) -> Path:
     """Where onnxruntime's providers keep what they build; created.
 
     A folder of its own for each model, runtime version, device and provider options. A change of any of
@@ -51,7 +51,7 @@ def cache_folder(sha256: str, options: TargetFile) -> Path:
     import onnxruntime  # only its own providers ask for this folder
 
     facts = [sha256, onnxruntime.__version__, accelerator_name(), options.onnxruntime.model_dump()]
-    folder = cache_root() / "onnxruntime" / f"{options.target}-{_digest(facts)}"
+    folder = cache_root() / "onnxruntime" / f"{options.platform}-{_digest(facts)}"
     private_folder(folder)
     return folder
 
@@ -67,11 +67,11 @@ def keep_shared(path: Path, content: bytes) -> None:
         private_folder(path.parent)
         write_atomic(path, content)
     except (OSError, EngineError) as error:
-        _log.warning("%s: cannot be kept (%s)", path, getattr(error, "strerror", error))
+        _log.warning("%s: cannot be kept (%s)", path, one_line(error))
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PlanKey:
     """Everything that a plan depends on.
 
     Attributes:
@@ -138,15 +138,15 @@ class Record(BaseModel):
     self_test: dict[str, str | int | float | bool] | None = None
 
 
-def stale(recipe: Recipe) -> str | None:
+def stale(key: PlanKey) -> str | None:
     """Why the plan would have to be built, naming what differs from what is there; None if it is good."""
-    path = recipe.path
+    path = key.path
     try:
         record = _read_record(path.with_suffix(RECORD_SUFFIX))
         if record is None:
-            return _nearest_difference(recipe)
-        if record.parts != recipe.parts():
-            return f"{path}: its record was changed, {_difference(record.parts, recipe.parts())}"
+            return _nearest_difference(key)
+        if record.parts != key.parts():
+            return f"{path}: its record was changed, {_difference(record.parts, key.parts())}"
         found = sha256_file(path)
     except FileNotFoundError:
         return f"{path}: the plan is missing beside its record"
@@ -180,7 +180,7 @@ def keep_self_test(plan: Path, result: Mapping[str, str | int | float | bool]) -
         _log.warning("%s: the self-test cannot be kept (%s)", path, type(error).__name__)
 
 
-def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> Path:
+def obtain(key: PlanKey, build: Callable[[], bytes], renew: bool = False) -> Path:
     """The plan's path; where it is stale, ``build`` is called for its bytes first.
 
     Args:
@@ -189,34 +189,34 @@ def obtain(recipe: Recipe, build: Callable[[], bytes], renew: bool = False) -> P
     Raises:
         EngineError: the cache cannot be written.
     """
-    path = recipe.path
-    if not renew and stale(recipe) is None:
+    path = key.path
+    if not renew and stale(key) is None:
         return path
-    with _builder_lock(recipe):
+    with _builder_lock(key):
         # Another process may have built it while this one waited.
-        reason = "the runtime refused the plan" if renew else stale(recipe)
+        reason = "the runtime refused the plan" if renew else stale(key)
         if reason is not None:
-            _remove_leftovers(recipe)
-            _log.warning("building %s by %s: %s", recipe.label, recipe.runtime, reason)
-            progress.tell(f"building {recipe.label} by {recipe.runtime}: {reason}")
-            _build(recipe, build)
-            _remove_old(recipe)
+            _remove_leftovers(key)
+            _log.warning("building %s by %s: %s", key.label, key.runtime, reason)
+            progress.report(f"building {key.label} by {key.runtime}: {reason}")
+            _build(key, build)
+            _remove_old(key)
     return path
 
 
-def _build(recipe: Recipe, build: Callable[[], bytes]) -> None:
+def _build(key: PlanKey, build: Callable[[], bytes]) -> None:
     start = time.monotonic()
     plan = build()
     record = Record(
-        parts=recipe.parts(),
+        parts=key.parts(),
         sha256=hashlib.sha256(plan).hexdigest(),
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - start, 1),
     )
-    with explained(recipe.path):
+    with explained(key.path):
         # The record last: a plan without one, or with an older one, counts as not built.
-        write_atomic(recipe.path, plan)
-        _write_record(recipe.path.with_suffix(RECORD_SUFFIX), record)
+        write_atomic(key.path, plan)
+        _write_record(key.path.with_suffix(RECORD_SUFFIX), record)
 
 
 def _write_record(path: Path, record: Record) -> None:
@@ -224,15 +224,15 @@ def _write_record(path: Path, record: Record) -> None:
 
 
 @contextlib.contextmanager
-def _builder_lock(recipe: Recipe) -> Iterator[None]:
+def _builder_lock(key: PlanKey) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        with explained(recipe.path):
-            private_folder(recipe.path.parent)
+        with explained(key.path):
+            private_folder(key.path.parent)
             # The lock file stays: removing it would let two processes lock two files of one name.
-            lock = stack.enter_context(open(f"{recipe.family}.lock", "a", encoding="utf-8"))
+            lock = stack.enter_context(open(f"{key.family}.lock", "a", encoding="utf-8"))
             if not _locked(lock):
-                _log.warning("%s is being built by another process, waiting for it", recipe.label)
-                progress.tell(f"{recipe.label} is being built by another process, waiting for it")
+                _log.warning("%s is being built by another process, waiting for it", key.label)
+                progress.report(f"{key.label} is being built by another process, waiting for it")
                 while not _locked(lock):
                     progress.current().cancelled.wait(LOCK_POLL_SECONDS)
                     progress.check()
@@ -255,12 +255,12 @@ def _read_record(path: Path) -> Record | None:
     return Record.model_validate(yaml.safe_load(text))
 
 
-def _nearest_difference(recipe: Recipe) -> str:
+def _nearest_difference(key: PlanKey) -> str:
     """What differs from the newest plan of this engine, precision and size."""
-    for path in _records(recipe):
+    for path in _records(key):
         with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
             if (record := _read_record(path)) is not None:
-                return _difference(record.parts, recipe.parts())
+                return _difference(record.parts, key.parts())
     return "not built yet"
 
 
@@ -273,24 +273,24 @@ def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     return "; ".join(told)
 
 
-def _records(recipe: Recipe) -> list[Path]:
+def _records(key: PlanKey) -> list[Path]:
     """Records of the family, newest first."""
     found = []
-    for path in recipe.family.parent.glob(f"{recipe.family.name}-*{RECORD_SUFFIX}"):
+    for path in key.family.parent.glob(f"{key.family.name}-*{RECORD_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
             found.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def _remove_old(recipe: Recipe) -> None:
-    for record in _records(recipe)[KEPT:]:
+def _remove_old(key: PlanKey) -> None:
+    for record in _records(key)[KEPT:]:
         record.unlink(missing_ok=True)
-        record.with_suffix(recipe.suffix).unlink(missing_ok=True)
+        record.with_suffix(key.suffix).unlink(missing_ok=True)
 
 
-def _remove_leftovers(recipe: Recipe) -> None:
+def _remove_leftovers(key: PlanKey) -> None:
     """What a builder that was killed left half-written; nobody else writes while the lock is held."""
-    for path in recipe.family.parent.glob(f".{recipe.family.name}-*"):
+    for path in key.family.parent.glob(f".{key.family.name}-*"):
         path.unlink(missing_ok=True)
 
 

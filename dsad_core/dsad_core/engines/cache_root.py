@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsad_core.errors import EngineError
+from dsad_core.errors import EngineError, one_line
 
 
 def cache_root() -> Path:
@@ -57,6 +57,5 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EngineError(
-            f"{path}: cannot be kept ({error.strerror or error}); set DSAD_CACHE to a writable "
-            "folder with room"
+            f"{path}: cannot be kept ({one_line(error)}); set DSAD_CACHE to a writable folder with room"
         ) from error

@@ -1,4 +1,4 @@
-"""Where engines and target files are found."""
+"""Where engines and the platforms' files are found."""
 
 import logging
 import os
@@ -89,14 +89,14 @@ def engine_for(role: str) -> Path:
     raise EngineError(f"no {role} engine: no {ROLES[role]} file in {_roots_text()}; name an engine")
 
 
-def target_file(target: str) -> Path:
-    """Path of ``targets/<target>.yaml`` in the first root that has it."""
+def platform_file(platform: str) -> Path:
+    """Path of ``targets/<platform>.yaml`` in the first root that has it."""
     for root in engine_roots():
-        path = root / "targets" / f"{target}.yaml"
+        path = root / "targets" / f"{platform}.yaml"
         if path.is_file():
             return path
     raise EngineError(
-        f"no targets/{target}.yaml in {_roots_text()}; set DSAD_ENGINES to the edge_engines folder"
+        f"no targets/{platform}.yaml in {_roots_text()}; set DSAD_ENGINES to the edge_engines folder"
     )
 
 

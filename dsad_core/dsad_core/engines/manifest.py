@@ -1,17 +1,21 @@
 """What an engine folder says about itself: ``model.onnx`` beside ``manifest.yaml``."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dsad_core.engines.external_data import external_files
-from dsad_core.errors import EngineError
+from dsad_core.errors import EngineError, one_line
 from dsad_core.files import sha256_file, write_atomic
+from dsad_core.metrics.counts import Matching
+from dsad_core.targets import sigmoid
 
 MODEL_FILE = "model.onnx"
+#: The fused graph that the backend ``direct`` runs, where it can run the model.
+PROGRAM_FILE = "model.direct"
 MANIFEST_FILE = "manifest.yaml"
 
 #: Every engine's ONNX graph has one input (1, C, H, W) and one output (1, 1, H, W), both float32.
@@ -47,7 +51,7 @@ class TestResult(_Strict):
     split: str
     split_hash: str
     threshold: Probability
-    matching: Literal["nearest", "dnanet", "box"]
+    matching: Matching
     images: int = Field(ge=0)
     targets: int = Field(ge=0)
     iou: Ratio | None = Field(description="sum of intersections / sum of unions; null where truth is boxes")
@@ -60,14 +64,54 @@ class TestResult(_Strict):
     seed: int | None = None
 
 
+class HeldOutResult(_Strict):
+    """What an engine does on the part of one set that its training never saw. Peaks of the logits are answers.
+
+    A target is found by a peak within 5 px of its centroid, or inside its box where a set has boxes.
+    """
+
+    data_set: str
+    frames: int = Field(ge=1)
+    targets: int = Field(ge=0)
+    pd: Ratio | None = Field(description="targets found above the threshold / targets; null without a target")
+    false_a_frame: float = Field(ge=0.0, description="false answers above the threshold, a frame")
+    pd_at: dict[float, Ratio | None] = Field(description="Pd by the false answers a frame that are allowed")
+    auc: Ratio | None = Field(description="chance that a true peak scores above a false one")
+    ceiling: Ratio | None = Field(description="share of the peaks above 0.5 within 1 % of the largest logit")
+    judged: bool = Field(True, description="false: unlabelled objects may be in it, so it decided nothing")
+
+
 class ThresholdChoice(_Strict):
     """How the threshold was chosen: on held-out parts of the training data, for a rate of false alarms."""
 
-    data: str = Field(description="held-out sets, each weighs alike")
     split_hash: str
     images: int = Field(ge=1)
-    false_a_frame: float = Field(ge=0.0, description="false alarms a frame that were asked for")
-    pd: dict[str, Ratio] = Field(description="by set: share of targets with a peak above the threshold")
+    false_a_frame: float = Field(ge=0.0, description="asked for, mean over the judged sets")
+    sets: list[HeldOutResult]
+
+
+class ReliabilityBin(_Strict):
+    """Answers whose calibrated scores lie together."""
+
+    score: Ratio = Field(description="mean score")
+    true: Ratio = Field(description="share of the answers that are targets")
+    answers: int = Field(ge=1)
+
+
+class ScoreCalibration(_Strict):
+    """Turns the highest logit of an answer into the chance that it is a target (Platt 1999).
+
+    Fitted on held-out parts of the training data, each set of the same weight.
+    """
+
+    scale: float = Field(gt=0.0)
+    offset: float
+    answers: int = Field(ge=1, description="peaks it was fitted on")
+    reliability: list[ReliabilityBin] = Field(description="on the same peaks, lowest score first")
+
+    def score(self, logits: np.ndarray) -> np.ndarray:
+        """Chance (0 to 1) that answers with these highest logits are targets; same shape."""
+        return sigmoid(self.scale * np.asarray(logits, np.float64) + self.offset)
 
 
 class Parity(_Strict):
@@ -107,6 +151,7 @@ class Manifest(_Strict):
     threshold: Probability = Field(description="a pixel is target where its probability is above it")
     opset: int = Field(ge=11)
     sha256: Hash = Field(description="of model.onnx")
+    program_sha256: Hash | None = Field(None, description="of model.direct; null: there is none")
     precision: Precision = Field(
         "fp32", description="what the engine computes in; bf16: the model is float32"
     )
@@ -116,6 +161,7 @@ class Manifest(_Strict):
     parity: Parity | None = Field(None, description="measured before the engine was written")
     test_results: list[TestResult] = Field(default_factory=list)
     threshold_choice: ThresholdChoice | None = Field(None, description="null: the usual 0.5")
+    calibration: ScoreCalibration | None = Field(None, description="null: a score is the highest probability")
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -140,62 +186,58 @@ def read_manifest(folder: str | Path) -> Manifest:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise EngineError(
-            f"{path}: cannot be read ({error.strerror}); an engine folder holds "
+            f"{path}: cannot be read ({one_line(error)}); an engine folder holds "
             f"{MODEL_FILE} and {MANIFEST_FILE}"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise EngineError(f"{path}: not YAML ({_one_line(error)})") from error
+        raise EngineError(f"{path}: not YAML ({one_line(error)})") from error
     if not isinstance(content, dict):
         raise EngineError(f"{path}: holds no mapping of fields but {type(content).__name__}")
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        raise EngineError(f"{path}: {validation_message(error)}") from error
+        raise EngineError(f"{path}: {one_line(error)}") from error
 
 
 def load_manifest(folder: str | Path) -> Manifest:
-    """Read the manifest and verify that ``model.onnx`` is the file it was written for.
+    """Read the manifest and verify that ``model.onnx`` and ``model.direct`` are the files it was written for.
 
     Raises:
-        EngineError: as ``read_manifest``, or the model is missing, its SHA-256 differs, or it keeps weights
-            in other files, which that hash does not cover.
+        EngineError: as ``read_manifest``, or one of the two is missing, its SHA-256 differs, or the model keeps
+            weights in other files, which that hash does not cover.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    _verify_hash(folder / MODEL_FILE, manifest)
+    _verify_hashes(folder, manifest)
     _require_whole(folder / MODEL_FILE)
     return manifest
 
 
 def save_manifest(folder: str | Path, manifest: Manifest) -> None:
-    """Write ``folder/manifest.yaml``; ``folder/model.onnx`` must be there and match ``manifest.sha256``."""
+    """Write ``folder/manifest.yaml``; the files whose SHA-256 it names must be there and match."""
     folder = Path(folder)
-    _verify_hash(folder / MODEL_FILE, manifest)
+    _verify_hashes(folder, manifest)
     write_atomic(
         folder / MANIFEST_FILE, yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, width=110)
     )
 
 
-def validation_message(error: ValidationError) -> str:
-    """One line for people out of pydantic's many: the first fault, and how many more there are."""
-    faults = error.errors()
-    where = ".".join(str(part) for part in faults[0]["loc"])
-    text = _one_line(faults[0]["msg"].removeprefix("Value error, "))
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{where}: {text}{more}" if where else f"{text}{more}"
-
-
-def _verify_hash(model: Path, manifest: Manifest) -> None:
-    try:
-        found = sha256_file(model)
-    except OSError as error:
-        raise EngineError(f"{model}: cannot be read ({error.strerror}); the engine is incomplete") from error
-    if found != manifest.sha256:
-        raise EngineError(
-            f"{model}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says "
-            f"{manifest.sha256[:12]}...; the model was changed or damaged: "
-            "compile it again or restore it"
-        )
+def _verify_hashes(folder: Path, manifest: Manifest) -> None:
+    for name, expected in ((MODEL_FILE, manifest.sha256), (PROGRAM_FILE, manifest.program_sha256)):
+        if expected is None:
+            continue
+        path = folder / name
+        try:
+            found = sha256_file(path)
+        except OSError as error:
+            raise EngineError(
+                f"{path}: cannot be read ({one_line(error)}); the engine is incomplete"
+            ) from error
+        if found != expected:
+            raise EngineError(
+                f"{path}: SHA-256 is {found[:12]}... but {MANIFEST_FILE} says {expected[:12]}...; the file "
+                "was changed or damaged: compile the engine again or restore it"
+            )
 
 
 def _require_whole(model: Path) -> None:
@@ -205,7 +247,3 @@ def _require_whole(model: Path) -> None:
             f"{model}: keeps weights in {', '.join(others)}, which its SHA-256 does not cover; "
             "save the model as one file"
         )
-
-
-def _one_line(text: object) -> str:
-    return re.sub(r"\s+", " ", str(text)).strip()

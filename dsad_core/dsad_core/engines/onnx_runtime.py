@@ -7,9 +7,9 @@ import numpy as np
 
 from dsad_core.engines.cache import cache_folder
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
-from dsad_core.engines.target_file import TargetFile, effective_precision
+from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.tensor import check_tensor
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, one_line
 from dsad_core.hardware import Finding, find_onnxruntime, onnxruntime_provider
 
 onnxruntime = find_onnxruntime()
@@ -30,16 +30,16 @@ _HINTS = {
 }
 
 
-def requirements(options: TargetFile) -> list[Finding]:
-    """The target's execution provider."""
+def requirements(options: Platform) -> list[Finding]:
+    """The platform's execution provider."""
     provider = options.onnxruntime.provider
     return [onnxruntime_provider(provider, _HINTS.get(provider, "pip install onnxruntime"))]
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> "OnnxRuntimeEngine":
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> "OnnxRuntimeEngine":
     """See ``backends``."""
     if onnxruntime is None:
-        raise TargetError("onnxruntime is not installed")
+        raise PlatformError("onnxruntime is not installed")
     return OnnxRuntimeEngine(folder, manifest, options, threads)
 
 
@@ -53,15 +53,15 @@ class OnnxRuntimeEngine:
 
     Raises:
         EngineError: the model is not what an engine must be.
-        TargetError: the provider is not in this onnxruntime, or did not really take the network.
+        PlatformError: the provider is not in this onnxruntime, or did not really take the network.
         UnsupportedModelError: the engine is to compute in bfloat16.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
+    def __init__(self, folder: Path, manifest: Manifest, options: Platform, threads: int):
         if effective_precision(manifest, options) == "bf16":
             raise UnsupportedModelError("onnxruntime has no bfloat16 mode")
         self.manifest = manifest
-        self.target = options.target
+        self.platform = options.platform
         self.builds = options.onnxruntime.provider in BUILDING
         self._session = _open_session(folder / MODEL_FILE, options, threads, manifest.sha256)
         self._check_interface(folder / MODEL_FILE)
@@ -85,7 +85,7 @@ class OnnxRuntimeEngine:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # onnxruntime's own errors share no other base
             raise EngineError(
-                f"engine {self.manifest.name} failed on {width}x{height}: {_one_line(error)}"
+                f"engine {self.manifest.name} failed on {width}x{height}: {one_line(error)}"
             ) from error
         return logits[0, 0]
 
@@ -111,11 +111,11 @@ class OnnxRuntimeEngine:
                 )
 
 
-def _open_session(model: Path, options: TargetFile, threads: int, sha256: str) -> Any:
+def _open_session(model: Path, options: Platform, threads: int, sha256: str) -> Any:
     settings = options.onnxruntime
     if settings.provider not in onnxruntime.get_available_providers():
-        raise TargetError(
-            f"target {options.target} needs {settings.provider}, this onnxruntime "
+        raise PlatformError(
+            f"target {options.platform} needs {settings.provider}, this onnxruntime "
             f"{onnxruntime.__version__} has only "
             f"{', '.join(onnxruntime.get_available_providers())}"
         )
@@ -142,15 +142,11 @@ def _open_session(model: Path, options: TargetFile, threads: int, sha256: str) -
             str(model), session_options, providers=[(settings.provider, provider_options)]
         )
     except Exception as error:  # onnxruntime's own errors share no other base
-        raise EngineError(f"{model}: onnxruntime cannot load it: {_one_line(error)}") from error
+        raise EngineError(f"{model}: onnxruntime cannot load it: {one_line(error)}") from error
     # onnxruntime goes on with the CPU in silence where a provider fails to start.
     if session.get_providers()[0] != settings.provider:
-        raise TargetError(
-            f"target {options.target}: {settings.provider} did not start, onnxruntime fell "
+        raise PlatformError(
+            f"target {options.platform}: {settings.provider} did not start, onnxruntime fell "
             f"back to {session.get_providers()[0]}; `dsad doctor` says what is missing"
         )
     return session
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -6,22 +6,22 @@ from typing import Any
 import numpy as np
 
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
+from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.sessions import Sessions
-from dsad_core.engines.target_file import TargetFile, effective_precision
 from dsad_core.engines.tensor import check_tensor
-from dsad_core.errors import EngineError, UnsupportedModelError
+from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 from dsad_core.hardware import Finding, python_module
 
 #: What OpenVINO computes in; a quantised model stays quantised under "f32".
 _HINTS = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
 
 
-def requirements(options: TargetFile) -> list[Finding]:
+def requirements(options: Platform) -> list[Finding]:
     """OpenVINO itself."""
     return [python_module("openvino", "pip install openvino")]
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> "OpenVinoEngine":
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> "OpenVinoEngine":
     """See ``backends``."""
     return OpenVinoEngine(folder, manifest, options, threads)
 
@@ -31,7 +31,7 @@ class OpenVinoEngine:
 
     Args:
         folder: holds the verified ``model.onnx``.
-        options: the target's precision is OpenVINO's inference precision.
+        options: the platform's precision is OpenVINO's inference precision.
         threads: threads of one inference.
 
     Raises:
@@ -41,11 +41,11 @@ class OpenVinoEngine:
 
     builds = False
 
-    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
+    def __init__(self, folder: Path, manifest: Manifest, options: Platform, threads: int):
         import openvino
 
         self.manifest = manifest
-        self.target = options.target
+        self.platform = options.platform
         self._path = folder / MODEL_FILE
         self._hint = _HINTS[effective_precision(manifest, options)]
         self._core = openvino.Core()
@@ -59,7 +59,7 @@ class OpenVinoEngine:
         try:
             self._model = self._core.read_model(self._path)
         except Exception as error:  # OpenVINO raises plain RuntimeError
-            raise EngineError(f"{self._path}: OpenVINO cannot read it: {_one_line(error)}") from error
+            raise EngineError(f"{self._path}: OpenVINO cannot read it: {one_line(error)}") from error
         self._check_interface()
         self._requests = Sessions(self._prepare)
         # The smallest frame there is: what cannot be compiled is refused now, not at the first frame.
@@ -78,7 +78,7 @@ class OpenVinoEngine:
             request.infer()
         except RuntimeError as error:
             raise EngineError(
-                f"engine {self.manifest.name} failed on {width}x{height}: {_one_line(error)}"
+                f"engine {self.manifest.name} failed on {width}x{height}: {one_line(error)}"
             ) from error
         return logits[0, 0]
 
@@ -115,7 +115,3 @@ class OpenVinoEngine:
                 f"{self._path}: {INPUT_NAME} is {image.element_type} {shape}, "
                 f"the manifest needs f32 (1, {channels}, H, W)"
             )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -37,13 +37,13 @@ class PlannedEngine:
     """
 
     manifest: Manifest
-    target: str
+    platform: str
     description: str
     builds = True
 
-    def __init__(self, manifest: Manifest, target: str):
+    def __init__(self, manifest: Manifest, platform: str):
         self.manifest = manifest
-        self.target = target
+        self.platform = platform
         self._sessions: Sessions[Session] = Sessions(self._open_or_refuse, lambda session: session.close())
         self._refusals: dict[tuple[int, int], str] = {}
 
@@ -96,7 +96,7 @@ class PlannedEngine:
             refusal = self._refusals[size] = (
                 f"engine {self.manifest.name} cannot run on {_text(size)}: {error}"
             )
-            # That one sends the loader to the target's next backend.
+            # That one sends the loader to the platform's next backend.
             kind = UnsupportedModelError if isinstance(error, UnsupportedModelError) else EngineError
             raise kind(refusal) from error
 

@@ -29,8 +29,8 @@ class Progress:
         tell: called with one line at each step, in the thread of the task.
     """
 
-    def __init__(self, tell: Callable[[str], None]):
-        self.tell = tell
+    def __init__(self, report: Callable[[str], None]):
+        self.report = report
         self.cancelled = threading.Event()
 
 
@@ -52,14 +52,14 @@ def listen(progress: Progress) -> Iterator[None]:
         _current.reset(token)
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     """Report a step in one line.
 
     Raises:
         Cancelled: the task is to end.
     """
     check()
-    current().tell(text)
+    current().report(text)
 
 
 def check() -> None:

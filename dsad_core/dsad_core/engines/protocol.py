@@ -13,17 +13,17 @@ class Engine(Protocol):
 
     Attributes:
         manifest: what the network is.
-        target: cpu, cuda, agx or ascend.
+        platform: cpu, cuda, agx or ascend.
         description: what really runs it, e.g. "onnxruntime 1.20.0 CPUExecutionProvider, 2 threads".
         builds: the first frame of a size makes it build files for the device, for seconds to minutes.
         backend: direct, openvino, onnxruntime, tensorrt, acl, or torch for a checkpoint.
         precision: what it computes in.
-        passed_over: backends that the target prefers and that do not run, each with the reason.
-        folder: of the engine, or the checkpoint. ``load.load_engine`` sets these four.
+        passed_over: backends that the platform prefers and that do not run, each with the reason.
+        folder: of the engine, or the checkpoint. The loader sets these four.
     """
 
     manifest: Manifest
-    target: str
+    platform: str
     description: str
     builds: bool
     backend: str

@@ -67,7 +67,7 @@ def _identity(one: EngineStudy) -> dict:
         "label": one.label,
         "engine": manifest.name,
         "engine_sha256": manifest.sha256,
-        "target": one.engine.target,
+        "target": one.engine.platform,
         "runtime": one.engine.description,
         "threshold": one.threshold,
     }

@@ -18,13 +18,13 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from dsad_core.errors import BagError
+from dsad_core.errors import BagError, one_line
 from dsad_tools.bags.types import typestore
 
 STORAGES: Mapping[str, StoragePlugin] = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
-# Metadata 9 (Jazzy) writes QoS profiles as a list, which Humble cannot parse; every later ROS reads 8.
-_BAG_VERSION = 8
+#: Metadata 9 (Jazzy) writes QoS profiles as a list, which Humble cannot parse; every later ROS reads 8.
+BAG_VERSION = 8
 _UNSET = QosTime(sec=0, nsec=0)
 
 
@@ -63,11 +63,11 @@ class RawBagWriter:
             raise BagError(f"storage '{storage}' is not one of {', '.join(STORAGES)}")
         if self.path.exists():
             raise BagError(f"{path}: exists already; remove it or name another folder")
-        with _full_disk_named(self.path):
+        with full_disk_named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._aside = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
         self._writer = Writer(
-            self._aside / self.path.name, version=_BAG_VERSION, storage_plugin=STORAGES[storage]
+            self._aside / self.path.name, version=BAG_VERSION, storage_plugin=STORAGES[storage]
         )
         for key, value in (origin or {}).items():
             self._writer.set_custom_data(key, value)
@@ -88,7 +88,7 @@ class RawBagWriter:
         Raises:
             BagError: the disk takes no more.
         """
-        with _full_disk_named(self.path):
+        with full_disk_named(self.path):
             self._writer.write(self._connections[topic], stamp_ns, data)
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class RawBagWriter:
             return
         self._open = False
         try:
-            with _full_disk_named(self.path):
+            with full_disk_named(self.path):
                 self._writer.close()
                 (self._aside / self.path.name).rename(self.path)
         finally:
@@ -123,12 +123,11 @@ class RawBagWriter:
 
 
 @contextlib.contextmanager
-def _full_disk_named(path: Path) -> Iterator[None]:
+def full_disk_named(path: Path) -> Iterator[None]:
     """Say of a disk that is full or write-protected which bag it was that could not be written."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
         raise BagError(
-            f"{path}: cannot be written ({reason}); free some space or name another folder"
+            f"{path}: cannot be written ({one_line(error)}); free some space or name another folder"
         ) from None

@@ -10,9 +10,11 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from dsad_core.errors import BagError
+from dsad_core.errors import BagError, one_line
+from dsad_tools.bags.cut_off import CutOffReader, is_cut_off
 from dsad_tools.bags.types import typestore
 
 #: What a bag made of a data set knows of it.
@@ -35,7 +37,8 @@ class TopicInfo:
 class BagInfo:
     """What a bag says about itself; times in nanoseconds, ``start_ns`` 0 where it holds no message.
 
-    ``origin`` is what `RawBagWriter` was given of the data set, empty for other bags.
+    ``origin`` is what `RawBagWriter` was given of the data set, empty for other bags. ``notes`` says in lines what
+    a reader of its figures must know.
     """
 
     path: Path
@@ -46,10 +49,13 @@ class BagInfo:
     duration_ns: int
     topics: tuple[TopicInfo, ...]
     origin: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 class BagReader:
     """A rosbag2 folder, or a single .mcap or .db3 file. Every pass opens the files anew.
+
+    Of an MCAP recording that was cut off, what was written until then is read, and a note says so.
 
     Args:
         path: the bag.
@@ -62,6 +68,7 @@ class BagReader:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         _look_first(self.path)
+        self._cut_off = is_cut_off(self.path)
         with self._opened() as reader:
             topics = reader.topics
             duration = reader.end_time - reader.start_time if reader.message_count else 0
@@ -78,6 +85,7 @@ class BagReader:
                     for name, topic in sorted(topics.items())
                 ),
                 origin=_origin(reader),
+                notes=(_recovered(reader.message_count),) if self._cut_off else (),
             )
 
     def info(self) -> BagInfo:
@@ -87,6 +95,12 @@ class BagReader:
     def topics(self) -> tuple[TopicInfo, ...]:
         """The topics in alphabetical order."""
         return self._info.topics
+
+    def outdated(self) -> set[str]:
+        """Types of this suite that were recorded as another version of it defines them: `messages` decodes them by
+        the bag's own definitions, and their bytes are none that today's subscribers can take."""
+        with self._opened() as reader:
+            return {each.msgtype for each in reader.connections if _is_outdated(each)}
 
     def messages(
         self, raw: bool = False, topics: Collection[str] | None = None
@@ -135,25 +149,46 @@ class BagReader:
         known = typestore()
         unknown = {connection.msgtype for connection in connections} - set(known.types)
         if not unknown:
-            return known
+            outdated = [each for each in connections if _is_outdated(each)]
+            return _own_store(self.path, connections) if outdated else known
         raise BagError(
             f"{self.path}: messages of type {', '.join(sorted(unknown))} cannot be decoded here; "
             "choose other topics or replay them as they are"
         )
 
     def _opened(self) -> _Opened:
-        return _Opened(self.path)
+        return _Opened(self.path, CutOffReader if self._cut_off else Reader)
+
+
+def _is_outdated(connection: Connection) -> bool:
+    ours = connection.msgtype.startswith("dsad_msgs/") and connection.msgtype in typestore().types
+    return ours and connection.digest not in ("", typestore().hash_rihs01(connection.msgtype))
+
+
+def _own_store(path: Path, connections: list[Connection]) -> Typestore:
+    """The types as the bag itself defines them."""
+    store = get_typestore(Stores.EMPTY)
+    for connection in connections:
+        if not connection.msgdef.data:
+            raise BagError(
+                f"{path}: {connection.msgtype} is of another version of this suite, and the bag does not define it; "
+                "make the bag anew"
+            )
+        with _named(path):
+            store.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+    return store
 
 
 class _Opened:
     """The library's reader while it is open; its errors come out as BagError."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, reader: type[Reader]):
         self._path = path
+        self._reader_type = reader
 
     def __enter__(self) -> Reader:
         with _named(self._path):
-            self._reader = Reader(self._path)
+            self._reader = self._reader_type(self._path)
             self._reader.open()
         return self._reader
 
@@ -175,7 +210,7 @@ class _named:
         # Damage surfaces as errors of YAML, SQLite, zstd, struct and many more; they share no base.
         if kind is None or not issubclass(kind, Exception) or issubclass(kind, BagError):
             return False
-        reason = " ".join(str(error).split()) or kind.__name__
+        reason = one_line(error)
         raise BagError(
             f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, "
             "or try `ros2 bag reindex`"
@@ -194,7 +229,9 @@ def _look_first(path: Path) -> None:
         if path.suffix not in (".mcap", ".db3"):
             raise BagError(f"{path}: not a rosbag2; give its folder, or an .mcap or .db3 file")
     elif not (path / "metadata.yaml").is_file():
-        parts = sorted(entry.name for entry in path.iterdir() if entry.suffix in (".mcap", ".db3"))
+        if any(path.glob("*.mcap")):
+            return  # Its recording was cut off.
+        parts = sorted(entry.name for entry in path.glob("*.db3"))
         if parts:
             raise BagError(
                 f"{path}: metadata.yaml is missing (was the recording cut off?); give the file "
@@ -227,6 +264,10 @@ def _qos(connections: list[Connection]) -> str:
 def _origin(reader: Reader) -> dict[str, str]:
     custom = reader.storage.metadata.custom or {}
     return {key: str(custom[key]) for key in ORIGIN_KEYS if key in custom}
+
+
+def _recovered(messages: int) -> str:
+    return f"The recording was cut off: {messages} messages are recovered."
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Cold start and memory of one contender, in a process of its own: ``python -m dsad_tools.bench.cold``."""
+"""Cold start and memory of one runtime, in a process of its own: ``python -m dsad_tools.bench.cold``."""
 
 import json
 import subprocess
@@ -14,8 +14,8 @@ from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.manifest import Precision
 from dsad_core.errors import DsadError, EngineError
 from dsad_core.frame.geometry import padded_size
-from dsad_tools.bench.contender import Contender, contenders
-from dsad_tools.bench.subject import Subject
+from dsad_tools.bench.runtimes import Runtime, runtimes
+from dsad_tools.bench.models import Model
 
 #: Seconds after which a first answer is not waited for any longer.
 PATIENCE = 600
@@ -37,7 +37,7 @@ class ColdStart:
 
 
 def cold_start(
-    subject: Subject, contender: Contender, target: str, threads: int, size: tuple[int, int]
+    model: Model, runtime: Runtime, platform: str, threads: int, size: tuple[int, int]
 ) -> ColdStart:
     """Measure it for frames of ``size`` (height, width).
 
@@ -45,10 +45,10 @@ def cold_start(
         EngineError: there was no answer; the last line that the process wrote says why.
     """
     task = {
-        "engine": str(subject.engine),
-        "checkpoint": subject.checkpoint and str(subject.checkpoint),
-        "contender": contender.name,
-        "target": target,
+        "engine": str(model.engine),
+        "checkpoint": model.checkpoint and str(model.checkpoint),
+        "contender": runtime.name,
+        "target": platform,
         "threads": threads,
         "size": size,
     }
@@ -69,15 +69,15 @@ def cold_start(
 
 
 def main() -> None:
-    """The process: one contender, one frame, figures as JSON on the last line."""
+    """The process: one runtime, one frame, figures as JSON on the last line."""
     task = json.loads(sys.argv[1])
-    subject = Subject(Path(task["engine"]), Path(task["checkpoint"]) if task["checkpoint"] else None)
+    model = Model(Path(task["engine"]), Path(task["checkpoint"]) if task["checkpoint"] else None)
     before, opened = _memory("VmRSS"), time.monotonic_ns()
     try:
-        every = contenders(task["target"], list(BACKENDS), get_args(Precision))
-        contender = next(one for one in every if one.name == task["contender"])
-        size = padded_size(*task["size"], subject.manifest.size_multiple)
-        engine = contender.open(subject, task["target"], task["threads"], size)
+        every = runtimes(task["target"], list(BACKENDS), get_args(Precision))
+        runtime = next(one for one in every if one.name == task["contender"])
+        size = padded_size(*task["size"], model.manifest.size_multiple)
+        engine = runtime.open(model, task["target"], task["threads"], size)
         engine.infer(np.zeros((1, engine.manifest.input_channels, *size), np.float32))
     except DsadError as error:
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""Contenders take turns, frame by frame, so that other load on the machine hits all of them alike."""
+"""Runtimes take turns, frame by frame, so that other load on the machine hits all of them alike."""
 
 import math
 import statistics
@@ -15,13 +15,13 @@ from dsad_core.errors import DsadError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import to_unit
 from dsad_tools.bench.cold import ColdStart, cold_start
-from dsad_tools.bench.contender import Contender
-from dsad_tools.bench.subject import Subject
+from dsad_tools.bench.runtimes import Runtime
+from dsad_tools.bench.models import Model
 from dsad_tools.scenes.generator import SceneGenerator
 
 #: Generated scenes that the turns go through, and that masks are compared on.
 FRAMES = 4
-#: A turn's time is that of the first call that begins this late in it: until then the threads of the contender
+#: A turn's time is that of the first call that begins this late in it: until then the threads of the runtime
 #: before may spin on, as onnxruntime's do by default, and this one's memory comes into the caches.
 SETTLE_NS = 100_000_000
 #: Many bright targets: masks that are compared must not be empty.
@@ -46,24 +46,24 @@ class Agreement:
 
 
 @dataclass
-class Entrant:
-    """One contender with one network.
+class Case:
+    """One runtime with one network.
 
     Attributes:
         engine: None before it is opened, after it is closed, and where that failed.
         failure: why it does not run; '' if it does.
-        runtime: the engine's own description.
+        description: the engine's own.
         cold_failure: why it does not run in a process of its own; '' if it does, or was not asked to.
         sha256: of the model that it was opened from.
         durations: ns of its turns, one each, in order.
     """
 
-    subject: Subject
-    contender: Contender
+    model: Model
+    runtime: Runtime
     manifest: Manifest
     engine: Engine | None = None
     failure: str = ""
-    runtime: str = ""
+    description: str = ""
     sha256: str = ""
     durations: list[int] = field(default_factory=list)
     agreement: Agreement | None = None
@@ -81,72 +81,70 @@ class Block:
 
     Attributes:
         size: (height, width) of the frames, before padding.
-        entrants: network by network, each with every contender in the same order.
+        cases: network by network, each with every runtime in the same order.
     """
 
-    target: str
+    platform: str
     size: tuple[int, int]
     threads: int
-    entrants: list[Entrant]
+    cases: list[Case]
 
-    def of(self, subject: Subject) -> list[Entrant]:
+    def of(self, model: Model) -> list[Case]:
         """What ran this network."""
-        return [entrant for entrant in self.entrants if entrant.subject == subject]
+        return [case for case in self.cases if case.model == model]
 
     @property
-    def subjects(self) -> list[Subject]:
-        return list(dict.fromkeys(entrant.subject for entrant in self.entrants))
+    def models(self) -> list[Model]:
+        return list(dict.fromkeys(case.model for case in self.cases))
 
-    def baseline(self, subject: Subject) -> Entrant | None:
-        """The first contender that ran this network."""
-        return next((entrant for entrant in self.of(subject) if entrant.runs), None)
+    def baseline(self, model: Model) -> Case | None:
+        """The first runtime that ran this network."""
+        return next((case for case in self.of(model) if case.runs), None)
 
     def measure(self, runs: int, advance: Callable[[str], None]) -> None:
         """Open everything, take ``runs`` turns, and close it again, also when interrupted.
 
         Args:
-            advance: called with what comes next, ``len(entrants) + runs`` times.
+            advance: called with what comes next, ``len(cases) + runs`` times.
         """
         try:
-            for entrant in self.entrants:
-                advance(f"opening {entrant.contender.name} for {entrant.manifest.name}")
-                self._open(entrant)
+            for case in self.cases:
+                advance(f"opening {case.runtime.name} for {case.manifest.name}")
+                self._open(case)
             frames = {}
-            for subject in self.subjects:
-                frames[subject] = list(scenes(subject.manifest, *self.size))
-                _compare(self.of(subject), frames[subject])
+            for model in self.models:
+                frames[model] = list(scenes(model.manifest, *self.size))
+                _compare(self.of(model), frames[model])
             for turn in range(runs):
                 advance(f"turn {turn + 1} of {runs}")
                 # Another one begins at each turn, so that none always follows the same.
-                start = turn % len(self.entrants)
-                for entrant in self.entrants[start:] + self.entrants[:start]:
-                    if entrant.engine is not None:
-                        _take_turn(entrant, frames[entrant.subject][turn % FRAMES])
+                start = turn % len(self.cases)
+                for case in self.cases[start:] + self.cases[:start]:
+                    if case.engine is not None:
+                        _take_turn(case, frames[case.model][turn % FRAMES])
         finally:
-            for entrant in self.entrants:
-                _close(entrant)
+            for case in self.cases:
+                _close(case)
 
     def measure_cold(self, advance: Callable[[str], None]) -> None:
-        """Cold start and memory of all that run; ``advance`` is called once for each entrant."""
-        for entrant in self.entrants:
-            advance(f"starting {entrant.contender.name} for {entrant.manifest.name}")
-            if not entrant.runs:
+        """Cold start and memory of all that run; ``advance`` is called once for each case."""
+        for case in self.cases:
+            advance(f"starting {case.runtime.name} for {case.manifest.name}")
+            if not case.runs:
                 continue
             try:
-                entrant.cold = cold_start(
-                    entrant.subject, entrant.contender, self.target, self.threads, self.size
-                )
+                case.cold = cold_start(case.model, case.runtime, self.platform, self.threads, self.size)
             except DsadError as error:
-                entrant.cold_failure = str(error)
+                case.cold_failure = str(error)
 
-    def _open(self, entrant: Entrant) -> None:
-        size = padded_size(*self.size, entrant.manifest.size_multiple)
+    def _open(self, case: Case) -> None:
+        size = padded_size(*self.size, case.manifest.size_multiple)
         try:
-            entrant.engine = entrant.contender.open(entrant.subject, self.target, self.threads, size)
-            entrant.runtime = entrant.engine.description
-            entrant.sha256 = entrant.engine.manifest.sha256
+            case.engine = case.runtime.open(case.model, self.platform, self.threads, size)
+            case.description = case.engine.description
+            case.sha256 = case.engine.manifest.sha256
         except DsadError as error:
-            entrant.failure = str(error)
+            case.failure = str(error)
 
 
 def scenes(manifest: Manifest, height: int, width: int) -> Iterator[np.ndarray]:
@@ -166,33 +164,33 @@ def ratios(slower: list[int], faster: list[int]) -> float:
     return statistics.median(one / other for one, other in zip(slower, faster))
 
 
-def _take_turn(entrant: Entrant, tensor: np.ndarray) -> None:
+def _take_turn(case: Case, tensor: np.ndarray) -> None:
     try:
         begin = start = time.perf_counter_ns()
         settled = False
         while not settled:
             settled = start - begin >= SETTLE_NS
-            entrant.engine.infer(tensor)
+            case.engine.infer(tensor)
             end = time.perf_counter_ns()
             duration, start = end - start, end
-        entrant.durations.append(duration)
+        case.durations.append(duration)
     except DsadError as error:
-        _give_up(entrant, error)
+        _give_up(case, error)
 
 
-def _compare(entrants: list[Entrant], tensors: list[np.ndarray]) -> None:
-    """Let every contender answer every frame, and compare with the first that does."""
+def _compare(cases: list[Case], tensors: list[np.ndarray]) -> None:
+    """Let every runtime answer every frame, and compare with the first that does."""
     reference: list[np.ndarray] | None = None
-    for entrant in entrants:
-        if entrant.engine is None:
+    for case in cases:
+        if case.engine is None:
             continue
         try:
-            answers = [entrant.engine.infer(tensor).copy() for tensor in tensors]
+            answers = [case.engine.infer(tensor).copy() for tensor in tensors]
         except DsadError as error:
-            _give_up(entrant, error)
+            _give_up(case, error)
             continue
         reference = answers if reference is None else reference
-        entrant.agreement = _agreement(reference, answers, entrant.manifest.threshold)
+        case.agreement = _agreement(reference, answers, case.manifest.threshold)
 
 
 def _agreement(reference: list[np.ndarray], answers: list[np.ndarray], threshold: float) -> Agreement:
@@ -206,13 +204,13 @@ def _agreement(reference: list[np.ndarray], answers: list[np.ndarray], threshold
     )
 
 
-def _give_up(entrant: Entrant, error: DsadError) -> None:
-    entrant.failure = str(error)
-    _close(entrant)
+def _give_up(case: Case, error: DsadError) -> None:
+    case.failure = str(error)
+    _close(case)
 
 
-def _close(entrant: Entrant) -> None:
-    engine, entrant.engine = entrant.engine, None
+def _close(case: Case) -> None:
+    engine, case.engine = case.engine, None
     if engine is not None:
         with suppress(DsadError):
             engine.close()

@@ -1,4 +1,4 @@
-"""``bench.png``: how much faster each contender is, network by network."""
+"""``bench.png``: how much faster each runtime is, network by network."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def _figure(report: dict[str, Any]):
             textcoords="offset points",
             annotation_clip=False,
         )
-    columns[0].set_yticks(list(places.values()), [contender for _, contender in places])
+    columns[0].set_yticks(list(places.values()), [runtime for _, runtime in places])
     columns[0].set_ylim(height, -1.6)
     return figure
 
@@ -76,9 +76,9 @@ def _style(axes, panel: tuple[int, int, int], end: float) -> None:
 def _places(rows: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
     """Vertical places of the bars, with room for a heading above each network's."""
     places, place, last = {}, -1.0, None
-    for network, contender in rows:
+    for network, runtime in rows:
         place += 1.0 if network == last or last is None else 2.6
-        places[network, contender] = place
+        places[network, runtime] = place
         last = network
     return places
 

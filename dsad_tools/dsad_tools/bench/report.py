@@ -6,16 +6,16 @@ from typing import Any
 
 from dsad_core.files import sha256_file
 from dsad_core.metrics.latency import percentiles
-from dsad_tools.bench.measure import Block, Entrant, ratios
-from dsad_tools.bench.subject import Subject
+from dsad_tools.bench.measure import Block, Case, ratios
+from dsad_tools.bench.models import Model
 
 #: Distributions whose versions decide the figures, where they are installed.
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx", "torch", "cuda-python")
 
 
-def subject_facts(subject: Subject) -> dict[str, Any]:
+def model_facts(model: Model) -> dict[str, Any]:
     """What was run, by its hashes."""
-    manifest = subject.manifest
+    manifest = model.manifest
     return {
         "name": manifest.name,
         "network": manifest.network,
@@ -24,8 +24,8 @@ def subject_facts(subject: Subject) -> dict[str, Any]:
         "parameters": manifest.parameters,
         "cost_gmac": manifest.cost_gmac,
         "sha256": manifest.sha256,
-        "weights_sha256": None if subject.checkpoint is None else sha256_file(subject.checkpoint),
-        "note": subject.note,
+        "weights_sha256": None if model.checkpoint is None else sha256_file(model.checkpoint),
+        "note": model.note,
     }
 
 
@@ -41,42 +41,42 @@ def runtime_versions() -> dict[str, str]:
 
 
 def results(block: Block) -> list[dict[str, Any]]:
-    """One entry for each entrant, also for one that does not run: then ``reason`` says why."""
+    """One entry for each case, also for one that does not run: then ``reason`` says why."""
     height, width = block.size
     found = []
-    for entrant in block.entrants:
-        contender = entrant.contender
+    for case in block.cases:
+        runtime = case.runtime
         entry = {
-            "network": entrant.manifest.name,
+            "network": case.manifest.name,
             "width": width,
             "height": height,
             "threads": block.threads,
-            "contender": contender.name,
-            "ours": contender.ours,
+            "contender": runtime.name,
+            "ours": runtime.ours,
         }
-        if not entrant.runs:
-            found.append(entry | {"reason": entrant.failure or "interrupted before its first turn"})
+        if not case.runs:
+            found.append(entry | {"reason": case.failure or "interrupted before its first turn"})
             continue
-        baseline = block.baseline(entrant.subject)
+        baseline = block.baseline(case.model)
         found.append(
             entry
             | {
-                "runtime": entrant.runtime,
-                "sha256": entrant.sha256,
-                "baseline": entrant is baseline,
-                "ratio": ratios(baseline.durations, entrant.durations),
-                "milliseconds": percentiles(entrant.durations).to_dict(),
-                "agreement": asdict(entrant.agreement),
-                "cold_start": entrant.cold and asdict(entrant.cold),
-                "cold_failure": entrant.cold_failure,
+                "runtime": case.description,
+                "sha256": case.sha256,
+                "baseline": case is baseline,
+                "ratio": ratios(baseline.durations, case.durations),
+                "milliseconds": percentiles(case.durations).to_dict(),
+                "agreement": asdict(case.agreement),
+                "cold_start": case.cold and asdict(case.cold),
+                "cold_failure": case.cold_failure,
             }
         )
     return found
 
 
 def speedups(block: Block) -> list[dict[str, Any]]:
-    """For each contender how many times faster the narrowest network of the family runs than the widest."""
-    widths = {entrant.subject: entrant.manifest.width for entrant in block.entrants}
+    """For each runtime how many times faster the narrowest network of the family runs than the widest."""
+    widths = {case.model: case.manifest.width for case in block.cases}
     if None in widths.values() or len(set(widths.values())) < 2:
         return []
     teacher, student = max(widths, key=widths.get), min(widths, key=widths.get)
@@ -91,7 +91,7 @@ def speedups(block: Block) -> list[dict[str, Any]]:
             "width": width,
             "height": height,
             "threads": block.threads,
-            "contender": slow.contender.name,
+            "contender": slow.runtime.name,
             "milliseconds": [_median(slow), _median(fast)],
             "speedup": ratios(slow.durations, fast.durations),
         }
@@ -100,5 +100,5 @@ def speedups(block: Block) -> list[dict[str, Any]]:
     ]
 
 
-def _median(entrant: Entrant) -> float:
-    return percentiles(entrant.durations).p50
+def _median(case: Case) -> float:
+    return percentiles(case.durations).p50

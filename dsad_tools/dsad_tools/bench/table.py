@@ -41,11 +41,11 @@ def speedup_table(report: dict[str, Any]) -> Table | None:
 
 def footnotes(report: dict[str, Any]) -> Iterator[str]:
     """What ran, on what, and what the figures have to be read with."""
-    for subject in report["subjects"]:
-        note = f"; {subject['note']}" if subject["note"] else ""
+    for model in report["subjects"]:
+        note = f"; {model['note']}" if model["note"] else ""
         yield (
-            f"{subject['name']}: SHA-256 {subject['sha256'][:12]}, {subject['parameters']:,} parameters, "
-            f"{subject['cost_gmac']:.2f} GMAC{note}"
+            f"{model['name']}: SHA-256 {model['sha256'][:12]}, {model['parameters']:,} parameters, "
+            f"{model['cost_gmac']:.2f} GMAC{note}"
         )
     ran = [entry for entry in report["results"] if "runtime" in entry]
     yield "; ".join(sorted({f"{entry['contender']}: {entry['runtime'].split(', ')[0]}" for entry in ran}))

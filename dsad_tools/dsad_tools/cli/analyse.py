@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.target_file import Backend
+from dsad_core.engines.platform import Backend
 from dsad_core.errors import UsageError
 from dsad_tools.analysis import EngineStudy, Study, analyse as analyse_engines, write_study
 from dsad_tools.data.open import open_source
@@ -32,7 +32,7 @@ def analyse(
     source: Annotated[Path, typer.Argument(help="Data set folder with masks.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures and numbers.")],
     split: Annotated[str, typer.Option(help="Split of a data set: test, train or all.")] = "test",
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     threshold: Annotated[
         float | None,
@@ -55,7 +55,7 @@ def analyse(
     with contextlib.ExitStack() as stack:
         loaded = {}
         for name in engines:
-            loaded[name] = load_engine(name, target, threads, backend)
+            loaded[name] = load_engine(name, platform, threads, backend)
             stack.callback(loaded[name].close)
         study = analyse_engines(_labelled(loaded), samples, matching, threshold, limit, names)
         with Console(stderr=True).status("Drawing"):

@@ -98,6 +98,8 @@ def info(
         rate = f"{(topic.count - 1) / seconds:.2f}" if seconds and topic.count > 1 else "–"
         table.add_row(topic.name, topic.type, str(topic.count), rate, _reliability(topic.qos))
     console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def _origin(samples: SampleSource, total: int) -> dict[str, str]:
@@ -117,6 +119,7 @@ def _as_dict(found: BagInfo) -> dict:
         "start_ns": found.start_ns,
         "duration_ns": found.duration_ns,
         "topics": [vars(topic) for topic in found.topics],
+        "notes": list(found.notes),
     }
 
 

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dsad_core.cli.commands import add_commands
-from dsad_core.cli.options import TARGET_HELP
+from dsad_core.cli.options import PLATFORM_HELP
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts, usable_cores
-from dsad_tools.bench.contender import contenders
-from dsad_tools.bench.measure import Block, Entrant
+from dsad_tools.bench.runtimes import runtimes
+from dsad_tools.bench.measure import Block, Case
 from dsad_tools.bench.plot import draw
-from dsad_tools.bench.report import results, runtime_versions, speedups, subject_facts
-from dsad_tools.bench.subject import Subject, find_subjects
+from dsad_tools.bench.report import results, runtime_versions, speedups, model_facts
+from dsad_tools.bench.models import Model, find_models
 from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
 
@@ -52,7 +52,7 @@ def engine(
     networks: Annotated[
         bool, typer.Option("--networks", help="The paper's six networks with untrained weights.")
     ] = False,
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")] = [
         "256x256",
         "640x512",
@@ -72,7 +72,7 @@ def engine(
     ] = [],
     skip: Annotated[
         list[str],
-        typer.Option(metavar="CONTENDER", help="Leave one out, such as torch.compile; may be repeated."),
+        typer.Option(metavar="RUNTIME", help="Leave one out, such as torch.compile; may be repeated."),
     ] = [],
     runs: Annotated[int, typer.Option(help="Turns of each.", min=1)] = 30,
     cold: Annotated[
@@ -92,33 +92,33 @@ def engine(
     if unknown := set(precision) - set(PRECISIONS):
         raise UsageError(f"--precision {', '.join(sorted(unknown))}: choose of {', '.join(PRECISIONS)}")
     precisions = tuple(dict.fromkeys(precision))
-    ways = contenders(target, backend, precisions)
+    ways = runtimes(platform, backend, precisions)
     if unknown := set(skip) - {way.name for way in ways}:
         raise UsageError(
-            f"--skip {', '.join(sorted(unknown))}: the contenders are {', '.join(way.name for way in ways)}"
+            f"--skip {', '.join(sorted(unknown))}: the runtimes are {', '.join(way.name for way in ways)}"
         )
     ways = [way for way in ways if way.name not in skip]
     with tempfile.TemporaryDirectory(prefix="dsad-bench-") as folder:
         with Console(stderr=True).status("Preparing networks"):
             named = sources or ([] if networks else ["default"])
-            subjects = find_subjects(named, networks, Path(folder), precisions)
+            models = find_models(named, networks, Path(folder), precisions)
         blocks = [
             Block(
-                target,
+                platform,
                 frame,
                 count,
-                [Entrant(subject, way, subject.manifest) for subject in family for way in ways],
+                [Case(model, way, model.manifest) for model in family for way in ways],
             )
-            for family, frame, count in product(_families(subjects), sizes, counts)
+            for family, frame, count in product(_families(models), sizes, counts)
         ]
         report = {
-            "target": target,
+            "target": platform,
             "runs": runs,
             "machine": machine_facts() | runtime_versions(),
-            "subjects": [subject_facts(subject) for subject in subjects],
+            "subjects": [model_facts(model) for model in models],
         }
         report["interrupted"] = not _measure(blocks, runs, max(counts) if cold else 0)
-    begun = [block for block in blocks if any(entrant.runs or entrant.failure for entrant in block.entrants)]
+    begun = [block for block in blocks if any(case.runs or case.failure for case in block.cases)]
     report["results"] = [entry for block in begun for entry in results(block)]
     baselines = [entry["contender"] for entry in report["results"] if entry.get("baseline")]
     report["baseline"] = baselines[0] if baselines else None
@@ -133,11 +133,11 @@ def engine(
         raise typer.Exit(130)
 
 
-def _families(subjects: list[Subject]) -> list[list[Subject]]:
+def _families(models: list[Model]) -> list[list[Model]]:
     """Networks of one kind, such as teacher and student, which take turns with each other, too."""
     families = defaultdict(list)
-    for subject in subjects:
-        families[subject.manifest.network].append(subject)
+    for model in models:
+        families[model.manifest.network].append(model)
     return list(families.values())
 
 
@@ -145,7 +145,7 @@ def _measure(blocks: list[Block], runs: int, cold_threads: int) -> bool:
     """Measure block after block, cold starts in those of ``cold_threads``; False if it was interrupted."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        total = sum(runs + len(block.entrants) * (1 + (block.threads == cold_threads)) for block in blocks)
+        total = sum(runs + len(block.cases) * (1 + (block.threads == cold_threads)) for block in blocks)
         task = progress.add_task("", total=total)
         try:
             for block in blocks:

@@ -12,23 +12,25 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
-from dsad_core.engines.target_file import Backend
+from dsad_core.engines.platform import Backend
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
+from dsad_core.frame.timing import DETECTOR_STAGES, TOTAL
 from dsad_core.machine import machine_facts, usable_cores
 from dsad_core.metrics.latency import percentiles
 from dsad_tools.scenes.generator import SceneGenerator
 
-STAGES = ("preprocess", "inference", "postprocess", "total")
+#: Rows of the table.
+ROWS = (*DETECTOR_STAGES, TOTAL)
 FRAMES = 8
 
 
 def detector(
     name: Annotated[str, typer.Argument(metavar="ENGINE", help="Name or folder of an engine.")] = "default",
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     size: Annotated[list[str], typer.Option(help="Frame size WIDTHxHEIGHT; may be repeated.")] = [
         "256x256",
@@ -46,7 +48,7 @@ def detector(
     sizes = [parse_size(text) for text in size]
     threads = threads or sorted({1, usable_cores()})
     cases = [
-        _Case(Detector(load_engine(name, target, count, backend)), width, height, count)
+        _Case(Detector(load_engine(name, platform, count, backend)), width, height, count)
         for height, width in sizes
         for count in threads
     ]
@@ -61,7 +63,7 @@ def detector(
     report = {
         "engine": manifest.name,
         "sha256": manifest.sha256,
-        "target": target,
+        "target": platform,
         "dtype": dtype,
         "runs": runs,
         "machine": facts,
@@ -83,17 +85,15 @@ class _Case:
     height: int
     threads: int
     frames: list[np.ndarray] = field(default_factory=list)
-    durations: dict[str, list[int]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+    durations: dict[str, list[int]] = field(default_factory=lambda: {stage: [] for stage in ROWS})
 
     def run(self, turn: int) -> None:
-        found = self.detector.detect(self.frames[turn % len(self.frames)])
-        stamps = (found.start_ns, found.preprocess_end_ns, found.inference_end_ns, found.postprocess_end_ns)
-        spans = [later - earlier for earlier, later in zip(stamps, stamps[1:])]
-        for stage, span in zip(STAGES, [*spans, stamps[-1] - stamps[0]]):
-            self.durations[stage].append(span)
+        spans = self.detector.detect(self.frames[turn % len(self.frames)]).durations()
+        for row, span in (spans | {TOTAL: sum(spans.values())}).items():
+            self.durations[row].append(span)
 
     def result(self) -> dict:
-        median = statistics.median(self.durations["total"])
+        median = statistics.median(self.durations[TOTAL])
         milliseconds = {stage: percentiles(spans).to_dict() for stage, spans in self.durations.items()}
         return {
             "width": self.width,
@@ -121,7 +121,7 @@ def _print(report: dict) -> None:
         table.add_column(column, justify="right")
     for result in report["results"]:
         for stage, figures in result["milliseconds"].items():
-            first, last = stage == STAGES[0], stage == STAGES[-1]
+            first, last = stage == ROWS[0], stage == ROWS[-1]
             table.add_row(
                 f"{result['width']}x{result['height']}" if first else "",
                 str(result["threads"]) if first else "",

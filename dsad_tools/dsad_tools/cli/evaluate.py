@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dsad_core.cli.options import BACKEND_HELP, TARGET_HELP
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
-from dsad_core.engines.target_file import Backend
+from dsad_core.engines.platform import Backend
 from dsad_core.errors import UsageError
 from dsad_core.frame.geometry import parse_size
 from dsad_core.metrics.counts import MATCHINGS
@@ -32,7 +32,7 @@ def evaluate(
     engine: Annotated[str, typer.Argument(help="Name or folder of an engine.")],
     source: Annotated[Path, typer.Argument(help="Data set folder, annotated sequence, or bag.")],
     split: Annotated[str, typer.Option(help="Split of a data set: test, train or all.")] = "test",
-    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Probability above which a pixel is target. Default: the manifest's.")
@@ -82,7 +82,7 @@ def evaluate(
     if matching is not None and matching not in MATCHINGS:
         raise UsageError(f"matching {matching!r} is unknown; choose one of {', '.join(MATCHINGS)}")
     if tracks:
-        loaded = load_engine(engine, target, threads, backend)
+        loaded = load_engine(engine, platform, threads, backend)
         try:
             run_tracks(Detector(loaded, threshold), source, clips, low_threshold, json_path, report)
         finally:
@@ -91,7 +91,7 @@ def evaluate(
     samples = open_source(source, split)
     if size or flip:
         samples = Regridded(samples, _size(size) if size else None, flip)
-    loaded = load_engine(engine, target, threads, backend)
+    loaded = load_engine(engine, platform, threads, backend)
     try:
         run = evaluate_detector(
             Detector(loaded, threshold),

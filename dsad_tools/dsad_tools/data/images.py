@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dsad_core.errors import DataError
+from dsad_core.errors import DataError, one_line
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm")
 
@@ -41,7 +41,7 @@ def read_grey(path: Path) -> np.ndarray:
     try:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{path}: cannot be read ({one_line(error)})") from None
     image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if image is None:
         raise DataError(f"{path}: not a readable image ({encoded.size} bytes); replace or remove it")

@@ -1,37 +1,14 @@
 """What is known of one frame, and of a whole run, once it has been joined and scored."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from dsad_core.errors import UsageError
 from dsad_core.metrics.accumulator import DetectionResult
 from dsad_core.metrics.counts import FrameCounts
 from dsad_core.metrics.froc import FrocResult
 from dsad_core.metrics.latency import Percentiles
-
-STAGES = ("queue", "decode", "preprocess", "inference", "postprocess", "publish")
-"""Stages of a frame's way through the detector node, in order; an offline run has the middle ones only."""
-
-TOTAL = "total"
-"""Key of the sum of a frame's stages, beside the stages' own names."""
-
-
-def stage_durations(marks_ns: Sequence[int]) -> dict[str, int]:
-    """Durations by stage from the moments at which a frame passed from stage to stage.
-
-    Args:
-        marks_ns: received, and the ends of the six `STAGES`, on one steady clock.
-
-    Raises:
-        UsageError: the moments are not in order, so they are not of one steady clock.
-    """
-    durations = {stage: end - start for stage, start, end in zip(STAGES, marks_ns, marks_ns[1:])}
-    for stage, duration in durations.items():
-        if duration < 0:
-            raise UsageError(f"stage {stage} ends {-duration} ns before it begins: not of one steady clock")
-    return durations
+from dsad_tools.metrics.track_run import TrackRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +65,7 @@ class RunFacts:
 
     engine: str = ""
     engine_sha256: str = ""
-    target: str = ""
+    platform: str = ""
     runtime: str = ""
     threshold: float | None = None
     precision: str = ""
@@ -112,6 +89,7 @@ class RunRecord:
             very long one).
         frames: the newest frames, oldest first; ``counters["frames"]`` says how many there were.
         froc: how the scores of peaks order; None where no frame is labelled, and in a live run.
+        tracks: of a live run whose detector tracks.
     """
 
     title: str
@@ -125,6 +103,7 @@ class RunRecord:
     pictures: list[FramePicture] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     froc: FrocResult | None = None
+    tracks: TrackRun | None = None
 
     def to_dict(self) -> dict:
         """Everything but the pictures, ready for JSON."""
@@ -133,6 +112,7 @@ class RunRecord:
             "run": asdict(self.facts),
             "metrics": self.result.to_dict(),
             **({"froc": asdict(self.froc)} if self.froc else {}),
+            **({"tracks": self.tracks.figures()} if self.tracks else {}),
             "counters": self.counters,
             "frame_rate": self.frame_rate,
             "latency_ms": {stage: figures.to_dict() for stage, figures in self.latency.items()},

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from dsad_core.engines.direct import add_program
 from dsad_core.engines.manifest import MODEL_FILE, Precision, TestResult, save_manifest
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import UsageError
@@ -38,7 +39,8 @@ def compile_checkpoint(
     limits: Mapping[str, float] | None = None,
     test: bool = True,
 ) -> Path:
-    """Write ``out/<name>/`` with ``model.onnx`` and ``manifest.yaml`` and return it.
+    """Write ``out/<name>/`` with ``model.onnx``, ``manifest.yaml`` and, for the kernels, ``model.direct``;
+    return the folder.
 
     The engine is run by the runtime on images of each data set's training split first and must answer as the
     network does, in fp32 exactly, else within the limits; otherwise nothing is written and what was there
@@ -95,6 +97,7 @@ def compile_checkpoint(
         manifest = engine_manifest(
             name, folder / MODEL_FILE, network, recipe, facts, precision, size, round(epochs, 1)
         )
+        manifest = add_program(folder, manifest)
         save_manifest(folder, manifest)
         with open_runner(folder, target) as runner:
             odd = itertools.chain.from_iterable(scenes.odd() for scenes in judging)

@@ -13,8 +13,8 @@ from torch import nn
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import Parity, Precision
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.target_file import load_target
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
+from dsad_core.engines.platform import load_platform
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
 from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_training.compile.scenes import Scene
 
@@ -62,11 +62,11 @@ def open_runner(folder: Path, target: str) -> Iterator[Runner]:
     try:
         engine = load_engine(folder, target)
         # An fp32 model is computed in what the target's file says.
-        precision = load_target(target).precision
+        precision = load_platform(target).precision
         description = engine.description
     except UnsupportedModelError:
         raise
-    except TargetError:
+    except PlatformError:
         engine = load_engine(folder, "cpu", backend="onnxruntime")
         precision = "fp32"
         description = f"{engine.description} in place of {target}"

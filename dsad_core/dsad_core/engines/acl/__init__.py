@@ -8,36 +8,36 @@ import shutil
 from pathlib import Path
 
 from dsad_core.engines import cache
-from dsad_core.engines.acl.atc import atc_command, build_om, make_recipe, soc_version
+from dsad_core.engines.acl.atc import atc_command, build_om, plan_key, soc_version
 from dsad_core.engines.manifest import MODEL_FILE, Manifest
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import TargetError
+from dsad_core.engines.platform import Platform
+from dsad_core.errors import PlatformError
 from dsad_core.hardware import Finding, python_module
 
 ENVIRONMENT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh"
 
 
-def requirements(options: TargetFile) -> list[Finding]:
+def requirements(options: Platform) -> list[Finding]:
     """pyACL and ATC, both of the CANN toolkit."""
     atc = shutil.which("atc")
     return [python_module("acl", ENVIRONMENT), Finding(atc is not None, "ATC", atc or ENVIRONMENT)]
 
 
-def command_line(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str:
+def command_line(folder: Path, manifest: Manifest, options: Platform, size: tuple[int, int]) -> str:
     """What ``build`` runs, for a shell; where no NPU is found, for the SoC of an Atlas 200I DK A2.
 
     Raises:
-        UnsupportedModelError, UsageError: see ``atc.make_recipe``.
+        UnsupportedModelError, UsageError: see ``atc.plan_key``.
     """
-    recipe = make_recipe(manifest, options, size, soc_version() or "Ascend310B4")
-    return shlex.join(atc_command(recipe, manifest, folder / MODEL_FILE, Path(manifest.name)))
+    key = plan_key(manifest, options, size, soc_version() or "Ascend310B4")
+    return shlex.join(atc_command(key, manifest, folder / MODEL_FILE, Path(manifest.name)))
 
 
 def build(
     folder: Path,
     manifest: Manifest,
-    options: TargetFile,
+    options: Platform,
     size: tuple[int, int],
     renew: bool = False,
 ) -> Path:
@@ -49,33 +49,33 @@ def build(
         renew: build it even where it is there.
 
     Raises:
-        TargetError: no NPU, or no ATC to build with.
+        PlatformError: no NPU, or no ATC to build with.
         UnsupportedModelError: a precision or an operator that ATC does not take.
         EngineError: ATC failed.
     """
-    recipe = make_recipe(manifest, options, size, _soc())
+    key = plan_key(manifest, options, size, _soc())
 
     def run() -> bytes:
         if shutil.which("atc") is None:
-            raise TargetError(
+            raise PlatformError(
                 f"no atc here ({ENVIRONMENT}); the command would be: "
                 + command_line(folder, manifest, options, size)
             )
-        return build_om(recipe, manifest, folder / MODEL_FILE)
+        return build_om(key, manifest, folder / MODEL_FILE)
 
-    return cache.obtain(recipe, run, renew)
+    return cache.obtain(key, run, renew)
 
 
-def stale(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str | None:
+def stale(folder: Path, manifest: Manifest, options: Platform, size: tuple[int, int]) -> str | None:
     """Why the .om for ``size`` (height, width) would have to be built; None where it is there and good.
 
     Raises:
-        TargetError, UnsupportedModelError: as ``build``.
+        PlatformError, UnsupportedModelError: as ``build``.
     """
-    return cache.stale(make_recipe(manifest, options, size, _soc()))
+    return cache.stale(plan_key(manifest, options, size, _soc()))
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> Engine:
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> Engine:
     """See ``backends``."""
     from dsad_core.engines.acl.engine import AclEngine
 
@@ -85,5 +85,5 @@ def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: 
 def _soc() -> str:
     soc = soc_version()
     if soc is None:
-        raise TargetError("no Ascend NPU answers, neither through pyACL nor through `npu-smi info`")
+        raise PlatformError("no Ascend NPU answers, neither through pyACL nor through `npu-smi info`")
     return soc

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 from dsad_core.engines import progress
-from dsad_core.engines.cache import Recipe
+from dsad_core.engines.cache import PlanKey
 from dsad_core.engines.manifest import INPUT_NAME, Manifest
 from dsad_core.engines.planned import check_size
-from dsad_core.engines.target_file import TargetFile, effective_precision
-from dsad_core.errors import EngineError, UnsupportedModelError
+from dsad_core.engines.platform import Platform, effective_precision
+from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 
 TOOLKIT = "/usr/local/Ascend/ascend-toolkit/latest"
 DRIVER = Path("/usr/local/Ascend/driver/version.info")
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.1
 _CODE = re.compile(r"\bE[A-Z0-9]\d{4}\b")
 
 
-def make_recipe(manifest: Manifest, options: TargetFile, size: tuple[int, int], soc: str) -> Recipe:
+def plan_key(manifest: Manifest, options: Platform, size: tuple[int, int], soc: str) -> PlanKey:
     """What the .om for frames of ``size`` (height, width) on this SoC depends on.
 
     Raises:
@@ -41,7 +41,7 @@ def make_recipe(manifest: Manifest, options: TargetFile, size: tuple[int, int], 
             f"ATC does not compile engine {manifest.name} in {precision}, {reason}; "
             "compile the weights with `dsad compile --precision fp16`"
         )
-    return Recipe(
+    return PlanKey(
         engine=manifest.name,
         backend="acl",
         model=manifest.sha256,
@@ -55,24 +55,24 @@ def make_recipe(manifest: Manifest, options: TargetFile, size: tuple[int, int], 
     )
 
 
-def atc_command(recipe: Recipe, manifest: Manifest, model: Path, output: Path) -> list[str]:
+def atc_command(key: PlanKey, manifest: Manifest, model: Path, output: Path) -> list[str]:
     """The command that writes ``output`` + ".om"."""
-    height, width = recipe.size
+    height, width = key.size
     return [
         "atc",
         f"--model={model}",
         "--framework=5",  # ONNX
         f"--output={output}",
-        f"--soc_version={recipe.device}",
+        f"--soc_version={key.device}",
         "--input_format=NCHW",
         f"--input_shape={INPUT_NAME}:1,{manifest.input_channels},{height},{width}",
         "--output_type=FP32",
-        f"--precision_mode={MODES[recipe.precision]}",
+        f"--precision_mode={MODES[key.precision]}",
         "--log=error",
     ]
 
 
-def build_om(recipe: Recipe, manifest: Manifest, model: Path) -> bytes:
+def build_om(key: PlanKey, manifest: Manifest, model: Path) -> bytes:
     """Run ATC.
 
     Raises:
@@ -82,8 +82,8 @@ def build_om(recipe: Recipe, manifest: Manifest, model: Path) -> bytes:
     """
     # It litters its working folder with kernels and reports.
     with tempfile.TemporaryDirectory(prefix="dsad-atc-") as folder:
-        command = atc_command(recipe, manifest, model.resolve(), Path(folder) / "model")
-        progress.tell(f"{recipe.label}: {shlex.join(command)}")
+        command = atc_command(key, manifest, model.resolve(), Path(folder) / "model")
+        progress.report(f"{key.label}: {shlex.join(command)}")
         try:
             status, output = _run(command, folder)
             # Some releases add the host's system and processor to the name.
@@ -91,9 +91,9 @@ def build_om(recipe: Recipe, manifest: Manifest, model: Path) -> bytes:
             if status == 0 and found:
                 return found[0].read_bytes()
         except OSError as error:
-            raise EngineError(f"{recipe.label}: atc cannot be run ({error.strerror})") from error
+            raise EngineError(f"{key.label}: atc cannot be run ({one_line(error)})") from error
     failure = EngineError if _UNSUPPORTED.search(output) is None else UnsupportedModelError
-    raise failure(f"{recipe.label}: atc failed with status {status}: {_reason(output)}")
+    raise failure(f"{key.label}: atc failed with status {status}: {_reason(output)}")
 
 
 def _run(command: list[str], folder: str) -> tuple[int, str]:

@@ -4,12 +4,12 @@ import contextlib
 from pathlib import Path
 
 from dsad_core.engines.acl import build
-from dsad_core.engines.acl.atc import make_recipe
+from dsad_core.engines.acl.atc import plan_key
 from dsad_core.engines.acl.runtime import DEVICE, OmSession, initialise
 from dsad_core.engines.manifest import Manifest
 from dsad_core.engines.planned import PlannedEngine
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.engines.platform import Platform
+from dsad_core.errors import EngineError, PlatformError
 
 
 class AclEngine(PlannedEngine):
@@ -19,27 +19,27 @@ class AclEngine(PlannedEngine):
 
     Args:
         folder: holds the verified ``model.onnx``.
-        options: the target's precision is what a float32 model is computed in.
+        options: the platform's precision is what a float32 model is computed in.
         soc: see ``atc.soc_version``.
 
     Raises:
-        TargetError: pyACL is missing.
+        PlatformError: pyACL is missing.
         UnsupportedModelError: a precision that ATC does not take.
         EngineError: ACL refuses the device.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, soc: str):
-        super().__init__(manifest, options.target)
+    def __init__(self, folder: Path, manifest: Manifest, options: Platform, soc: str):
+        super().__init__(manifest, options.platform)
         self._folder, self._options = folder, options
         smallest = manifest.size or (manifest.size_multiple, manifest.size_multiple)
-        recipe = make_recipe(manifest, options, smallest, soc)
+        key = plan_key(manifest, options, smallest, soc)
         try:
             import acl
         except ImportError as error:
-            raise TargetError(f"no pyACL ({error}); it comes with the CANN toolkit") from error
+            raise PlatformError(f"no pyACL ({error}); it comes with the CANN toolkit") from error
         self._acl = initialise(acl)
         self._resources = contextlib.ExitStack()
-        self.description = f"ACL of {recipe.runtime} {recipe.precision} on {soc}"
+        self.description = f"ACL of {key.runtime} {key.precision} on {soc}"
         try:
             self._context = self._acl("rt.create_context", DEVICE)
             self._resources.callback(self._acl, "rt.destroy_context", self._context)

@@ -9,23 +9,44 @@ from pathlib import Path
 
 from dsad_core.engines.direct.engine import DirectEngine
 from dsad_core.engines.direct.library import load_kernels
-from dsad_core.engines.manifest import Manifest
-from dsad_core.engines.target_file import TargetFile
-from dsad_core.errors import TargetError
-from dsad_core.hardware import Finding, python_module
+from dsad_core.engines.direct.program import make_program
+from dsad_core.engines.manifest import MODEL_FILE, PROGRAM_FILE, Manifest
+from dsad_core.engines.platform import Platform
+from dsad_core.errors import PlatformError, UnsupportedModelError
+from dsad_core.files import sha256_file, write_atomic
+from dsad_core.hardware import Finding
 
 _KERNELS = "compiled kernels"
 
 
-def requirements(options: TargetFile) -> list[Finding]:
-    """The kernels, built at install for a CPU like this one, and the package that reads models."""
+def requirements(options: Platform) -> list[Finding]:
+    """The kernels, built at install for a CPU like this one."""
     try:
         kernels = Finding(True, _KERNELS, load_kernels().name)
-    except TargetError as error:
+    except PlatformError as error:
         kernels = Finding(False, _KERNELS, str(error).removeprefix(f"{_KERNELS}: "))
-    return [kernels, python_module("onnx", "pip install onnx")]
+    return [kernels]
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> DirectEngine:
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> DirectEngine:
     """See ``backends``."""
     return DirectEngine(folder, manifest, options, threads)
+
+
+def add_program(folder: Path, manifest: Manifest) -> Manifest:
+    """Write ``folder/model.direct`` where these kernels can run the model, and return a manifest that says so.
+
+    It needs the package ``onnx``. A model that they cannot run has no such file, and an old one is removed.
+
+    Raises:
+        EngineError: ``folder/model.onnx`` is damaged.
+    """
+    path, update = folder / PROGRAM_FILE, {"program_sha256": None}
+    try:
+        if manifest.precision != "fp32":
+            raise UnsupportedModelError("kernels compute in fp32")
+        write_atomic(path, make_program(folder / MODEL_FILE))
+        update["program_sha256"] = sha256_file(path)
+    except UnsupportedModelError:
+        path.unlink(missing_ok=True)
+    return manifest.model_copy(update=update)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dsad_core.engines.direct.fuse import fuse
-from dsad_core.engines.direct.reader import read_graph
+from dsad_core.engines.direct.graph import Graph
 from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.direct.plan import Plan
+from dsad_core.engines.direct.program import read_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
 from dsad_core.engines.sessions import Sessions
-from dsad_core.engines.target_file import TargetFile, effective_precision
+from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
 
@@ -19,21 +19,21 @@ class DirectEngine:
     """An engine folder run by the compiled kernels; see ``protocol.Engine``.
 
     Raises:
-        TargetError: the kernels are not there.
+        PlatformError: the kernels are not there.
         UnsupportedModelError: the model needs what they lack.
         EngineError: the model is damaged.
     """
 
     builds = False
 
-    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile, threads: int):
+    def __init__(self, folder: Path, manifest: Manifest, options: Platform, threads: int):
         precision = effective_precision(manifest, options)
         if precision != "fp32":
             raise UnsupportedModelError(f"direct kernels compute in fp32, not {precision}")
         self.manifest = manifest
-        self.target = options.target
+        self.platform = options.platform
         self._kernels = load_kernels()
-        self._graph = fuse(read_graph(folder / MODEL_FILE))
+        self._graph = _graph(folder, manifest)
         channels = self._graph.maps[INPUT_NAME].channels
         if channels != manifest.input_channels:
             raise EngineError(
@@ -76,3 +76,13 @@ class DirectEngine:
 
     def _laid_out(self, height: int, width: int) -> tuple[Plan, np.ndarray]:
         return Plan(self._graph, height, width, self._kernels.lanes), np.empty((height, width), np.float32)
+
+
+def _graph(folder: Path, manifest: Manifest) -> Graph:
+    """The engine's program; an engine that ships none is read and fused here, which takes longer."""
+    if manifest.program_sha256 is not None:
+        return read_program(folder, manifest.sha256)
+    from dsad_core.engines.direct.fuse import fuse
+    from dsad_core.engines.direct.reader import read_graph
+
+    return fuse(read_graph(folder / MODEL_FILE))

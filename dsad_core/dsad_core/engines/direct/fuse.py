@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from dsad_core.engines.direct.graph import Graph, Node, unsupported
+from dsad_core.engines.direct.graph import SPATIAL_SHAPES, Graph, Node, unsupported
 from dsad_core.engines.manifest import OUTPUT_NAME
 
 
@@ -56,7 +56,7 @@ class _Fuser:
             # In the last one's place: all that the new ones need is computed before it.
             place = max(index for index, other in enumerate(self.nodes) if other in old)
             self.nodes[place : place + 1] = new
-            self.nodes = [other for other in self.nodes if not any(other is gone for gone in old)]
+            self.nodes = [other for other in self.nodes if other not in old]
 
     def find(self, name: str, op: str, uses: int = 1) -> Node:
         """The maker of a map, if it is that operator and no one else needs the map."""
@@ -114,8 +114,7 @@ class _Fuser:
                 or {"relu", "gate"} & conv.attributes.keys()
                 or "relu" in spatial.attributes
                 or spatial.attributes["dilation"] != 1
-                or spatial.attributes["weights"].shape
-                not in (((4, 2, 7, 7),) if least else ((1, 2, 3, 3), (1, 2, 7, 7)))
+                or spatial.attributes["weights"].shape not in SPATIAL_SHAPES[bool(least)]
             ):
                 continue
             old = [

@@ -9,9 +9,11 @@ from dsad_core.errors import EngineError, UnsupportedModelError
 
 #: The kernels count items in 16 bits.
 _MOST_CHANNELS = 0xFFFF
+#: Weights of spatial attention that there are kernels for: of CBAM; of DSA, the least of four axes.
+SPATIAL_SHAPES = ((1, 2, 3, 3), (1, 2, 7, 7)), ((4, 2, 7, 7),)
 
 
-@dataclass
+@dataclass(eq=False)  # an operator is itself, not another that looks the same; and fusing compares many
 class Node:
     """One operator: ``outputs`` = ``op`` of ``inputs``, all of them names of maps or of ``Graph.constants``.
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import shutil
 from ctypes import POINTER, Structure, c_int32, c_void_p
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dsad_core.errors import TargetError
+from dsad_core.errors import PlatformError, one_line
+from dsad_core.machine import cpu_flags
 
 #: Of the interface in kernels.cpp.
 VERSION = 2
@@ -76,7 +78,7 @@ class Kernels:
         lanes: floats in one of its vectors.
 
     Raises:
-        TargetError: it cannot be loaded, or is of another version than this module.
+        PlatformError: it cannot be loaded, or is of another version than this module.
     """
 
     def __init__(self, path: Path, name: str):
@@ -85,8 +87,7 @@ class Kernels:
             library = ctypes.CDLL(str(path))
             interface = library.direct_version(), library.direct_op_bytes()
         except (OSError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise _missing(f"{path.name} cannot be loaded ({reason}); {_REINSTALL}") from error
+            raise _missing(f"{path.name} cannot be loaded ({one_line(error)}); {_REINSTALL}") from error
         if interface != (VERSION, ctypes.sizeof(Op)):
             raise _missing(f"{path.name} is of another version of dsad_core; {_REINSTALL}")
         self.lanes = library.direct_lanes()
@@ -100,7 +101,7 @@ class Kernels:
         """Start the threads; the handle goes to ``run`` and ``close_pool``."""
         pool = self._library.direct_open(threads)
         if not pool:
-            raise TargetError(f"{threads} threads cannot be started")
+            raise PlatformError(f"{threads} threads cannot be started")
         return pool
 
     def run(self, pool: int, ops: ctypes.Array, image: np.ndarray, logits: np.ndarray) -> None:
@@ -117,34 +118,30 @@ def load_kernels() -> Kernels:
     """The best build that this CPU can run.
 
     Raises:
-        TargetError: none was built, it is of another version, or the CPU is too old for any.
+        PlatformError: none was built, it is of another version, or the CPU is too old for any.
     """
     suffix, name = _build()
     for ending in EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
         if path.is_file():
             return Kernels(path, name)
-    raise _missing(f"not built; {_REINSTALL}")
+    if shutil.which("g++") is None:
+        raise _missing(f"not built; {_REINSTALL}")
+    raise _missing(
+        "not built, though g++ is here; `pip install -v` of dsad_core shows the compiler's message"
+    )
 
 
 def _build() -> tuple[str, str]:
     machine = platform.machine()
     if machine not in ("x86_64", "AMD64"):
         return "", machine
-    flags = _cpu_flags()
+    flags = cpu_flags()
     for suffix, name, needed in _X86_BUILDS:
         if needed <= flags:
             return suffix, name
     raise _missing("they need a CPU with AVX2 and FMA")
 
 
-def _missing(reason: str) -> TargetError:
-    return TargetError(f"compiled kernels: {reason}")
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+def _missing(reason: str) -> PlatformError:
+    return PlatformError(f"compiled kernels: {reason}")

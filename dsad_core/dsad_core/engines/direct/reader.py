@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dsad_core.engines.direct.graph import Graph, Map, Node, map_of, unsupported
-from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
-from dsad_core.errors import EngineError, UnsupportedModelError
+from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME, PROGRAM_FILE
+from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 
 #: Shape arithmetic, which is folded, has a handful of numbers; anything larger is not that.
 _FOLDED_NUMBERS = 64
@@ -19,17 +19,22 @@ def read_graph(path: Path) -> Graph:
 
     Raises:
         EngineError: not an ONNX file, or one that contradicts itself.
-        UnsupportedModelError: it needs an operator, or a form of one, that there is no kernel for.
+        UnsupportedModelError: it needs an operator, or a form of one, that there is no kernel for; or the
+            package ``onnx`` is not installed.
     """
-    import onnx
-
+    try:
+        import onnx
+    except ImportError:
+        raise UnsupportedModelError(
+            f"{path.parent} has no {PROGRAM_FILE}, and reading {path.name} takes the package onnx: pip install onnx"
+        ) from None
     try:
         model = onnx.load_model(str(path), load_external_data=False)
         return _Reader(model.graph, onnx).read()
     except (EngineError, UnsupportedModelError):
         raise
     except Exception as error:  # protobuf's and numpy's errors share no other base
-        raise EngineError(f"{path}: not a model that can be read ({_one_line(error)})") from error
+        raise EngineError(f"{path}: not a model that can be read ({one_line(error)})") from error
 
 
 class _Reader:
@@ -364,7 +369,3 @@ def _reachable(nodes: list[Node]) -> list[Node]:
 
 def _settings(values: dict) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(values.items())) or "its defaults"
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())

@@ -5,14 +5,14 @@ from pathlib import Path
 from dsad_core.engines import cache
 from dsad_core.engines.manifest import Manifest
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.target_file import TargetFile
+from dsad_core.engines.platform import Platform
 from dsad_core.engines.tensorrt.api import find_api, require_api
 from dsad_core.engines.tensorrt.cuda import find_device, find_module
-from dsad_core.engines.tensorrt.plan import build_plan, make_recipe
+from dsad_core.engines.tensorrt.plan import build_plan, plan_key
 from dsad_core.hardware import Finding
 
 
-def requirements(options: TargetFile) -> list[Finding]:
+def requirements(options: Platform) -> list[Finding]:
     """TensorRT, and CUDA's runtime for Python."""
     api, reason = find_api()
     module = find_module()
@@ -30,7 +30,7 @@ def requirements(options: TargetFile) -> list[Finding]:
 def build(
     folder: Path,
     manifest: Manifest,
-    options: TargetFile,
+    options: Platform,
     size: tuple[int, int],
     renew: bool = False,
 ) -> Path:
@@ -44,25 +44,25 @@ def build(
         renew: build it even where it is there.
 
     Raises:
-        TargetError: no TensorRT here, or no GPU where it needs one to build.
+        PlatformError: no TensorRT here, or no GPU where it needs one to build.
         UnsupportedModelError: a precision or an operator that it lacks.
         EngineError: the model is not what an engine must be, or the build failed.
     """
     api, device = require_api(), find_device()
-    recipe = make_recipe(api, device, manifest, options, size)
-    return cache.obtain(recipe, lambda: build_plan(api, device, folder, manifest, recipe), renew)
+    key = plan_key(api, device, manifest, options, size)
+    return cache.obtain(key, lambda: build_plan(api, device, folder, manifest, key), renew)
 
 
-def stale(folder: Path, manifest: Manifest, options: TargetFile, size: tuple[int, int]) -> str | None:
+def stale(folder: Path, manifest: Manifest, options: Platform, size: tuple[int, int]) -> str | None:
     """Why the plan for ``size`` (height, width) would have to be built; None where it is there and good.
 
     Raises:
-        TargetError, UnsupportedModelError: as ``build``.
+        PlatformError, UnsupportedModelError: as ``build``.
     """
-    return cache.stale(make_recipe(require_api(), find_device(), manifest, options, size))
+    return cache.stale(plan_key(require_api(), find_device(), manifest, options, size))
 
 
-def open_engine(folder: Path, manifest: Manifest, options: TargetFile, threads: int) -> Engine:
+def open_engine(folder: Path, manifest: Manifest, options: Platform, threads: int) -> Engine:
     """See ``backends``."""
     from dsad_core.engines.tensorrt.engine import TensorRtEngine
 

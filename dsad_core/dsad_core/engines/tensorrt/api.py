@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from dsad_core.engines.manifest import Precision
-from dsad_core.errors import TargetError, UnsupportedModelError
+from dsad_core.errors import PlatformError, UnsupportedModelError, one_line
 
 MODULES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 #: What a builder that chooses each layer's type is allowed to choose, beside float32.
@@ -102,9 +102,9 @@ class Api:
         """RTX times nothing while it builds."""
         return not self.rtx
 
-    def monitor(self, tell: Callable[[str], None]) -> Any | None:
+    def monitor(self, report: Callable[[str], None]) -> Any | None:
         """Something to set as ``config.progress_monitor``; None before TensorRT 10."""
-        return _monitor(self.trt, tell) if hasattr(self.trt, "IProgressMonitor") else None
+        return _monitor(self.trt, report) if hasattr(self.trt, "IProgressMonitor") else None
 
     def parser_errors(self, parser: Any) -> str:
         """One line: which operator, of which node, and why."""
@@ -157,11 +157,11 @@ def require_api() -> Api:
     """The module.
 
     Raises:
-        TargetError: neither works.
+        PlatformError: neither works.
     """
     api, reason = find_api()
     if api is None:
-        raise TargetError(f"no TensorRT: {reason}")
+        raise PlatformError(f"no TensorRT: {reason}")
     return api
 
 
@@ -172,13 +172,13 @@ def _probe(name: str) -> tuple[Api | None, str]:
     except ModuleNotFoundError as error:
         return None, f"{name}: not installed" if error.name == name else f"{name}: {error}"
     except Exception as error:  # a wheel without its libraries fails in ways of its own
-        return None, f"{name}: {' '.join(str(error).split())}"
+        return None, f"{name}: {one_line(error)}"
     try:
         api = Api(module)
         if api.builder() is None:
             return None, f"{name}: no builder ({api.last_messages()})"
     except Exception as error:  # nor is a stub's behaviour known
-        return None, f"{name}: not usable ({' '.join(str(error).split())})"
+        return None, f"{name}: not usable ({one_line(error)})"
     return api, ""
 
 
@@ -198,7 +198,7 @@ def _logger(trt: ModuleType, errors: list[str]) -> Any:
     return Logger()
 
 
-def _monitor(trt: ModuleType, tell: Callable[[str], None]) -> Any:
+def _monitor(trt: ModuleType, report: Callable[[str], None]) -> Any:
     class Monitor(trt.IProgressMonitor):
         """Tells the phase; stops the build at its next step once ``cancelled`` is set."""
 
@@ -210,7 +210,7 @@ def _monitor(trt: ModuleType, tell: Callable[[str], None]) -> Any:
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             if parent is None:
                 self._root, self._steps, self._done = phase, steps, 0
-            tell(f"{self._root}, step {self._done + 1} of {self._steps}: {phase}")
+            report(f"{self._root}, step {self._done + 1} of {self._steps}: {phase}")
 
         def phase_finish(self, phase: str) -> None:
             pass

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dsad_core.errors import EngineError, TargetError
+from dsad_core.errors import EngineError, PlatformError, one_line
 
 #: Since cuda-python 12.6, and before (on JetPack).
 MODULES = ("cuda.bindings.runtime", "cuda.cudart")
@@ -49,13 +49,13 @@ class Cuda:
     """Calls functions of CUDA's runtime by name, each answer checked.
 
     Raises:
-        TargetError: cuda-python is not installed.
+        PlatformError: cuda-python is not installed.
     """
 
     def __init__(self):
         self.api = find_module()
         if self.api is None:
-            raise TargetError("no cuda-python: pip install cuda-python, of the driver's CUDA release")
+            raise PlatformError("no cuda-python: pip install cuda-python, of the driver's CUDA release")
 
     def __call__(self, function: str, *arguments: Any) -> Any:
         """What the function returns beside its error code: nothing, one value, or a tuple.
@@ -66,7 +66,7 @@ class Cuda:
         try:
             code, *values = getattr(self.api, function)(*arguments)
         except RuntimeError as error:  # of the older layout, where there is no driver
-            raise CudaError(function, " ".join(str(error).split())) from error
+            raise CudaError(function, one_line(error)) from error
         check(function, code)
         return values[0] if len(values) == 1 else tuple(values) or None
 
@@ -110,7 +110,7 @@ def find_device() -> Device | None:
             return None
         properties = cuda("cudaGetDeviceProperties", 0)
         driver = cuda("cudaDriverGetVersion")
-    except (TargetError, CudaError):
+    except (PlatformError, CudaError):
         return None
     return Device(
         name=properties.name.split(b"\0", 1)[0].decode(errors="replace"),

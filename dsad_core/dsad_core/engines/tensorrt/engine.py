@@ -5,13 +5,13 @@ from pathlib import Path
 from dsad_core.engines.cache import shared_file
 from dsad_core.engines.manifest import Manifest
 from dsad_core.engines.planned import PlannedEngine
-from dsad_core.engines.target_file import TargetFile
+from dsad_core.engines.platform import Platform
 from dsad_core.engines.tensorrt import build
 from dsad_core.engines.tensorrt.api import require_api
 from dsad_core.engines.tensorrt.cuda import Cuda, find_device
-from dsad_core.engines.tensorrt.plan import make_recipe, parse
+from dsad_core.engines.tensorrt.plan import plan_key, parse
 from dsad_core.engines.tensorrt.session import Session
-from dsad_core.errors import TargetError
+from dsad_core.errors import PlatformError
 
 
 class TensorRtEngine(PlannedEngine):
@@ -21,35 +21,35 @@ class TensorRtEngine(PlannedEngine):
 
     Args:
         folder: holds the verified ``model.onnx``.
-        options: the target's precision is what a float32 model is computed in, where TensorRT can.
+        options: the platform's precision is what a float32 model is computed in, where TensorRT can.
 
     Raises:
-        TargetError: TensorRT, cuda-python or the GPU is missing.
+        PlatformError: TensorRT, cuda-python or the GPU is missing.
         UnsupportedModelError: a precision or an operator that this TensorRT lacks.
         EngineError: the model is not what an engine must be.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, options: TargetFile):
-        super().__init__(manifest, options.target)
+    def __init__(self, folder: Path, manifest: Manifest, options: Platform):
+        super().__init__(manifest, options.platform)
         self._folder, self._options = folder, options
         self._api, self._cuda, device = require_api(), Cuda(), find_device()
         if device is None:
-            raise TargetError(
+            raise PlatformError(
                 f"{self._api.name}: no NVIDIA GPU answers, or its driver is too old for cuda-python"
             )
         smallest = manifest.size or (manifest.size_multiple, manifest.size_multiple)
-        recipe = make_recipe(self._api, device, manifest, options, smallest)
+        key = plan_key(self._api, device, manifest, options, smallest)
         # Before any frame comes: what TensorRT cannot take is for another backend.
         parse(
             self._api,
             self._api.builder(),
             folder,
             manifest,
-            self._api.typing(manifest.precision, recipe.precision),
+            self._api.typing(manifest.precision, key.precision),
         )
-        self._kernels = shared_file("kernels", recipe.runtime, recipe.device, recipe.driver, recipe.model)
+        self._kernels = shared_file("kernels", key.runtime, key.device, key.driver, key.model)
         self._runtime = self._api.trt.Runtime(self._api.logger)
-        self.description = f"{self._api.name} {recipe.precision} on {device.name}"
+        self.description = f"{self._api.name} {key.precision} on {device.name}"
         if manifest.size is not None:
             self._sessions.get(manifest.size)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from dsad_core.engines import progress
-from dsad_core.engines.cache import Recipe, keep_shared, shared_file
+from dsad_core.engines.cache import PlanKey, keep_shared, shared_file
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Manifest
 from dsad_core.engines.planned import check_size
-from dsad_core.engines.target_file import TargetFile, effective_precision
+from dsad_core.engines.platform import Platform, effective_precision
 from dsad_core.engines.tensorrt.api import Api, Typing
 from dsad_core.engines.tensorrt.cuda import Device
-from dsad_core.errors import EngineError, TargetError, UnsupportedModelError
+from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, one_line
 
 #: To be raised when the same model and options are built to another plan than before.
 FORMAT = "1"
@@ -23,23 +23,23 @@ POLL_SECONDS = 0.1
 PORTABLE = "any RTX GPU of compute capability 8.0 or later"
 
 
-def make_recipe(
-    api: Api, device: Device | None, manifest: Manifest, options: TargetFile, size: tuple[int, int]
-) -> Recipe:
+def plan_key(
+    api: Api, device: Device | None, manifest: Manifest, options: Platform, size: tuple[int, int]
+) -> PlanKey:
     """What the plan for frames of ``size`` (height, width) depends on.
 
     Raises:
-        TargetError: the runtime builds on the GPU alone, and there is none.
+        PlatformError: the runtime builds on the GPU alone, and there is none.
         UnsupportedModelError: see ``Api.typing``.
         UsageError: a size that the engine does not take.
     """
     check_size(manifest, size)
     if device is None and not api.rtx:
-        raise TargetError(f"{api.name} builds plans on the GPU that runs them, none answers")
+        raise PlatformError(f"{api.name} builds plans on the GPU that runs them, none answers")
     precision = effective_precision(manifest, options)
     typing = api.typing(manifest.precision, precision)
     decided_by = "strong" if typing.strong else "+".join(("FP32", *typing.flags))
-    return Recipe(
+    return PlanKey(
         engine=manifest.name,
         backend="tensorrt",
         model=manifest.sha256,
@@ -66,7 +66,7 @@ def parse(api: Api, builder: Any, folder: Path, manifest: Manifest, typing: Typi
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise EngineError(f"{path}: cannot be read ({error.strerror}); the engine is incomplete") from error
+        raise EngineError(f"{path}: cannot be read ({one_line(error)}); the engine is incomplete") from error
     if not parser.parse(content):
         raise UnsupportedModelError(f"{path}: {api.name} cannot take it: {api.parser_errors(parser)}")
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
@@ -88,7 +88,7 @@ def build_plan(
     device: Device | None,
     folder: Path,
     manifest: Manifest,
-    recipe: Recipe,
+    key: PlanKey,
 ) -> bytes:
     """Build the plan; on a Jetson that takes minutes.
 
@@ -96,22 +96,22 @@ def build_plan(
         UnsupportedModelError, EngineError: as ``parse``; or the build failed, with the reasons logged.
         Cancelled: ``progress`` was cancelled.
     """
-    builder, typing = api.builder(), api.typing(manifest.precision, recipe.precision)
+    builder, typing = api.builder(), api.typing(manifest.precision, key.precision)
     network = parse(api, builder, folder, manifest, typing)
     # A network of fixed size needs no profile, and its plan no shapes at run time.
-    network.get_input(0).shape = (1, manifest.input_channels, *recipe.size)
-    config = api.config(builder, typing, recipe.precision, device.capability if device else "")
+    network.get_input(0).shape = (1, manifest.input_channels, *key.size)
+    config = api.config(builder, typing, key.precision, device.capability if device else "")
     listener = progress.current()
 
     def told(step: str) -> None:
-        listener.tell(f"{recipe.label}: {step}")
+        listener.report(f"{key.label}: {step}")
         if listener.cancelled.is_set():
             monitor.cancelled = True
 
     monitor = api.monitor(told)
     if monitor is not None:
         config.progress_monitor = monitor
-    timings = shared_file("timing", recipe.runtime, recipe.device, recipe.driver)
+    timings = shared_file("timing", key.runtime, key.device, key.driver)
     if api.has_timing_cache():
         known = timings.read_bytes() if timings.is_file() else b""
         # A file that is damaged gives None, and an empty one is what a new cache is made of.
@@ -120,7 +120,7 @@ def build_plan(
     plan = _interruptible(monitor, lambda: builder.build_serialized_network(network, config))
     progress.check()  # one that was cancelled ends without a plan
     if plan is None:
-        raise EngineError(f"{recipe.label}: {api.name} cannot build it: {api.last_messages()}")
+        raise EngineError(f"{key.label}: {api.name} cannot build it: {api.last_messages()}")
     if api.has_timing_cache():
         keep_shared(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)

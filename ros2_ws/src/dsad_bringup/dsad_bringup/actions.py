@@ -5,51 +5,37 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import (
-    DeclareLaunchArgument,
-    GroupAction,
-    IncludeLaunchDescription,
-    UnsetLaunchConfiguration,
-)
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch import LaunchContext
+from launch.actions import DeclareLaunchArgument
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dsad_bringup.arguments import LAUNCH_ARGUMENTS, Argument
+from dsad_bringup.arguments import Argument
 from dsad_bringup.graph import Graph, NodeSpec
 
 
-def declare(argument: Argument) -> DeclareLaunchArgument:
-    """The launch's declaration of an argument."""
+def declare(argument: Argument, prefix: str = "") -> DeclareLaunchArgument:
+    """The launch's declaration of an argument, with ``prefix`` before its name."""
     choices = argument.choices if not argument.choices or argument.default else ("", *argument.choices)
     return DeclareLaunchArgument(
-        argument.name,
+        prefix + argument.name,
         default_value=argument.default,
         description=argument.description,
         choices=choices or None,
     )
 
 
-def include_detector(**arguments: str) -> GroupAction:
-    """``detector.launch.py`` with these arguments and no others.
+def typed_words(context: LaunchContext, package: str, launch_file: Path) -> list[str]:
+    """The words ``name:=value`` behind ``ros2 launch``, where that was given this very file.
 
-    A plain IncludeLaunchDescription also hands over arguments of the same names that the including
-    launch, or an earlier include, has set.
+    None where another launch includes the file: the words are then that launch's.
     """
-    unknown = set(arguments) - {argument.name for argument in LAUNCH_ARGUMENTS}
-    if unknown:
-        raise ValueError(f"detector.launch.py has no argument {', '.join(sorted(unknown))}")
-    share = Path(get_package_share_directory("dsad_bringup"))
-    source = PythonLaunchDescriptionSource(str(share / "launch" / "detector.launch.py"))
-    return GroupAction(
-        [
-            *(UnsetLaunchConfiguration(argument.name) for argument in LAUNCH_ARGUMENTS),
-            IncludeLaunchDescription(source, launch_arguments=arguments.items()),
-        ]
-    )
+    by_package = (package, launch_file.name) in zip(sys.argv, sys.argv[1:])
+    by_path = any(Path(word).resolve() == launch_file.resolve() for word in sys.argv if word.endswith(".py"))
+    return list(context.argv) if by_package or by_path else []
 
 
 def node_action(graph: Graph, spec: NodeSpec, on_exit=None) -> Node:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_common import topics
 from dsad_core.engines.backends import BACKENDS
-from dsad_core.engines.target_file import TARGETS
+from dsad_core.engines.platform import PLATFORMS
 from dsad_core.errors import UsageError
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -70,13 +71,15 @@ class Argument:
 
 
 ARGUMENTS: tuple[Argument, ...] = (
-    Argument("target", "", "What the engine runs on; cpu if empty.", choices=TARGETS),
+    Argument("target", "", "What the engine runs on; cpu if empty.", choices=PLATFORMS),
     Argument("backend", "", f"{', '.join(BACKENDS)}; the target's first that can run if empty."),
     Argument("engine", "", "Engine by name or folder; the suite's for such frames if empty."),
     Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),
     Argument("threshold", "", "Detection threshold, 0..1; the engine's own if empty.", float),
-    Argument("image_topic", "image_raw", "Topic of the frames; in the namespace unless it starts with /."),
-    Argument("camera_info_topic", "camera_info", "Topic of the camera's calibration, likewise."),
+    Argument(
+        "image_topic", topics.IMAGE_RAW, "Topic of the frames; in the namespace unless it starts with /."
+    ),
+    Argument("camera_info_topic", topics.CAMERA_INFO, "Topic of the camera's calibration, likewise."),
     Argument("namespace", "irst", "Namespace of every node and topic; inside that of an including launch."),
     Argument("params_file", "", "YAML file of node parameters; the installed params.yaml if empty."),
     Argument("use_sim_time", "", "Take the time from /clock; false if empty.", bool),
@@ -87,6 +90,9 @@ ARGUMENTS: tuple[Argument, ...] = (
 #: What detector.launch.py takes beside them.
 LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
     *ARGUMENTS,
+    Argument(
+        "camera", "", "Recipe of launch/cameras, such as boson, or a .yaml file: topics and parameters."
+    ),
     Argument("respawn", "true", "Start a node again that has died.", bool),
     Argument("respawn_delay", "1.0", "Seconds before that.", float, minimum=0.0),
     Argument(
@@ -100,6 +106,30 @@ LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
     Argument("metrics", "false", "Also start the metrics node (dsad_replay).", bool),
     Argument("output", "", "Folder for metrics.json and report.html, for metrics:=true."),
 )
+
+
+#: Before each name in detector.launch.py: arguments of a launch are global, so that a launch which includes the
+#: file would hit short ones such as ``namespace`` by accident.
+PREFIX = "irst_"
+
+
+def launch_values(configurations: Mapping[str, str], typed: Sequence[str] = ()) -> dict[str, str]:
+    """Texts of ``LAUNCH_ARGUMENTS`` by their names without ``PREFIX``.
+
+    Args:
+        configurations: the launch's values, by names with ``PREFIX``.
+        typed: words of the file's own command line, where ``PREFIX`` may be left out.
+
+    Raises:
+        UsageError: a word that no argument has.
+    """
+    given = {argument.name: configurations[PREFIX + argument.name] for argument in LAUNCH_ARGUMENTS}
+    for word in typed:
+        name, _, text = word.partition(":=")
+        if name.removeprefix(PREFIX) not in given:
+            raise UsageError(f"{word}: no argument '{name}'; --show-args lists them")
+        given[name.removeprefix(PREFIX)] = text
+    return given
 
 
 def parse_arguments(given: Mapping[str, str], arguments: Sequence[Argument] = ARGUMENTS) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dsad_core.errors import UsageError
+from dsad_core.errors import UsageError, one_line
 
 
 def read_parameters(path: Path) -> dict[str, dict[str, Any]]:
@@ -20,7 +20,7 @@ def read_parameters(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"params_file:={path}: {' '.join(str(error).split())}") from None
+        raise UsageError(f"params_file:={path}: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise UsageError(f"params_file:={path}: no parameter file: node names are missing")
     return dict(_sections(path, "", content))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_core.errors import one_line
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -124,6 +125,6 @@ def _declare_one(node, parameter: Parameter) -> None:
     try:
         value = node.declare_parameter(parameter.name, parameter.default, parameter.descriptor()).value
     except ParameterException as error:
-        raise BadParameter(" ".join(str(error).split())) from error
+        raise BadParameter(one_line(error)) from error
     if reason := parameter.refusal(value):
         raise BadParameter(reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dsad_common.parameters import declare
 from dsad_common.run import main as run_main
 from dsad_core.engines.progress import Progress, listen
-from dsad_core.errors import DsadError
+from dsad_core.errors import DsadError, unexpected
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -55,7 +55,7 @@ class EngineBuilder(Node):
         except DsadError as error:
             self.get_logger().fatal(str(error))
         except Exception as error:
-            self.get_logger().fatal(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self.get_logger().fatal(unexpected(error))
         finally:
             self.done.set_result(status)
 

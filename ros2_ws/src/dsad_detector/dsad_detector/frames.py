@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from dsad_core.errors import FrameError
-from dsad_core.frame.codec import ENCODINGS, MAX_SIDE, decode_message
+from dsad_core.errors import FrameError, one_line
+from dsad_core.frame.codec import MAX_SIDE, decode_message
 from dsad_core.frame.compressed import decode_compressed
+from dsad_core.frame.encodings import ENCODINGS
 
 from dsad_detector.compressed import CompressedFrame
 
@@ -57,8 +58,7 @@ def _convert(bridge, message) -> np.ndarray:
     except Exception as error:  # CvBridgeError, cv2.error, and NumPy's own on short data
         raise FrameError(
             "encoding",
-            f"cv_bridge cannot turn encoding '{message.encoding}' into {wanted}: "
-            f"{' '.join(str(error).split())}",
+            f"cv_bridge cannot turn encoding '{message.encoding}' into {wanted}: {one_line(error)}",
         ) from error
     if frame.shape != (height, width) or frame.dtype != dtype:
         raise FrameError(

@@ -10,15 +10,16 @@ from typing import Protocol
 import rclpy
 from dsad_core.detector import Detector
 from dsad_core.engines.progress import Cancelled, Progress, listen
-from dsad_core.errors import DsadError, FrameError, NotFiniteError
+from dsad_core.errors import DsadError, FrameError, NotFiniteError, unexpected
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.overlay import draw_overlay
 
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.counters import Counters
 from dsad_detector.frames import decode_frame
 from dsad_detector.mailbox import Mailbox
-from dsad_detector.messages import Moments, frame_timing, image_message, target_array
-from dsad_detector.problems import Problems
+from dsad_detector.messages import frame_timing, image_message, target_array
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.tracking import Answer, TrackingThread
 from dsad_detector.watch import FrameWatch
 
@@ -59,7 +60,7 @@ class InferenceThread:
         outputs: publishers; rclpy's may be used from any thread.
         camera: asked for bearings.
         counters: this thread writes ``answered``, ``refused``, ``late`` and ``targets_cut``.
-        problems: gets what is refused.
+        warnings: gets what is refused.
         deadline_ms: an answer that took longer from callback to publication is counted; 0 is off.
         watch: marks frames that show no scene; None looks at none.
         tracking: gets each answer after it is out; None for nobody.
@@ -69,9 +70,9 @@ class InferenceThread:
         self,
         detector: Detector,
         outputs: Outputs,
-        camera: Camera,
+        camera: CameraInfoBuffer,
         counters: Counters,
-        problems: Problems,
+        warnings: ThrottledWarnings,
         deadline_ms: float,
         watch: FrameWatch | None = None,
         tracking: TrackingThread | None = None,
@@ -81,11 +82,11 @@ class InferenceThread:
         self._outputs = outputs
         self._camera = camera
         self._counters = counters
-        self._problems = problems
+        self._warnings = warnings
         self._watch = watch or FrameWatch(None)
         self._tracking = tracking
         # A build for a frame of another size takes minutes: it is reported, and ends with the thread.
-        self._task = Progress(lambda step: problems.report("build", step))
+        self._task = Progress(lambda step: warnings.report("build", step))
         self._mailbox: Mailbox[tuple[object, int]] = Mailbox()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -133,7 +134,7 @@ class InferenceThread:
                 self._refuse(error.reason, message, str(error))
             except Cancelled as error:
                 self._counters.refused["engine"] += 1
-                self._problems.report("build", f"frame {message.width}x{message.height}: {error}")
+                self._warnings.report("build", f"frame {message.width}x{message.height}: {error}")
             except NotFiniteError as error:
                 self._refuse("not_finite", message, str(error))
             except DsadError as error:
@@ -142,7 +143,7 @@ class InferenceThread:
                 if not rclpy.ok():
                     return  # the context is already shut down: nothing can be published any more
                 # Whatever a runtime throws, the next frame may be fine.
-                self._refuse("engine", message, f"{type(error).__name__}: {' '.join(str(error).split())}")
+                self._refuse("engine", message, unexpected(error))
 
     def _answer(self, message, received: int) -> None:
         started = time.monotonic_ns()
@@ -153,18 +154,31 @@ class InferenceThread:
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
         bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
-        outputs.targets.publish(target_array(header, detection, bearings))
-        moments = Moments(received, started, decoded, time.monotonic_ns())
+        targets = target_array(header, detection, bearings)
+        waits = self._tracking is not None and self._tracking.target_ids
+        if not waits:
+            outputs.targets.publish(targets)
+        times = FrameTimes(
+            received,
+            started,
+            decoded,
+            detection.preprocess_end_ns,
+            detection.inference_end_ns,
+            detection.postprocess_end_ns,
+            time.monotonic_ns(),
+        )
         self._counters.answered += 1
         if detection.targets_cut:
             self._counters.targets_cut += detection.targets_cut
-            self._problems.report(
+            self._warnings.report(
                 "targets",
                 f"{len(detection.targets) + detection.targets_cut} targets in one frame, the best "
                 f"{len(detection.targets)} are listed (max_targets)",
             )
-        self._check_deadline(moments)
-        outputs.timing.publish(frame_timing(header, moments, detection, self._counters))
+        self._check_deadline(times)
+        timing = frame_timing(header, times, self._counters)
+        timing.tracks_follow = self._tracking is not None
+        outputs.timing.publish(timing)
         if kind is None:
             kind = self._watch.look(frame, header, received)
         if self._tracking is not None:
@@ -179,6 +193,7 @@ class InferenceThread:
                     self.detector.threshold,
                     kind,
                     received,
+                    targets if waits else None,
                 )
             )
 
@@ -187,11 +202,11 @@ class InferenceThread:
             picture = draw_overlay(frame, detection.mask, detection.targets, self.detector.value_range)
             outputs.overlay.publish(image_message(header, picture, "bgr8"))
 
-    def _check_deadline(self, moments: Moments) -> None:
-        took = (moments.published - moments.received) / 1e6
+    def _check_deadline(self, times: FrameTimes) -> None:
+        took = (times.published - times.received) / 1e6
         if 0.0 < self.deadline_ms < took:
             self._counters.late += 1
-            self._problems.report(
+            self._warnings.report(
                 "deadline",
                 f"deadline missed: {took:.1f} ms from receipt to publication, "
                 f"allowed are {self.deadline_ms:g} ms",
@@ -199,6 +214,6 @@ class InferenceThread:
 
     def _refuse(self, reason: str, message, text: str) -> None:
         self._counters.refused[reason] += 1
-        self._problems.report(
+        self._warnings.report(
             reason, f"frame {message.width}x{message.height} '{message.encoding}' refused: {text}"
         )

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from dsad_common.rclpy_internals import guard_change_state, lifecycle_state
-from dsad_core.errors import DsadError
+from dsad_core.errors import DsadError, one_line, unexpected
 from lifecycle_msgs.msg import Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
@@ -19,7 +19,7 @@ from dsad_detector.worker import Worker
 _SLOW_ID, _SLOW_LABEL = Transition.TRANSITION_CONFIGURE, "configure"
 
 
-def transition(callback: Callable[[SturdyLifecycleNode], None]):
+def transition(callback: Callable[[SafeLifecycleNode], None]):
     """Turn a plain method into an ``on_*`` callback.
 
     It succeeds when the method returns, fails on a ``DsadError`` (the node stays in the state it
@@ -28,7 +28,7 @@ def transition(callback: Callable[[SturdyLifecycleNode], None]):
     """
 
     @functools.wraps(callback)
-    def guarded(self: SturdyLifecycleNode, state: LifecycleState) -> TransitionCallbackReturn:
+    def guarded(self: SafeLifecycleNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             callback(self)
         except DsadError as error:
@@ -36,14 +36,14 @@ def transition(callback: Callable[[SturdyLifecycleNode], None]):
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             # An unforeseen fault: its type belongs in the line, it is what a bug report needs.
-            self.transition_failed(f"{callback.__name__}: {type(error).__name__}: {error}")
+            self.transition_failed(f"{callback.__name__}: {unexpected(error)}")
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 
     return guarded
 
 
-class SturdyLifecycleNode(LifecycleNodeMixin, Node):
+class SafeLifecycleNode(LifecycleNodeMixin, Node):
     """Runs *configure* in a worker thread, so that services, parameters and diagnostics go on meanwhile.
 
     A transition that its state does not allow is answered with ``success=False``: up to Jazzy rclpy lets
@@ -94,7 +94,7 @@ class SturdyLifecycleNode(LifecycleNodeMixin, Node):
                 return answer(request, response)
             except RuntimeError as error:  # RCLError is one
                 wish = request.transition.label or request.transition.id
-                self.get_logger().warning(f"transition {wish} refused: {' '.join(str(error).split())}")
+                self.get_logger().warning(f"transition {wish} refused: {one_line(error)}")
                 response.success = False
                 return response
 

@@ -34,7 +34,7 @@ class Loaded:
 
 def load_detector(
     settings: Settings,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     find_size: Callable[[], tuple[int, int]] = lambda: USUAL_SIZE,
 ) -> Loaded:
     """Load the engine, which a device may have to build first, test it and warm it up; the caller closes it.
@@ -48,7 +48,7 @@ def load_detector(
         Cancelled: ``progress`` was cancelled.
     """
     started = time.monotonic()
-    progress.tell(f"loading engine {settings.engine or 'default'}")
+    progress.report(f"loading engine {settings.engine or 'default'}")
     engine = load_engine(settings.engine, settings.target, settings.threads, settings.backend)
     try:
         detector = Detector(
@@ -62,15 +62,15 @@ def load_detector(
         size = settings.frame_size or engine.manifest.size or (find_size() if engine.builds else USUAL_SIZE)
         height, width = size
         loaded = time.monotonic()
-        progress.tell(f"preparing engine {engine.manifest.name} for frames of {width}x{height}")
+        progress.report(f"preparing engine {engine.manifest.name} for frames of {width}x{height}")
         self_test = run_self_test(engine, size if engine.builds else None)
         detector.warm_up(height, width)
     except BaseException:
         engine.close()
         raise
     any_size = engine.manifest.size is None and (settings.build_on_demand or not engine.builds)
-    say(
-        f"engine {engine.manifest.name} ({engine.manifest.sha256[:12]}) on {engine.target}: "
+    log(
+        f"engine {engine.manifest.name} ({engine.manifest.sha256[:12]}) on {engine.platform}: "
         f"{engine.description}; loaded in {loaded - started:.2f} s, ready at {width}x{height} in "
         f"{time.monotonic() - loaded:.2f} s; self-test: {self_test.text}"
     )

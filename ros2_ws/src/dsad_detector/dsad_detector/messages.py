@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict
 
 import numpy as np
 from dsad_core.detector import Detection
 from dsad_core.frame.codec import fill_message
+from dsad_core.frame.timing import FrameTimes
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
 from geometry_msgs.msg import Vector3
 from sensor_msgs.msg import Image
 
 from dsad_detector.counters import Counters
 from dsad_detector.loading import Loaded
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Steady-clock nanoseconds of one frame's way through the node; see ``FrameTiming.msg``."""
-
-    received: int
-    started: int
-    decoded: int
-    published: int
 
 
 def image_message(header, image: np.ndarray, encoding: str) -> Image:
@@ -61,17 +52,11 @@ def target_array(header, detection: Detection, bearings: np.ndarray | None) -> T
     return array
 
 
-def frame_timing(header, moments: Moments, detection: Detection, counters: Counters) -> FrameTiming:
+def frame_timing(header, times: FrameTimes, counters: Counters) -> FrameTiming:
     """Where the time of the frame went, and what became of all frames so far."""
     return FrameTiming(
         header=header,
-        received=moments.received,
-        started=moments.started,
-        decoded=moments.decoded,
-        preprocessed=detection.preprocess_end_ns,
-        inferred=detection.inference_end_ns,
-        postprocessed=detection.postprocess_end_ns,
-        published=moments.published,
+        **asdict(times),
         activated=counters.activated,
         frames_received=counters.received,
         frames_answered=counters.answered,
@@ -103,7 +88,7 @@ def engine_info(loaded: Loaded) -> EngineInfo:
         name=engine.manifest.name,
         sha256=engine.manifest.sha256,
         network=engine.manifest.network,
-        platform=engine.target,
+        platform=engine.platform,
         backend=engine.backend,
         precision=engine.precision,
         runtime=engine.description,

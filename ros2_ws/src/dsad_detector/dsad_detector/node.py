@@ -8,36 +8,34 @@ from typing import Any
 
 import rclpy
 
+from dsad_common import topics
 from dsad_common.diagnostics import Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import best_effort, latched, reliable
 from dsad_common.run import main as run_main
+from dsad_common.subscriber_wait import SubscriberWait
 from dsad_core.engines import progress
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray, TrackArray
-from geometry_msgs.msg import Vector3Stamped
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from dsad_detector.audience import Audience
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
-from dsad_detector.diagnosis import Health
+from dsad_detector.status import DetectorStatus
 from dsad_detector.first_frame import first_frame_size
+from dsad_detector.following import Following
 from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
-from dsad_detector.lifecycle import SturdyLifecycleNode, transition
+from dsad_detector.lifecycle import SafeLifecycleNode, transition
 from dsad_detector.loading import Loaded, load_detector
 from dsad_detector.loss import LossCounter
 from dsad_detector.messages import engine_info, frame_counters
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
-from dsad_detector.track_messages import Detection2DArray
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
-from dsad_detector.tracking import TrackingThread, TrackOutputs
-from dsad_detector.watch import FrameWatch
 from dsad_detector.transport import advice
 
 #: From Iron on, rclpy gives a callback of two arguments the message's info too.
@@ -46,7 +44,7 @@ HAS_MESSAGE_INFO = hasattr(Subscription, "CallbackType")
 PATIENCE_SECONDS = 1.0
 
 
-class DetectorNode(SturdyLifecycleNode):
+class DetectorNode(SafeLifecycleNode):
     """*configure* loads, verifies, tests and warms up the engine; *activate* subscribes.
 
     The executor's thread runs transitions, parameters, diagnostics and the subscriptions, whose
@@ -65,13 +63,11 @@ class DetectorNode(SturdyLifecycleNode):
         declare(self, (*PARAMETERS, *TRACK_PARAMETERS), self._on_parameters)
         Settings.from_parameters(self._values())
         TrackSettings.from_parameters(self._values())
-        self._topic = self.resolve_topic_name("image_raw")
-        self._problems = Problems(self.get_logger())
+        self._topic = self.resolve_topic_name(topics.IMAGE_RAW)
+        self._warnings = ThrottledWarnings(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
         self._loaded: Loaded | None = None
         self._inference: InferenceThread | None = None
-        self._tracking: TrackingThread | None = None
-        self._watch = FrameWatch(None)
         self._camera_input: Subscription | None = None
         self._image_input: ImageInput | None = None
         self._fault = ""
@@ -80,20 +76,14 @@ class DetectorNode(SturdyLifecycleNode):
         self.hung = False
         self._reset_input()
         self._outputs = Outputs(
-            mask=self._qos.publisher(Image, "mask", reliable(50)),
-            targets=self._qos.publisher(TargetArray, "targets", reliable(50)),
-            timing=self._qos.publisher(FrameTiming, "timing", reliable(50)),
-            overlay=self._qos.publisher(Image, "overlay", reliable(1)),
+            mask=self._qos.publisher(Image, topics.MASK, reliable(50)),
+            targets=self._qos.publisher(TargetArray, topics.TARGETS, reliable(50)),
+            timing=self._qos.publisher(FrameTiming, topics.TIMING, reliable(50)),
+            overlay=self._qos.publisher(Image, topics.OVERLAY, reliable(1)),
         )
-        self._track_outputs = TrackOutputs(
-            tracks=self._qos.publisher(TrackArray, "tracks", reliable(50)),
-            bearing=self._qos.publisher(Vector3Stamped, "bearing", reliable(10)),
-            detections=self._qos.publisher(Detection2DArray, "detections", reliable(50))
-            if Detection2DArray
-            else None,
-        )
-        self._engine_publisher = self._qos.publisher(EngineInfo, "engine", latched())
-        self._counters_publisher = self._qos.publisher(FrameCounters, "counters", latched())
+        self._following = Following(self, self._qos, self._warnings, self._outputs.targets)
+        self._engine_publisher = self._qos.publisher(EngineInfo, topics.ENGINE, latched())
+        self._counters_publisher = self._qos.publisher(FrameCounters, topics.COUNTERS, latched())
         self._counters_told = None
         self._diagnostics = Diagnostics(self, self._report)
         if self._value("autostart"):
@@ -127,34 +117,28 @@ class DetectorNode(SturdyLifecycleNode):
             self._doing = ""
         _spare_the_garbage_collector()
         self._publish_engine(engine_info(self._loaded))
+        self._following.tell_labels(self._loaded.detector.threshold)
 
     @transition
     def on_activate(self) -> None:
         self._fault = ""
         self._topic = self.resolve_topic_name(INPUTS[self._value("image_transport")][1])
         self._reset_input()
-        tracks = TrackSettings.from_parameters(self._values())
-        self._watch = FrameWatch(tracks.frame_monitor(), empties=tracks.monitor == "refuse")
-        follower = tracks.follower()
-        if follower is not None:
-            self._tracking = TrackingThread(
-                follower, self._track_outputs, self._camera, self._problems, tracks.published
-            )
-            self._tracking.start()
+        self._following.begin(TrackSettings.from_parameters(self._values()), self._camera)
         self._inference = InferenceThread(
             self._loaded.detector,
             self._outputs,
             self._camera,
             self._counters,
-            self._problems,
+            self._warnings,
             self._value("deadline_ms"),
-            self._watch,
-            self._tracking,
+            self._following.frames,
+            self._following.thread,
         )
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
         self._camera_input = self._qos.subscription(
-            CameraInfo, "camera_info", self._camera.update, best_effort(10)
+            CameraInfo, topics.CAMERA_INFO, self._camera.update, best_effort(10)
         )
         self._image_input = ImageInput(
             self,
@@ -191,15 +175,15 @@ class DetectorNode(SturdyLifecycleNode):
 
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
-        answers = (self._outputs.mask, self._outputs.timing)
-        self.bring_up(Audience(self, answers, self._value("wait_for")).ready)
+        answers = (self._outputs.mask, self._outputs.timing, self._following.tracks)
+        self.bring_up(SubscriberWait(self, answers, self._value("wait_for"), everywhere=True).ready)
 
     def _reset_input(self) -> None:
         self._counters = Counters(activated=time.monotonic_ns())
         self._drops = DropShare()
         wanted = self._value("image_rectified")
         by_name = self._topic.rsplit("/", 1)[-1].startswith("image_rect")
-        self._camera = Camera(rectified=by_name if wanted == "auto" else wanted == "yes")
+        self._camera = CameraInfoBuffer(rectified=by_name if wanted == "auto" else wanted == "yes")
         self._loss = LossCounter(
             lambda: [tuple(publisher.endpoint_gid) for publisher in self._image_publishers()]
         )
@@ -211,7 +195,6 @@ class DetectorNode(SturdyLifecycleNode):
             self.destroy_subscription(self._camera_input)
             self._image_input = self._camera_input = None
         inference, self._inference = self._inference, None
-        tracking, self._tracking = self._tracking, None
         if inference is not None:
             try:
                 inference.stop()
@@ -220,8 +203,7 @@ class DetectorNode(SturdyLifecycleNode):
                 self._loaded = None
                 raise
             finally:
-                if tracking is not None:
-                    tracking.stop()
+                self._following.end()
             self._publish_counters()
 
     def _release(self) -> None:
@@ -272,7 +254,7 @@ class DetectorNode(SturdyLifecycleNode):
         counters.last_frame = f"{message.width}x{message.height} {message.encoding}"
         if self._frame_size not in (None, size):
             counters.size_changes += 1
-            self._problems.report(
+            self._warnings.report(
                 "frame size", "frame size changed from {}x{} to {}x{}".format(*self._frame_size, *size)
             )
         self._frame_size = size
@@ -283,7 +265,7 @@ class DetectorNode(SturdyLifecycleNode):
         self._report_lost()
 
     def _report_lost(self) -> None:
-        self._problems.report(
+        self._warnings.report(
             "lost",
             f"{self._counters.lost} frames lost on their way from {self._topic}: "
             + advice(self._counters.frame_bytes, rclpy.get_rmw_implementation_identifier()),
@@ -312,6 +294,7 @@ class DetectorNode(SturdyLifecycleNode):
             )
             if detector.threshold != before:
                 self._publish_engine(engine_info(self._loaded))
+                self._following.tell_labels(detector.threshold)
             if later := sorted(TAKEN_AT_CONFIGURE & changes.keys()):
                 self.get_logger().info(f"{', '.join(later)}: taken at the next configure")
         if self._inference is not None and "deadline_ms" in changes:
@@ -324,11 +307,11 @@ class DetectorNode(SturdyLifecycleNode):
     def _report(self) -> Report:
         self._publish_counters()
         self._look_for_another_detector()
-        problems = self._problems.recent() | {text: text for text in self._qos.mismatches()}
+        warnings = self._warnings.recent() | {text: text for text in self._qos.mismatches()}
         if self._camera.fault:
-            problems["camera"] = self._camera.fault
+            warnings["camera"] = self._camera.fault
         now = time.monotonic()
-        return Health(
+        return DetectorStatus(
             state=self.state,
             fault=self._fault,
             detector=self._loaded.detector if self._loaded else None,
@@ -337,8 +320,8 @@ class DetectorNode(SturdyLifecycleNode):
             publishers=[_full_name(publisher) for publisher in self._image_publishers()],
             silence=now - self._counters.last_received / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
-            problems=problems,
-            frame_kinds=self._watch.counts,
+            warnings=warnings,
+            frame_kinds=self._following.frames.counts,
             doing=self._doing,
             drop_share=self._drops.look(now, self._counters),
             drop_warn_share=self._value("drop_warn_share"),
@@ -346,11 +329,11 @@ class DetectorNode(SturdyLifecycleNode):
         ).report()
 
     def _look_for_another_detector(self) -> None:
-        topic = self.resolve_topic_name("mask")
+        topic = self.resolve_topic_name(topics.MASK)
         publishers = self.get_publishers_info_by_topic(topic)
         if len(publishers) > 1:
             names = ", ".join(sorted(_full_name(publisher) for publisher in publishers))
-            self._problems.report(
+            self._warnings.report(
                 "second detector",
                 f"{len(publishers)} nodes publish {topic}: {names}; every frame is answered as often. "
                 "Stop all but one, or give each a namespace",

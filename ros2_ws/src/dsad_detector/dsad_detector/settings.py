@@ -8,7 +8,7 @@ from typing import Any
 
 from dsad_common.parameters import Parameter
 from dsad_core.engines.backends import BACKENDS
-from dsad_core.engines.target_file import TARGETS
+from dsad_core.engines.platform import PLATFORMS
 from dsad_core.errors import UsageError
 from dsad_core.frame.codec import MAX_SIDE
 from dsad_core.frame.geometry import parse_size
@@ -18,7 +18,7 @@ from dsad_detector.image_input import RELIABILITIES
 
 PARAMETERS = (
     Parameter("engine", "", "Name or folder of the engine; empty for the default one. Taken at configure."),
-    Parameter("target", "cpu", "What runs the engine. Taken at configure.", choices=TARGETS),
+    Parameter("target", "cpu", "What runs the engine. Taken at configure.", choices=PLATFORMS),
     Parameter(
         "backend",
         "",

@@ -12,10 +12,10 @@ from dsad_core.engines.load import load_engine
 from dsad_core.errors import EngineError
 from dsad_core.frame.codec import fill_message
 from dsad_detector import inference as module
-from dsad_detector.camera import Camera
+from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.counters import Counters
 from dsad_detector.inference import InferenceThread, Outputs
-from dsad_detector.problems import Problems
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from sensor_msgs.msg import Image
 
 
@@ -48,9 +48,9 @@ def make(ros):
         thread = InferenceThread(
             detector,
             outputs,
-            Camera(),
+            CameraInfoBuffer(),
             counters,
-            Problems(SimpleNamespace(warning=lines.append)),
+            ThrottledWarnings(SimpleNamespace(warning=lines.append)),
             deadline_ms,
         )
         thread.start()
@@ -69,7 +69,7 @@ def message(frame: np.ndarray) -> Image:
 
 
 def wait(condition) -> None:
-    end = time.monotonic() + 20.0
+    end = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)
@@ -80,7 +80,7 @@ class Waiting:
 
     def __init__(self):
         self._engine = load_engine("local-contrast")
-        self.manifest, self.target = self._engine.manifest, self._engine.target
+        self.manifest, self.platform = self._engine.manifest, self._engine.platform
         self.description, self.builds = "a real one that waits", False
         self.entered, self.go = threading.Semaphore(0), threading.Semaphore(0)
 

@@ -35,7 +35,7 @@ class RunningNodes:
         return RunFacts(
             engine=engine.name if engine else given["engine"],
             engine_sha256=engine.sha256 if engine else "",
-            target=engine.platform if engine else given["target"],
+            platform=engine.platform if engine else given["target"],
             runtime=engine.runtime if engine else "",
             threshold=engine.threshold if engine else None,
             precision=engine.precision if engine else "",

@@ -1,22 +1,23 @@
 """The writing thread against real bags and a disk that fails."""
 
 import threading
+import time
 
 import pytest
 from dsad_core.errors import BagError
 from dsad_metrics.bag_thread import BagThread
-from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.read import BagReader
+from dsad_tools.bags.recording import Recording
 
 TYPE = "std_msgs/msg/String"
 DATA = b"\0\1\0\0\5\0\0\0text\0"
 
 
-class SlowWriter(RawBagWriter):
+class SlowWriter(Recording):
     """Holds every message back until it is let go."""
 
     def __init__(self, path, go):
-        super().__init__(path, "sqlite3")
+        super().__init__(path)
         self.go = go
 
     def write(self, topic, stamp_ns, data):
@@ -24,7 +25,7 @@ class SlowWriter(RawBagWriter):
         super().write(topic, stamp_ns, data)
 
 
-class FullDisk(RawBagWriter):
+class FullDisk(Recording):
     """Takes one message."""
 
     def write(self, topic, stamp_ns, data):
@@ -55,12 +56,13 @@ def test_a_failing_disk_ends_the_recording_and_keeps_what_was_written(tmp_path):
         thread.put("/a", stamp, DATA)
     thread.close()
     assert "1 messages" in thread.outcome
+    assert BagReader(tmp_path / "bag").info().notes == ()
     assert "No space left" in thread.failure
     assert sum(topic.count for topic in BagReader(tmp_path / "bag").topics()) == 1
 
 
 def test_nothing_written_leaves_nothing(tmp_path):
-    thread = BagThread(lambda: RawBagWriter(tmp_path / "bag"), 1 << 20)
+    thread = BagThread(lambda: Recording(tmp_path / "bag"), 1 << 20)
     thread.close()
     assert "nothing was received" in thread.outcome
     assert list(tmp_path.iterdir()) == []
@@ -69,14 +71,30 @@ def test_nothing_written_leaves_nothing(tmp_path):
 def test_a_bag_that_cannot_be_made_is_refused_at_once(tmp_path):
     (tmp_path / "bag").mkdir()
     with pytest.raises(BagError, match="exists already"):
-        BagThread(lambda: RawBagWriter(tmp_path / "bag"), 1 << 20)
+        BagThread(lambda: Recording(tmp_path / "bag"), 1 << 20)
 
 
 @pytest.mark.parametrize("count", [0, 1, 1000])
 def test_closing_writes_all_that_waits(tmp_path, count):
-    thread = BagThread(lambda: RawBagWriter(tmp_path / "bag"), 1 << 20)
+    thread = BagThread(lambda: Recording(tmp_path / "bag"), 1 << 20)
     thread.types["/a"] = TYPE
     for stamp in range(count):
         thread.put("/a", stamp, DATA)
     thread.close()
     assert thread.written == count
+
+
+def test_what_was_put_is_on_the_disk_a_moment_later(tmp_path):
+    """Read by another reader while the recording goes on: that is what a kill would leave."""
+    thread = BagThread(lambda: Recording(tmp_path / "bag"), 1 << 20)
+    thread.types["/a"] = TYPE
+    end = time.monotonic() + 60.0
+    for count in (1, 2):
+        thread.put("/a", count, DATA)
+        while (
+            not list((tmp_path / "bag").glob("*.mcap")) or BagReader(tmp_path / "bag").info().messages < count
+        ):
+            assert time.monotonic() < end, "nothing more was put and nothing reached the disk"
+            time.sleep(0.01)
+    thread.close()
+    assert BagReader(tmp_path / "bag").info().notes == ()

@@ -16,7 +16,7 @@ def test_what_nodes_state_goes_before_parameters():
     )
     nodes.take_source(SourceInfo(name="NUDT-SIRST", split="test", split_hash="badb90"))
     facts = nodes.facts(GIVEN, {"cpu": "c"})
-    assert (facts.engine, facts.threshold, facts.target, facts.engine_sha256) == ("num4", 0.5, "cpu", "ab")
+    assert (facts.engine, facts.threshold, facts.platform, facts.engine_sha256) == ("num4", 0.5, "cpu", "ab")
     assert (facts.precision, facts.self_test) == ("fp32", "good")
     assert (facts.source, facts.split, facts.split_hash) == ("NUDT-SIRST", "test", "badb90")
 
@@ -24,7 +24,7 @@ def test_what_nodes_state_goes_before_parameters():
 def test_an_engine_that_is_gone_or_refused_leaves_the_one_that_ran():
     nodes = RunningNodes()
     nodes.take_engine(EngineInfo(refusal="no engine 'x'"))
-    assert nodes.facts(GIVEN, {}).target == "cuda" and nodes.notes() == []
+    assert nodes.facts(GIVEN, {}).platform == "cuda" and nodes.notes() == []
     nodes.take_engine(EngineInfo(name="num4", threshold=0.5))
     nodes.take_engine(EngineInfo())
     assert nodes.facts(GIVEN, {}).engine == "num4" and nodes.notes() == []

@@ -8,9 +8,9 @@ from typing import Any
 from dsad_bringup.arguments import ARGUMENTS as DETECTOR_ARGUMENTS
 from dsad_bringup.arguments import Argument, parse_arguments
 from dsad_core.errors import UsageError
+from dsad_core.metrics.counts import MATCHINGS
 
 SOURCES = ("camera", "bag", "folder", "video", "synthetic", "dataset", "none")
-MATCHINGS = ("nearest", "dnanet", "box")
 
 ARGUMENTS: tuple[Argument, ...] = (
     *DETECTOR_ARGUMENTS,

@@ -40,12 +40,12 @@ class Display:
                 self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
         elif time.monotonic() >= self._next_plain:
             self._next_plain = time.monotonic() + PLAIN_SECONDS
-            self.say(line)
+            self.print_line(line)
 
     def log(self, node: str, line: str) -> None:
         """Show a line that a node wrote."""
         self._console.print(f"[dim]\\[{node}][/] {escape(line)}", soft_wrap=True, highlight=False)
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Show a line of the run itself."""
         self._console.print(Text(line), soft_wrap=True)

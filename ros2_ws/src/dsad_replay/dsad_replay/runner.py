@@ -68,11 +68,11 @@ class Runner:
         if not self._interrupts:
             for process in self._processes:
                 if process.status != 0:
-                    raise RunError(_obituary(process))
+                    raise RunError(_exit_reason(process))
         if self._watch.progress.metrics:
-            self._display.say(live_line(self._watch.progress.metrics))
+            self._display.print_line(live_line(self._watch.progress.metrics))
         if self._graph.output:
-            self._display.say(f"report: {self._report(begin)}")
+            self._display.print_line(f"report: {self._report(begin)}")
         return INTERRUPTED if self._interrupts and self._graph.source_ends else 0
 
     def _follow(self) -> None:
@@ -87,7 +87,7 @@ class Runner:
                 if process.status is None or (is_source and source_over):
                     continue
                 if not (is_source and process.status == 0 and self._graph.source_ends):
-                    self._give_up(_obituary(process))
+                    self._give_up(_exit_reason(process))
                 source_over = True
                 self._watch.progress.restart(time.monotonic())
             if self._watch.fault and self._graph.autostart:
@@ -143,7 +143,7 @@ class Runner:
                 signal.signal(number, handler)
 
 
-def _obituary(process: Process) -> str:
+def _exit_reason(process: Process) -> str:
     status = process.status
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     return f"{process.spec.name} {how}; its log is {process.log}"

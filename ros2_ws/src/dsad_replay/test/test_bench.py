@@ -6,24 +6,25 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import DSAD
+from dsad_core.frame.timing import MOMENTS, STAGES
 
-from dsad_replay.bench.timings import STAGES, Block, Case, Timings
+from dsad_replay.bench.timings import Block, Case, Timings
 
 MS = 1_000_000
 
 
-def answer(received, wait=1, decode=2, preprocess=3, inference=40, postprocess=5, publish=6, **counters):
+def answer(received, queue=1, decode=2, preprocess=3, inference=40, postprocess=5, publish=6, **counters):
     instants = {"received": received * MS}
     at = received
-    for (_, _, end), span in zip(STAGES, (wait, decode, preprocess, inference, postprocess, publish)):
+    for end, span in zip(MOMENTS[1:], (queue, decode, preprocess, inference, postprocess, publish)):
         at += span
         instants[end] = at * MS
     names = ("frames_received", "frames_answered", "frames_dropped", "frames_lost")
     return SimpleNamespace(**instants, **dict.fromkeys(names, 0) | counters)
 
 
-def test_stages_add_up_to_the_latency_and_overhead_leaves_out_inference_and_wait():
-    timings = Timings([Block(answer(0), [answer(100), answer(200, inference=80, wait=9)])])
+def test_stages_add_up_to_the_latency_and_overhead_leaves_out_inference_and_queue():
+    timings = Timings([Block(answer(0), [answer(100), answer(200, inference=80, queue=9)])])
     assert timings.stage("latency").p50 == 57 and timings.stage("latency").max == 105
     assert timings.stage("overhead").max == timings.stage("overhead").p50 == 2 + 3 + 5 + 6
     assert timings.stage("inference").max == 80
@@ -65,12 +66,14 @@ def test_a_short_run_measures_every_case(tmp_path):
     report = json.loads((tmp_path / "pipeline.json").read_text())
     free, paced = report["cases"]
     assert report["sha256"] and report["machine"]["cores"] >= 1 and "thread" in report["runtime"]
-    assert free["answered"] >= 20 and free["engine_rate"] > free["rate"] > 0
-    assert 15 <= paced["sent"] <= 30 and 40 < paced["rate"] < 60 and paced["engine_rate"] is None
+    # How fast, and how many of them, is the machine's.
+    assert free["answered"] >= 20 and free["engine_rate"] > 0 and free["rate"] > 0
+    assert paced["sent"] >= paced["answered"] > 0 and paced["engine_rate"] is None
+    assert (free["requested_rate"], paced["requested_rate"]) == (None, 50.0)
     for case in report["cases"]:
         spans = case["milliseconds"]
         assert 0 < spans["inference"]["p50"] <= spans["latency"]["max"]
-        assert set(spans) == {stage for stage, _, _ in STAGES} | {"overhead", "latency"}
+        assert set(spans) == {*STAGES, "overhead", "latency"}
     assert (tmp_path / "pipeline.png").read_bytes().startswith(b"\x89PNG")
     assert "64x48 mono16, 50 Hz" in result.stdout
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from dsad_bringup.graph import PROFILE_VARIABLES
 from dsad_core.engines.locate import find_engine
-from dsad_core.errors import BagError, DsadError, EngineError, TargetError, UsageError
+from dsad_core.errors import BagError, DsadError, EngineError, PlatformError, UsageError
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
 
@@ -169,11 +169,11 @@ def test_to_build_the_engine_takes_its_builder_alone():
         ({"record": "/tmp"}, UsageError, "exists"),
         ({"engine": "no-such-engine"}, EngineError, "no-such-engine"),
         ({"backend": "magic"}, UsageError, "'magic'"),
-        ({"target": "ascend"}, TargetError, "Ascend NPU driver"),
+        ({"target": "ascend"}, PlatformError, "Ascend NPU driver"),
     ],
 )
 def test_what_cannot_run_is_refused_in_one_line_before_anything_starts(given, error, complaint):
-    if error is TargetError and Path("/dev/davinci_manager").exists():
+    if error is PlatformError and Path("/dev/davinci_manager").exists():
         pytest.skip("this machine has an Ascend NPU")
     with pytest.raises(DsadError, match=complaint) as caught:
         graph(**given)

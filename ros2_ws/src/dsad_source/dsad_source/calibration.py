@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from dsad_core.errors import DataError, UsageError
+from dsad_core.errors import DataError, UsageError, one_line
 from sensor_msgs.msg import CameraInfo
 
 _UNIT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -80,12 +80,11 @@ def from_file(url: str) -> Calibration:
             size=(int(content["image_width"]), int(content["image_height"])),
         )
     except OSError as error:
-        raise DataError(f"{path}: camera calibration cannot be read ({error.strerror}).") from None
+        raise DataError(f"{path}: camera calibration cannot be read ({one_line(error)}).") from None
     except KeyError as error:
         raise DataError(f"{path}: lacks {error}; write it with the camera_calibration package.") from None
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not a camera calibration ({reason}).") from None
+        raise DataError(f"{path}: not a camera calibration ({one_line(error)}).") from None
 
 
 def _matrix(content: dict, name: str, length: int) -> tuple[float, ...]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from dsad_common import topics
 from dsad_common.parameters import Parameter
 from dsad_common.qos import latched, reliable
 from dsad_common.run import main as run
 from dsad_common.stamps import to_stamp
 from dsad_core.errors import DataError, UsageError
+from dsad_core.frame.encodings import find_encoding
 from dsad_msgs.msg import SourceInfo, TargetArray
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import SampleSource
@@ -28,7 +30,6 @@ _KINDS = {
     "video": ("video", "sequence"),
     "dataset": ("dataset", "sequence"),
 }
-_DEEP_ENCODINGS = ("mono16", "16UC1")
 
 TABLE = (
     Parameter(
@@ -115,8 +116,8 @@ class FrameSource(SourceNode):
             self._tell_source()
         self._period = int(1e9 / (rate or _STILLS_RATE))
         unpaced = self._camera or (self.value("lock_step") and not self.value("rate"))
-        self._images = self.qos_watch.publisher(Image, "image_raw", self.frame_qos())
-        self._infos = self.qos_watch.publisher(CameraInfo, "camera_info", reliable(50))
+        self._images = self.qos_watch.publisher(Image, topics.IMAGE_RAW, self.frame_qos())
+        self._infos = self.qos_watch.publisher(CameraInfo, topics.CAMERA_INFO, reliable(50))
         self._truths = self._truth_publisher()
         companions = [publisher for publisher in (self._infos, self._truths) if publisher]
         self.begin(self._images, companions, None if unpaced else 1.0, name)
@@ -164,7 +165,7 @@ class FrameSource(SourceNode):
         source = self._source
         info = SourceInfo(name=source.name, split=getattr(source, "split", ""), split_hash=self._split_hash())
         info.header.stamp = self.get_clock().now().to_msg()
-        self._source_info = self.qos_watch.publisher(SourceInfo, "source_info", latched())
+        self._source_info = self.qos_watch.publisher(SourceInfo, topics.SOURCE_INFO, latched())
         self._source_info.publish(info)
 
     def close(self) -> None:
@@ -208,16 +209,20 @@ class FrameSource(SourceNode):
     def _open_camera(self) -> Camera:
         if self.value("lock_step"):
             raise UsageError("lock_step: a camera's frames cannot wait; record a bag and replay that.")
-        encoding = self.value("encoding")
-        bits = 16 if encoding in _DEEP_ENCODINGS else 0 if encoding in ("", "32FC1") else 8
         return Camera(
             self.value("path") or self.value("device"),
             self.value("width"),
             self.value("height"),
             self.value("rate"),
-            bits,
+            self._bits(),
             self.now_unique,
         )
+
+    def _bits(self) -> int:
+        """Of a sample that ``encoding`` stores as an integer; 0 where none is asked for."""
+        encoding = self.value("encoding")
+        dtype = find_encoding(encoding).dtype if encoding else np.dtype(np.float32)
+        return 8 * dtype.itemsize if dtype.kind == "u" else 0
 
     def _open_source(self) -> SampleSource:
         kind, path, rate = self.value("source"), self.value("path"), self.value("rate")
@@ -227,7 +232,7 @@ class FrameSource(SourceNode):
                 self.value("width") or 256,
                 self.value("limit") or _ENDLESS,
                 self.value("seed"),
-                DTYPES[self.value("encoding") in _DEEP_ENCODINGS],
+                DTYPES[self._bits() == 16],
                 terrain=self.value("terrain"),
                 fps=rate or _STILLS_RATE,
             )
@@ -249,8 +254,8 @@ class FrameSource(SourceNode):
         if self._source is None or self._source.kind in ("images", "video"):
             return None
         if self._source.kind == "sequence":
-            return self.qos_watch.publisher(TargetArray, "ground_truth_targets", reliable(50))
-        return self.qos_watch.publisher(Image, "ground_truth", reliable(50))
+            return self.qos_watch.publisher(TargetArray, topics.GROUND_TRUTH_TARGETS, reliable(50))
+        return self.qos_watch.publisher(Image, topics.GROUND_TRUTH, reliable(50))
 
 
 def _fitting(kind: str) -> str:

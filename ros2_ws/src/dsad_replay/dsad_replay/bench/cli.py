@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def pipeline(
     engine: Annotated[str, typer.Option(help="Name or folder of an engine.")] = "default",
-    target: Annotated[str, typer.Option(help="cpu, cuda, agx or ascend.")] = "cpu",
+    platform: Annotated[str, typer.Option("--target", help="cpu, cuda, agx or ascend.")] = "cpu",
     sizes: Annotated[list[str], typer.Option(help="WIDTHxHEIGHT:mono8 or :mono16; repeatable.")] = SIZES,
     rates: Annotated[list[float], typer.Option(help="Fixed frame rate, Hz; repeatable.")] = RATES,
     frames: Annotated[int, typer.Option(help="Frames of each case.", min=10)] = 200,
@@ -50,7 +50,7 @@ def pipeline(
 ) -> None:
     cases = list(_cases(sizes, rates))
     folder = find_engine(engine)
-    alone = load_engine(folder, target, threads or None)
+    alone = load_engine(folder, platform, threads or None)
     console = Console()
     if not console.is_terminal:
         console.width = 120  # the tables' own; 80 columns would fold them
@@ -58,7 +58,7 @@ def pipeline(
     facts = {
         "engine": alone.manifest.name,
         "sha256": alone.manifest.sha256,
-        "target": target,
+        "target": platform,
         "runtime": alone.description,
         "frames": frames,
         "machine": machine_facts(),
@@ -67,7 +67,7 @@ def pipeline(
     from dsad_replay.bench.measure import measure
     from dsad_replay.ros import ros
 
-    detector = {"engine": str(folder), "target": target, "threads": threads}
+    detector = {"engine": str(folder), "target": platform, "threads": threads}
     with Progress(console=Console(stderr=True), transient=True) as progress, ros() as executor:
         results = measure(cases, alone, detector, frames, executor, progress)
     alone.close()

@@ -14,8 +14,10 @@ from pathlib import Path
 import rclpy
 from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.graph import Graph, NodeSpec, dds_profile
+from dsad_common import topics
 from dsad_common.qos import reliable
 from dsad_core.errors import DsadError
+from dsad_core.frame.encodings import ENCODINGS
 from dsad_msgs.msg import FrameTiming
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
@@ -85,7 +87,7 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         self._processes = processes.start(self._graph, self._logs)
         self._node = rclpy.create_node("bench", namespace=NAMESPACE)
-        self._node.create_subscription(FrameTiming, "timing", self._answers.append, reliable(50))
+        self._node.create_subscription(FrameTiming, topics.TIMING, self._answers.append, reliable(50))
         verbs = ("start", "pause", "step")
         self._clients = {verb: self._node.create_client(Trigger, f"source/{verb}") for verb in verbs}
         self._executor.add_node(self._node)
@@ -162,7 +164,7 @@ class Pipeline:
 
 
 def _write_bag(case: Case, path: Path) -> Path:
-    dtype = "uint16" if case.encoding == "mono16" else "uint8"
+    dtype = ENCODINGS[case.encoding].dtype.name
     scenes = SceneGenerator(case.height, case.width, frames=BAG_FRAMES, dtype=dtype)
     with BagWriter(path, fps=BAG_RATE, namespace=NAMESPACE) as writer:
         for sample in scenes:

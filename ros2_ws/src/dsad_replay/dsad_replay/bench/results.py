@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from dsad_core.frame.timing import STAGES
 from rich.table import Table
 
-from dsad_replay.bench.timings import STAGES, Case, Timings
+from dsad_replay.bench.timings import Case, Timings
 
 #: One colour a stage, inference in grey: the picture is about everything else.
 COLOURS = ("#9ecae1", "#3182bd", "#31a354", "#c7c7c7", "#e6550d", "#756bb1")
@@ -32,7 +33,7 @@ def summary_table(results: Mapping[Case, Timings]) -> Table:
 
 def stage_table(results: Mapping[Case, Timings]) -> Table:
     """Where the time of a frame goes: p50 and p99 of every stage in milliseconds."""
-    names = [*(name for name, _, _ in STAGES), "overhead"]
+    names = [*STAGES, "overhead"]
     table = _table("p50 / p99 ms", *names)
     for case, timings in results.items():
         spans = timings.summary()["milliseconds"]
@@ -61,7 +62,7 @@ def draw(results: Mapping[Case, Timings], title: str, path: Path) -> None:
         1, 2, figsize=(13, 3 + 0.4 * len(cases)), layout="constrained", gridspec_kw={"width_ratios": (3, 2)}
     )
     left = np.zeros(len(cases))
-    for (stage, _, _), colour in zip(STAGES, COLOURS):
+    for stage, colour in zip(STAGES, COLOURS):
         medians = np.array([results[case].stage(stage).p50 for case in cases])
         bars.barh([case.title for case in cases], medians, left=left, color=colour, label=stage)
         left += medians

@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsad_core.frame.timing import MOMENTS, STAGES
 from dsad_core.metrics.latency import Percentiles, percentiles
 
-#: Name of a stage and the two instants of FrameTiming it lies between, in the order of a frame's way.
-STAGES = (
-    ("wait", "received", "started"),
-    ("decode", "started", "decoded"),
-    ("preprocess", "decoded", "preprocessed"),
-    ("inference", "preprocessed", "inferred"),
-    ("postprocess", "inferred", "postprocessed"),
-    ("publish", "postprocessed", "published"),
-)
+#: Stages that the node adds to the engine's inference; waiting in the queue is apart.
 OVERHEAD = ("decode", "preprocess", "postprocess", "publish")
 
 
@@ -74,12 +67,12 @@ class Timings:
     def stage(self, name: str) -> Percentiles | None:
         """Of one stage, of ``latency`` (received to published) or of ``overhead``.
 
-        The overhead is everything the node does for a frame except inference. The wait for the
-        thread is apart: in free-running a frame waits for the one before it by design.
+        The overhead is everything the node does for a frame except inference. The queue is
+        apart: in free-running a frame waits for the one before it by design.
         """
         if name == "latency":
             return percentiles(self.durations("received", "published"))
-        spans = {stage: self.durations(begin, end) for stage, begin, end in STAGES}
+        spans = {stage: self.durations(*ends) for stage, *ends in zip(STAGES, MOMENTS, MOMENTS[1:])}
         if name == "overhead":
             return percentiles([sum(parts) for parts in zip(*(spans[stage] for stage in OVERHEAD))])
         return percentiles(spans[name])
@@ -104,7 +97,7 @@ class Timings:
     def summary(self) -> dict:
         """All figures in plain types."""
         rate, engine_rate = self.rate, self.engine_rate
-        names = [*(name for name, _, _ in STAGES), "overhead", "latency"]
+        names = [*STAGES, "overhead", "latency"]
         figures = {name: self.stage(name) for name in names}
         return {
             "sent": self.count("frames_received") + self.count("frames_lost"),

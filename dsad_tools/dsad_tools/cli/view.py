@@ -1,0 +1,77 @@
+"""``dsad view``: watch an engine and its tracks on frames of any source."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
+from dsad_core.engines.platform import Backend
+from dsad_tools.view.viewer import View, Viewer, has_display
+
+
+def register(app: typer.Typer) -> None:
+    app.command("view")(view)
+
+
+def view(
+    source: Annotated[Path, typer.Argument(help="Bag, annotated sequence, video, data set or image folder.")],
+    engine: Annotated[
+        str, typer.Option(help="Name or folder; camera and default name the usual ones.")
+    ] = "camera",
+    platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
+    backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
+    threshold: Annotated[float | None, typer.Option(help="Probability. Default: the manifest's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a recording (.rrd) instead of showing it.")] = None,
+    window: Annotated[
+        bool | None,
+        typer.Option(
+            "--window/--page", help="A window or a page. Default: a window where there is a display."
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = 9090,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first frames.")] = None,
+    real_time: Annotated[bool, typer.Option(help="Wait for the source's own frame rate.")] = True,
+) -> None:
+    """Show frames, masks, tracks and latencies while they are made."""
+    from dsad_core.detector import Detector
+    from dsad_core.engines.load import load_engine
+    from dsad_tools.data.open import open_source
+    from dsad_tools.view.follow import follow
+
+    frames = open_source(source)
+    loaded = load_engine(engine, platform=platform, backend=backend)
+    try:
+        shown = Viewer(frames.name, has_display() if window is None else window, out, port)
+        if shown.address:
+            typer.echo(f"open {shown.address}")
+        paced = real_time and out is None
+        count = _show(follow(frames, Detector(loaded, threshold), limit), shown, paced)
+        typer.echo(f"{count} frames" + (f" in {out}" if out else ""))
+        if shown.address:
+            typer.echo("the page stays until Ctrl-C")
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+        shown.close()
+    finally:
+        loaded.close()
+
+
+def _show(views: Iterator[View], shown: Viewer, paced: bool) -> int:
+    """Show all views, or those before Ctrl-C; returns how many."""
+    count, start, first = 0, time.monotonic(), None
+    with contextlib.suppress(KeyboardInterrupt):
+        for each in views:
+            first = each.stamp_ns if first is None else first
+            ahead = (each.stamp_ns - first) / 1e9 - (time.monotonic() - start)
+            if paced and ahead > 0:
+                time.sleep(ahead)
+            shown.show(each)
+            count += 1
+    return count

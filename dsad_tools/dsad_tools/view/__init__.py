@@ -1,0 +1,1 @@
+"""Frames, answers and tracks in a viewer, while they are made."""
