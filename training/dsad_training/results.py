@@ -8,13 +8,19 @@ import pandas as pd
 
 from dsad_core.errors import DataError
 
+#: What the tables print: the lines of every run that was kept.
+RESULTS = Path(__file__).parents[1] / "results.csv"
+#: Columns that may be empty.
+OPTIONAL = ("gradient_ratio", "weight", "minutes", "iou", "niou", "pd", "fa")
+
 
 @dataclass(frozen=True)
 class Line:
     """One run scored on one part of its data set.
 
     Attributes:
-        weight: the distiller's beside the task's loss, 0 for ``alone``.
+        kind: ``teacher``, ``row``, ``longer`` and ``sweep`` of a plan; ``earlier`` for runs from before the plan.
+        weight: the distiller's beside the task's loss, 0 for ``alone``; empty for what a method had of its own.
         gradient_ratio: |gradient of the teacher's part| / |gradient of the task| after the last step, or None.
         images: crops that it was trained on; minutes: of one core, or of the GPU, that the run takes alone.
         iou, niou, pd: shares of 1; fa: share of the pixels.
@@ -30,10 +36,10 @@ class Line:
     method: str
     map: str
     seed: int
-    weight: float
+    weight: float | None
     gradient_ratio: float | None
     images: int
-    minutes: float
+    minutes: float | None
     split: str
     iou: float | None
     niou: float | None
@@ -71,7 +77,7 @@ def read(path: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     try:
-        found = pd.read_csv(path, keep_default_na=False, na_values={"gradient_ratio": [""], "fa": [""]})
+        found = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(OPTIONAL, [""]))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
         raise DataError(f"{path}: not a CSV file of results") from None
     if list(found.columns) != COLUMNS:
@@ -82,6 +88,21 @@ def read(path: Path) -> pd.DataFrame:
 def best_weights(lines: pd.DataFrame) -> dict[tuple[str, str], float]:
     """The weight of each network and method: that of the sweep's best validation IoU."""
     swept = lines[(lines["kind"] == "sweep") & (lines["split"] == "validation")]
-    swept = swept.assign(iou=pd.to_numeric(swept["iou"], errors="coerce").fillna(0.0))
+    swept = swept.fillna({"iou": 0.0})
     best = swept.sort_values("iou", ascending=False).groupby(["network", "method"]).first()
     return {key: float(weight) for key, weight in best["weight"].items()}
+
+
+def weights_table(lines: pd.DataFrame) -> pd.DataFrame:
+    """What the sweep of weights found, a line for each network, method and weight.
+
+    Columns ``network``, ``method``, ``weight``, ``iou`` (validation, %), ``ratio`` (|gradient of the teacher's part| /
+    |gradient of the task|), ``chosen``.
+    """
+    swept = lines[(lines["kind"] == "sweep") & (lines["split"] == "validation")]
+    best = best_weights(lines)
+    found = swept.sort_values(["network", "method", "weight"])[["network", "method", "weight"]].assign(
+        iou=100 * swept["iou"], ratio=swept["gradient_ratio"]
+    )
+    chosen = [best[network, method] == weight for network, method, weight in found.values[:, :3]]
+    return found.assign(chosen=chosen)
