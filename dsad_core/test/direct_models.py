@@ -81,7 +81,7 @@ class Model:
         return self.op("Resize", name, "", scales, mode="linear", coordinate_transformation_mode=mode)
 
     def attention_block(
-        self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False, axes=0
+        self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False, axes=0, shortcut=None
     ):
         """The residual block of DNANet and AMFU-Net, of CBAM or, with four axes, of DSA; stacked as the
         compiler writes it."""
@@ -110,7 +110,7 @@ class Model:
             spatial = self.conv(self.concat(*pair), 1, size, bias=False)
         attention = self.op("Sigmoid", spatial)
         attended = self.op("Mul", attention, gated, channels=channels)
-        shortcut = self.conv(name, channels, 1) if project else name
+        shortcut = self.conv(shortcut or name, channels, 1) if project else name
         return self.op("Relu", self.op("Add", attended, shortcut))
 
     def proto(self, last=None, output_channels=1):
@@ -164,7 +164,11 @@ def assert_same(model, last, *sizes, multiple=1):
             engine.close()
 
 
-def fused(proto):
+def fused_nodes(proto):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, MODEL_FILE).write_bytes(proto.SerializeToString())
-        return [node.op for node in fuse(read_graph(Path(folder, MODEL_FILE))).nodes]
+        return fuse(read_graph(Path(folder, MODEL_FILE))).nodes
+
+
+def fused(proto):
+    return [node.op for node in fused_nodes(proto)]

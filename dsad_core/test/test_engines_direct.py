@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from direct_models import CPU, SHIPPED, Model, assert_same, fused, needs_kernels, open_model, reference
+from direct_models import (
+    CPU,
+    SHIPPED,
+    Model,
+    assert_same,
+    fused,
+    needs_kernels,
+    open_model,
+    reference,
+    fused_nodes,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -120,6 +130,19 @@ def test_attention_blocks_are_fused(inputs, channels, spatial, hidden, height, w
     last = model.attention_block(start, channels, size, hidden, project, stacked=stacked, axes=axes)
     assert_same(model, last, (height, width))
     assert fused(model.proto()) == ["Conv"] * (2 if project else 3) + ["Channels", "Attend", "Conv"]
+
+
+@pytest.mark.parametrize("channels", [1, 5, 8])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_the_first_convolution_makes_the_shortcut_of_many_maps_that_both_read(channels, foreign):
+    model = Model(12)
+    before = model.op("Relu", model.conv(INPUT_NAME, 10))
+    last = model.attention_block(before, channels, shortcut=INPUT_NAME if foreign else None)
+    assert_same(model, last, (23, 37), (16, 100))
+    nodes, shared = fused_nodes(model.proto()), not foreign and channels <= 5
+    assert any("shortcut" in node.attributes for node in nodes if node.op == "Conv") == shared
+    (attend,) = (node for node in nodes if node.op == "Attend")
+    assert (attend.attributes["shortcut"] is None) == shared
 
 
 @pytest.mark.parametrize("change", ["other weights", "kernel", "gated used again", "attention used again"])

@@ -118,6 +118,13 @@ def _of(op, nodes):
     return next(node for node in nodes if node[0] == op)
 
 
+def _shortcut(program):
+    """The first block's, which reads 12 maps and makes 4."""
+    return next(
+        node[3]["shortcut"] for node in program["nodes"] if node[0] == "Conv" and "shortcut" in node[3]
+    )
+
+
 DAMAGE = {
     "no output": lambda program: program["nodes"].pop(),
     "a map that nothing makes": lambda program: program["nodes"][0][1].__setitem__(0, "nothing"),
@@ -134,7 +141,12 @@ DAMAGE = {
     "another attention": lambda program: _of("Attend", program["nodes"])[3]["spatial"]["weights"].update(
         shape=[1, 2, 5, 5]
     ),
-    "a shortcut that does not fit": lambda program: _of("Attend", program["nodes"])[3].update(shortcut=None),
+    "a shortcut that does not fit": lambda program: _shortcut(program).update(
+        weights={"shape": [5, 12, 1, 1]}, bias={"shape": [5]}
+    ),
+    "a shortcut of 3x3": lambda program: _shortcut(program).update(
+        weights={"shape": [4, 12, 3, 3]}, bias={"shape": [4]}
+    ),
     "no nodes": lambda program: program.pop("nodes"),
     "many channels": lambda program: program.update(channels=70000),
 }

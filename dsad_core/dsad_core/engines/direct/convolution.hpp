@@ -24,13 +24,14 @@ template <class Tile> INLINE void sweep(int top, int bottom, int x, int width, T
 // sums[o][r][c] += weights of B outputs over all inputs and taps, at the tile that begins at `at`.
 template <int B, int R, int C>
 INLINE void convolve(const float* const* in, int inputs, const int32_t* offsets, int taps,
-                     const float* weights, long at, long stride, Vec (&sums)[B][R][C]) {
+                     const float* weights, long at, long stride, Vec (&sums)[B][R][C], bool prefetch = true) {
     for (int i = 0; i < inputs; i++) {
         const float* plane = in[i] + at;
         // The row after the tile's last: more planes than a processor follows by itself.
         const float* next = plane + offsets[taps - 1] + R * stride;
-        for (int r = 0; r < R; r++)
-            for (int c = 0; c < C * LANES; c += LINE) __builtin_prefetch(next + r * stride + c);
+        if (prefetch)
+            for (int r = 0; r < R; r++)
+                for (int c = 0; c < C * LANES; c += LINE) __builtin_prefetch(next + r * stride + c);
         for (int t = 0; t < taps; t++, weights += B) {
             const float* from = plane + offsets[t];
             Vec pixels[R][C];
@@ -44,6 +45,9 @@ INLINE void convolve(const float* const* in, int inputs, const int32_t* offsets,
         }
     }
 }
+
+// A number of outputs, filled up to whole blocks.
+template <int B> constexpr int padded(int outputs) { return (outputs + B - 1) / B * B; }
 
 template <int B> void conv(const Op& op, int item, int top, int bottom) {
     const bool relu_after = op.mode & CONV_RELU, add = op.mode & CONV_ADD, gate = op.mode & CONV_GATE;
@@ -87,6 +91,23 @@ template <int B> void conv(const Op& op, int item, int top, int bottom) {
                     store(to + LANES, maximum(load(to + LANES), most));
                 }
             }
+        }
+        // The block's shortcut, while its inputs are in the nearest cache.
+        for (int first = 0; first < op.shortcuts; first += B) {
+            const float* bias = op.side_weights + first;
+            const float* weights = op.side_weights + padded<B>(op.shortcuts) + long(first) * op.inputs;
+            Vec sums[B][R][C];
+            for (int o = 0; o < B; o++)
+                for (int r = 0; r < R; r++)
+                    for (int c = 0; c < C; c++) sums[o][r][c] = all(bias[o]);
+            convolve(op.in, op.inputs, op.offsets + op.taps / 2, 1, weights, at, op.stride, sums, false);
+            for (int o = 0; o < B && first + o < op.shortcuts; o++)
+                for (int r = 0; r < R; r++)
+                    for (int c = 0; c < C; c++) {
+                        const Vec value = sums[o][r][c];
+                        store(op.out[op.outputs + first + o] + at + r * op.stride + c * LANES,
+                              left < LANES ? first_lanes(value, left, Vec{}) : value);
+                    }
         }
     });
 }

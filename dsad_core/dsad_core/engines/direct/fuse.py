@@ -15,9 +15,9 @@ class _NoMatch(Exception):
 def fuse(graph: Graph) -> Graph:
     """The same graph in fewer operators. It adds:
 
-    - Conv, attributes ``relu`` and ``gate``, a second operand that is added, and a second output, the gate:
-      the factors of channel attention, sigmoid(MLP(mean) + MLP(maximum)), ``gate`` being the two layers'
-      weights and biases;
+    - Conv, attributes ``relu``, ``gate`` and ``shortcut``, a second operand that is added, and a second output.
+      With ``gate`` that is the factors of channel attention, sigmoid(MLP(mean) + MLP(maximum)), ``gate`` being
+      the two layers' weights and biases; with ``shortcut``, another convolution by 1x1 of the same input;
     - Channels (map, gate) -> mean and maximum over channels of map * gate;
     - Attend (map, gate, mean, maximum, shortcut) -> relu(map * gate * sigmoid(spatial(mean, maximum)) +
       shortcut), ``spatial`` being a convolution to one map (CBAM), or to the responses along four axes with
@@ -144,7 +144,22 @@ class _Fuser:
                 shortcut = project.inputs[0]
             else:
                 project = None
+            before = self._first_of_block(conv, project)
+            first = []
+            if before is not None:
+                old.append(before)
+                shortcut = project.output
+                first = [
+                    Node(
+                        "Conv",
+                        before.inputs,
+                        [before.output, shortcut],
+                        {**before.attributes, "shortcut": project.attributes},
+                    )
+                ]
+                project = None
             return old, [
+                *first,
                 Node("Conv", conv.inputs, [mapped, gate.output], {**conv.attributes, "gate": weights}),
                 Node("Channels", [mapped, gate.output], [mean.output, most.output]),
                 Node(
@@ -155,6 +170,25 @@ class _Fuser:
                 ),
             ]
         raise _NoMatch
+
+    def _first_of_block(self, second: Node, project: Node | None) -> Node | None:
+        """The convolution before the ``second``, where it should make the block's shortcut in the same pass.
+
+        That saves reading the inputs a second time, and costs writing and reading the shortcut.
+        """
+        first = self.makers.get(second.inputs[0])
+        if (
+            project is not None
+            and first is not None
+            and first.op == "Conv"
+            and first.inputs == project.inputs
+            and self.uses[first.output] == 1
+            and not {"gate", "shortcut"} & first.attributes.keys()
+            and project.attributes["weights"].shape[1] >= 2 * len(project.attributes["weights"])
+            and project.attributes["weights"].shape[2:] == (1, 1)
+        ):
+            return first
+        return None
 
     def _spatial(self, name: str) -> tuple[Node, list[Node]]:
         """The convolution of spatial attention, and what DSA does with its maps."""

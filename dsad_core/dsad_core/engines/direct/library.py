@@ -14,7 +14,7 @@ from dsad_core.errors import PlatformError, one_line
 from dsad_core.machine import cpu_flags
 
 #: Of the interface in kernels.cpp.
-VERSION = 2
+VERSION = 3
 #: Best first: the build's suffix, what it is called, and the flags of /proc/cpuinfo that it needs.
 _X86_BUILDS = (
     ("_v4", "x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),
@@ -46,6 +46,7 @@ class Op(Structure):
             "side_inputs",
             "side_taps",
             "hidden",
+            "shortcuts",
         )
     ]
     _fields_ += [
@@ -125,6 +126,10 @@ def load_kernels() -> Kernels:
         path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
         if path.is_file():
             return Kernels(path, name)
+    # Left by a build that failed, see setup.py.
+    failed = Path(__file__).with_name(f"_kernels{suffix}.failed")
+    if failed.is_file():
+        raise _missing(f"not built: {failed.read_text().strip()}")
     if shutil.which("g++") is None:
         raise _missing(f"not built; {_REINSTALL}")
     raise _missing(

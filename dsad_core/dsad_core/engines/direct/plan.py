@@ -118,20 +118,13 @@ class Plan:
         return self._keep((steps[:, None] * self._stride(size) + steps).astype(np.int32))
 
     def _convolution(self, conv: dict, size: tuple[int, int], block: int) -> dict:
-        weights, bias = conv["weights"], conv["bias"]
-        outputs = -(-len(weights) // block) * block
-        blocked = np.zeros((outputs, *weights.shape[1:]), np.float32)
-        blocked[: len(weights)] = weights
-        # [block][input][tap][output in block], the order in which they are read.
-        blocked = blocked.reshape(outputs // block, block, weights.shape[1], -1).transpose(0, 2, 3, 1)
-        padded = np.zeros(outputs, np.float32)
-        padded[: len(bias)] = bias
+        weights, bias = _blocked(conv, block)
         return {
             "block": block,
-            "taps": weights.shape[2] ** 2,
-            "weights": self._keep(blocked),
-            "bias": self._keep(padded),
-            "offsets": self._offsets(weights, conv["dilation"], size),
+            "taps": conv["weights"].shape[2] ** 2,
+            "weights": self._keep(weights),
+            "bias": self._keep(bias),
+            "offsets": self._offsets(conv["weights"], conv["dilation"], size),
         }
 
     def _conv(self, node: Node) -> None:
@@ -140,7 +133,8 @@ class Plan:
         size = self._same_size(node, *(self._maps[name] for name in node.inputs))
         outputs = self._maps[node.output] = self._new(size, len(conv["weights"]))
         reads, mode = {"in_": inputs}, _CONV_RELU * ("relu" in conv)
-        fields = self._convolution(conv, size, block=1 if len(outputs) == 1 else BLOCK)
+        block = 1 if len(outputs) == 1 else BLOCK
+        fields = self._convolution(conv, size, block)
         if len(node.inputs) == 2:
             reads["side"] = self._maps[node.inputs[1]]
             mode |= _CONV_ADD
@@ -160,7 +154,16 @@ class Plan:
                 ),
             }
             mode |= _CONV_GATE
-        self._step(_CONV, reads, outputs, mode=mode, **fields)
+        made = outputs
+        if "shortcut" in conv:
+            shortcut = self._maps[node.outputs[1]] = self._new(size, len(conv["shortcut"]["weights"]))
+            made = outputs + shortcut
+            weights, bias = _blocked(conv["shortcut"], block)
+            fields |= {
+                "shortcuts": len(shortcut),
+                "side_weights": self._keep(np.concatenate([bias, weights.ravel()])),
+            }
+        self._step(_CONV, reads, made, mode=mode, **fields)
 
     def _channels(self, node: Node) -> None:
         inputs = self._maps[node.inputs[0]]
@@ -295,7 +298,7 @@ class Plan:
             for name, addresses in lists.items():
                 setattr(op, name, self._keep(np.array(addresses or [0], np.uint64)))
             op.kind, op.inputs = step.kind, len(lists.get("in_", ()))
-            op.outputs = len(step.writes) or op.inputs
+            op.outputs = (len(step.writes) or op.inputs) - step.fields.get("shortcuts", 0)
             op.side_inputs = len(lists.get("side", ()))
             op.height, op.width = step.size
             op.stride = self._stride(step.size)
@@ -357,6 +360,17 @@ _LAYOUTS = {
     "MaxPool": Plan._max_pool,
     "Resize": Plan._resize,
 }
+
+
+def _blocked(conv: dict, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [block of outputs][input][tap][output in block], the order in which they are read, and biases."""
+    weights, bias = conv["weights"], conv["bias"]
+    outputs = -(-len(weights) // block) * block
+    blocked = np.zeros((outputs, *weights.shape[1:]), np.float32)
+    blocked[: len(weights)] = weights
+    padded = np.zeros(outputs, np.float32)
+    padded[: len(bias)] = bias
+    return blocked.reshape(outputs // block, block, weights.shape[1], -1).transpose(0, 2, 3, 1), padded
 
 
 def _halo(graph: Graph) -> int:

@@ -16,13 +16,14 @@ struct Op {
     int32_t mode;                          // bit flags or a function, by kind
     int32_t side_inputs, side_taps;
     int32_t hidden;                        // width of the gate's inner layer
+    int32_t shortcuts;                     // CONV: outputs of a 1x1 convolution of the same inputs, behind `outputs`
     const float* const* in;
     float* const* out;
     const float* weights;                  // [block of outputs][input][tap][output in block]
     const float* bias;
     const int32_t* offsets;                // of each tap from the pixel, in floats
     const float* const* side;              // second operand: residual, gated map, mean and maximum
-    const float* side_weights;             // ATTEND: biases, then [output][input][tap]
+    const float* side_weights;             // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
     const float* const* gated;             // ATTEND: the map that the attention multiplies
     float* gate;                           // a factor a channel
     float* partial;                        // CONV: sums and maxima, [item][channel][2][lanes]

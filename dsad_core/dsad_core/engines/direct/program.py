@@ -102,6 +102,10 @@ def _maps_of(node: Node, maps: list[Map]) -> list[Map]:
                 sizes == [hidden * channels, hidden, channels * hidden, channels], f"{name}: gate of {sizes}"
             )
             made.append(Map(channels, pooled=True))
+        elif "shortcut" in attributes:
+            shortcut = attributes["shortcut"]
+            made.append(_convolved(maps[0], shortcut, name))
+            _require(shortcut["weights"].shape[2:] == (1, 1), f"{name}: shortcut {shortcut['weights'].shape}")
         return made
     if node.op == "Channels":
         _require(maps[1:] == [Map(maps[0].channels, pooled=True)], f"{name}: gate {maps[1:]}")
