@@ -5,23 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from dsad_common.node_names import resolve_node
+
 #: How long to wait for the listeners, seconds; a detector is worth more than its figures.
 PATIENCE_SECONDS = 30.0
 
 
 class Audience:
-    """Waits for nodes of the own namespace that are to hear every answer.
+    """Waits for nodes that are to hear every answer.
 
     Args:
         node: the detector's node.
         publishers: of the answers.
-        names: nodes that must listen to each of them.
+        names: nodes that must listen to each of them, of the own namespace or by their full names.
     """
 
     def __init__(self, node, publishers: Sequence, names: Sequence[str]):
         self._node = node
         self._publishers = publishers
-        self._names = {(node.get_namespace(), name) for name in names if name}
+        self._names = {resolve_node(name, node.get_namespace()) for name in names if name}
         self._deadline = time.monotonic() + PATIENCE_SECONDS
 
     def ready(self) -> bool:

@@ -1,15 +1,19 @@
-"""Node ``recorder``: topics as they are, byte for byte, into a rosbag2 without ROS's own recorder."""
+"""Node ``recorder``: topics as they are, byte for byte, into a rosbag2; ROS's own recorder where there is one."""
 
 from __future__ import annotations
 
 import importlib
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
+from dsad_common.run import run_node
 from dsad_core.errors import UsageError
 from dsad_tools.bags.recording import Recording
 from dsad_tools.bags.types import typestore
@@ -18,6 +22,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from rclpy.task import Future
 
+from dsad_metrics import ros2_bag
 from dsad_metrics.bag_thread import BagThread
 from dsad_metrics.settings import RECORDER
 from dsad_metrics.stopping import drain
@@ -39,6 +44,7 @@ KNOWN_TYPES = {
     "metrics": "dsad_msgs/msg/DetectionMetrics",
     "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
+_INCOMPLETE = "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
 #: Topics whose last message holds until the next: a recorder that starts late gets it, too.
 LATCHED = ("counters", "engine", "source_info")
 DEPTH = 200
@@ -60,9 +66,7 @@ class Recorder(Node):
         self.done = Future()
         topics = [_split(entry) for entry in self._value("topics") if entry]
         if not self._value("bag") or not topics:
-            raise UsageError(
-                "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
-            )
+            raise UsageError(_INCOMPLETE)
         for topic, type_name in topics:
             if type_name:
                 _require_known(topic, type_name)
@@ -165,6 +169,40 @@ def _message_type(topic: str, type_name: str):
         raise UsageError(f"topic {topic}: type '{type_name}' is not installed") from None
 
 
+class _Wishes(Node):
+    """Reads the parameters of the recorder, for ``ros2 bag record``, and ends."""
+
+    def __init__(self):
+        super().__init__("recorder")
+        declare(self, RECORDER)
+        self.done = Future()
+        self.done.set_result(0)
+        value = {parameter.name: self.get_parameter(parameter.name).value for parameter in RECORDER}
+        topics = [_split(entry)[0] for entry in value["topics"] if entry]
+        if not value["bag"] or not topics:
+            raise UsageError(_INCOMPLETE)
+        if Path(value["bag"]).exists():
+            raise UsageError(f"{value['bag']}: exists already; remove it or name another folder")
+        self.bag = value["bag"]
+        self.topics = [self.resolve_topic_name(topic) for topic in topics]
+        self.latched = [self.resolve_topic_name(topic) for topic in topics if topic in LATCHED]
+        self.part = value["part_size"] << 20, value["part_duration"]
+
+
 def main() -> None:
     """Console script."""
-    run_main(Recorder)
+    if not ros2_bag.installed():
+        run_main(Recorder)
+    wishes: list[_Wishes] = []
+
+    def recorder() -> _Wishes:
+        wishes.append(_Wishes())
+        return wishes[0]
+
+    if status := run_node(recorder):
+        sys.exit(status)
+    (wish,) = wishes
+    with tempfile.TemporaryDirectory(prefix="dsad_recorder_") as folder:
+        words = ros2_bag.command(wish.bag, wish.topics, wish.latched, *wish.part, Path(folder))
+        status = ros2_bag.record(words, Path(wish.bag))
+    sys.exit(status)

@@ -25,7 +25,9 @@ from dsad_msgs.msg import (
     Track,
     TrackArray,
 )
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
@@ -136,6 +138,15 @@ class Client:
         future = client.call_async(Trigger.Request())
         self.wait(future.done, f"an answer of {service}")
         return future.result()
+
+    def set_parameter(self, node: str, name: str, value: str) -> None:
+        client = self.node.create_client(SetParameters, f"{node}/set_parameters")
+        self.wait(client.service_is_ready, f"parameters of {node}")
+        future = client.call_async(
+            SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        )
+        self.wait(future.done, f"{name} set")
+        assert future.result().results[0].successful
 
     # One frame's parts
 

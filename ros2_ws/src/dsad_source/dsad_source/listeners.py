@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from dsad_common.node_names import resolve_node
 from rclpy.duration import Duration
 
 # A node's subscriptions are found one after the other, and each is one-sided for some milliseconds: we match
@@ -20,7 +21,8 @@ class Listeners:
         frame_publisher: its publisher of frames.
         companions: its publishers of what goes with them.
         answering: ask for a node that subscribes to the frames and publishes ``timing``.
-        names: nodes of the same namespace that must subscribe to the frames or a companion.
+        names: nodes, of the same namespace or by their full names, that must subscribe to the frames or a
+            companion.
     """
 
     def __init__(self, node, frame_publisher, companions: list, answering: bool, names: list[str]):
@@ -59,7 +61,7 @@ class Listeners:
         if self._names:
             namespace = self._node.get_namespace()
             listening = set().union(*(nodes for nodes, _ in self._audience()))
-            absent = [name for name in self._names if (namespace, name) not in listening]
+            absent = [name for name in self._names if resolve_node(name, namespace) not in listening]
             if absent:
                 return f"node {' and '.join(absent)} does not listen in {namespace}"
         return None
