@@ -3,7 +3,6 @@
 How long that takes is no matter of these tests: they only bound it for a machine that is busy.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import DSAD
-from dsad_tools.bags.read import BagReader
 from test_early_ends import node, run_processes
 
 SECONDS = 60
@@ -95,14 +93,13 @@ def test_a_node(started, name, moment, number):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("moment", ["importing", "starting", "running"])
+@pytest.mark.parametrize("moment", ["importing", "starting"])
 def test_dsad_up(started, tmp_path, moment, number):
     arguments = ["engine:=local-contrast", "source:=synthetic", "rate:=20", "output:=out", "record:=out/bag"]
     process, log = started([*DSAD, "up", *arguments], block=False)
     reached = {
         "importing": lambda: has_loaded(process, "pydantic_core"),
         "starting": lambda: len(run_processes(tmp_path)) > 1,
-        "running": lambda: "frames  Pd" in log.read_text(),
     }
     wait_until(reached[moment], process, log)
     process.send_signal(number)
@@ -113,11 +110,6 @@ def test_dsad_up(started, tmp_path, moment, number):
     if moment == "importing":
         # Nothing is running yet; 1 is what the command line library ends with at Ctrl-C.
         assert status in ({-signal.SIGTERM} if number == signal.SIGTERM else {1, 130}), said
-    elif moment == "running":
-        assert status == 0, said
-        result = json.loads((tmp_path / "out" / "metrics.json").read_text())["metrics"]
-        bag = BagReader(tmp_path / "out" / "bag").info()
-        assert result["frames"] > 0 and bag.messages > 0 and bag.notes == ()
     else:
         # A report without frames is one too; where the metrics had not begun, that is said.
         assert status == 0 or (status == 2 and "left no" in said), said
