@@ -1,6 +1,9 @@
 import os
 import platform
+import shutil
+import subprocess
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
@@ -37,7 +40,25 @@ def _kernels(suffix: str, options: list[str]) -> Extension:
 
 
 class _BuildWhatCompiles(build_ext):
+    """A library that a compiler refuses leaves the compiler's words in its place, which library.py passes on."""
+
+    def build_extension(self, ext: Extension) -> None:
+        refusal = self._refusal_file(self.build_lib, ext)
+        refusal.unlink(missing_ok=True)
+        try:
+            super().build_extension(ext)
+        except Exception:  # setuptools knows several, and goes on without what is optional
+            if shutil.which(self.compiler.compiler_so[0]):
+                refusal.parent.mkdir(parents=True, exist_ok=True)
+                refusal.write_text(self._refusal(ext))
+            raise
+
     def copy_extensions_to_source(self) -> None:
+        for ext in self.extensions:
+            made, wanted = self._refusal_file(self.build_lib, ext), self._refusal_file(".", ext)
+            wanted.unlink(missing_ok=True)
+            if made.exists():
+                shutil.copyfile(made, wanted)
         # The setuptools of ROS 2 Humble (59) copies even those optional ones that were not built, and fails.
         self.extensions = [
             each
@@ -47,6 +68,18 @@ class _BuildWhatCompiles(build_ext):
             )
         ]
         super().copy_extensions_to_source()
+
+    def _refusal(self, ext: Extension) -> str:
+        command = [*self.compiler.compiler_so, *ext.extra_compile_args, "-fsyntax-only", *ext.sources]
+        result = subprocess.run(command, capture_output=True, text=True)
+        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        return next(
+            (line for line in reversed(lines) if "error" in line), lines[-1] if lines else "no reason given"
+        )
+
+    @staticmethod
+    def _refusal_file(root: str, ext: Extension) -> Path:
+        return Path(root, *ext.name.split(".")).with_suffix(".refused")
 
 
 setup(
