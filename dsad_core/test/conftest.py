@@ -1,12 +1,19 @@
 """Shared fixtures: a real engine that is there at once, and a frame with known targets."""
 
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import find_engine
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +43,21 @@ def spots():
         return np.clip(image, 0.0, 1.0)
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def lepton():
+    """A function name -> frames (H, W) uint16 of a FLIR Lepton recording (CPTV).
+
+    Tests with it run where DSAD_LEPTON names the recordings' folder and cptv is installed.
+    """
+    folder = os.environ.get("DSAD_LEPTON")
+    if not folder:
+        pytest.skip("DSAD_LEPTON names no folder of Lepton recordings")
+    cptv = pytest.importorskip("cptv")
+
+    def read(name):
+        with open(Path(folder) / f"{name}.cptv", "rb") as stream:
+            return [frame.pix.astype(np.uint16) for frame in cptv.CPTVReader(stream)]
+
+    return read

@@ -50,3 +50,20 @@ def test_a_package_whose_needs_are_elsewhere_is_left_out_with_a_line(tmp_path, m
     assert [command.name for command in application.registered_commands] == ["doctor"]
     (line,) = capsys.readouterr().err.splitlines()
     assert "robot_cli" in line and "no_such_ros" in line
+
+
+def test_ctrl_c_during_the_imports_leaves_no_traceback():
+    code = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from dsad_core.cli.start import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (130, "")

@@ -2,7 +2,7 @@ import pytest
 
 from dsad_core import hardware
 from dsad_core.engines import backends
-from dsad_core.engines.backends import BACKENDS, backend_module, check_platform, require_platform
+from dsad_core.engines.backends import BACKENDS, backend_module, check_platform
 from dsad_core.engines.platform import PLATFORMS, load_platform
 from dsad_core.errors import PlatformError, UsageError
 from dsad_core.hardware import Finding, python_module, shared_library
@@ -11,7 +11,7 @@ MISSING = Finding(False, "board", "buy one")
 
 
 def test_the_cpu_can_always_run():
-    assert "onnxruntime" in require_platform("cpu").usable
+    assert "onnxruntime" in check_platform("cpu").usable
 
 
 @pytest.mark.parametrize("target", PLATFORMS)
@@ -36,7 +36,7 @@ def test_a_refusal_is_one_line_with_everything_missing(target):
     if check.usable:
         pytest.skip(f"this machine can run {target}")
     with pytest.raises(PlatformError) as caught:
-        require_platform(target)
+        check_platform(target).require()
     message = str(caught.value)
     assert "\n" not in message and target in message
     assert all(
@@ -61,13 +61,13 @@ def test_a_backend_that_is_asked_for_stands_alone():
 def test_without_its_device_no_backend_is_usable(monkeypatch):
     monkeypatch.setattr(backends, "device", lambda target: [MISSING])
     with pytest.raises(PlatformError, match=r"missing: board \(buy one\)$"):
-        require_platform("cpu")
+        check_platform("cpu").require()
 
 
 def test_without_a_backend_each_says_what_it_lacks(monkeypatch):
     monkeypatch.setattr(backend_module("onnxruntime"), "requirements", lambda options: [MISSING])
     with pytest.raises(PlatformError, match=r"for onnxruntime: board \(buy one\)"):
-        require_platform("cpu", "onnxruntime")
+        check_platform("cpu", "onnxruntime").require()
 
 
 def test_probes_say_what_they_found():

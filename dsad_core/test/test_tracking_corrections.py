@@ -1,9 +1,5 @@
 """No correction of a real camera becomes a track; name the recordings' folder in DSAD_LEPTON (`pip install cptv`)."""
 
-import os
-from pathlib import Path
-
-import numpy as np
 import pytest
 
 from dsad_core.detector import Detector
@@ -13,26 +9,12 @@ from dsad_core.tracking import Follower
 STEP_NS = 111_000_000
 
 
-@pytest.fixture(scope="module")
-def read():
-    folder = os.environ.get("DSAD_LEPTON")
-    if not folder:
-        pytest.skip("DSAD_LEPTON names no folder of Lepton recordings")
-    cptv = pytest.importorskip("cptv")
-
-    def frames(name):
-        with open(Path(folder) / f"{name}.cptv", "rb") as stream:
-            return [frame.pix.astype(np.uint16) for frame in cptv.CPTVReader(stream)]
-
-    return frames
-
-
 @pytest.mark.parametrize("name", ["hedgehog", "possum", "skyline"])
-def test_no_track_is_confirmed_because_of_a_correction(read, engine, name):
+def test_no_track_is_confirmed_because_of_a_correction(lepton, engine, name):
     """None is confirmed within a second after a correction that was not there, tentative, before it."""
     detector, monitor, follower = Detector(engine), FrameMonitor(), Follower()
     corrected, confirmed, suspicious = -99, set(), []
-    for index, frame in enumerate(read(name)):
+    for index, frame in enumerate(lepton(name)):
         stamp = 1 + index * STEP_NS
         kind = monitor.update(frame, stamp)
         if kind is not FrameKind.SCENE:

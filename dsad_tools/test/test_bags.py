@@ -9,7 +9,7 @@ from dsad_core.errors import BagError, FrameError
 from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.source import BagSource
-from dsad_tools.bags.types import IMAGE, typestore
+from dsad_tools.bags.types import IMAGE, TARGET_ARRAY, typestore
 from dsad_tools.bags.write import EPOCH_NS, BagWriter
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import Sample
@@ -17,6 +17,7 @@ from dsad_tools.scenes.generator import SceneGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 FRAMES = 6
 
@@ -268,3 +269,47 @@ def test_other_files_are_refused_by_name(tmp_path, name):
 def test_a_missing_topic_lists_those_there(bag):
     with pytest.raises(BagError, match="/irst/image_raw"):
         list(BagReader(bag).messages(topics=["/irst/thermal"]))
+
+
+OLD_TARGET = """float32 x
+float32 y
+uint32 left
+uint32 top
+uint32 width
+uint32 height
+"""
+OLD_ARRAY = "std_msgs/Header header\nuint32 height\nuint32 width\nTarget[] targets\n"
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_truth_of_an_older_version_is_read_by_the_bag_s_own_definition(tmp_path, storage):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg(OLD_TARGET, "dsad_msgs/msg/Target"))
+    store.register(get_types_from_msg(OLD_ARRAY, TARGET_ARRAY))
+    types = store.types
+    header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](5, 0), "camera")
+    target = types["dsad_msgs/msg/Target"](x=11.0, y=6.5, left=10, top=5, width=3, height=4)
+    truth = types[TARGET_ARRAY](header=header, height=16, width=16, targets=[target])
+    image = types[IMAGE](header, 16, 16, "mono8", 0, 16, np.zeros(256, np.uint8))
+    with Writer(tmp_path / "bag", version=9, storage_plugin=storage) as writer:
+        for topic, kind, message in (
+            ("image_raw", IMAGE, image),
+            ("ground_truth_targets", TARGET_ARRAY, truth),
+        ):
+            connection = writer.add_connection(f"/irst/{topic}", kind, typestore=store)
+            writer.write(connection, 5 * 10**9, store.serialize_cdr(message, kind))
+    (sample,) = BagSource(tmp_path / "bag")
+    assert sample.boxes.tolist() == [[10, 5, 3, 4]] and sample.ids is None and sample.stamp_ns == 5 * 10**9
+    assert BagReader(tmp_path / "bag").outdated() == {TARGET_ARRAY}
+
+
+def test_ids_of_labelled_targets_go_through_a_bag(tmp_path):
+    sample = Sample(
+        "0", np.zeros((16, 16), np.uint8), None, np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]]), np.array([0, 9])
+    )
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.write(sample)
+        writer.write(Sample("1", sample.image, None, sample.boxes))
+    first, second = BagSource(tmp_path / "bag")
+    assert first.ids.tolist() == [0, 9] and second.ids is None
+    assert BagReader(tmp_path / "bag").outdated() == set()

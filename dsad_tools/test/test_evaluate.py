@@ -8,12 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dsad_core.detector import Detector
-from dsad_core.engines.load import load_engine
 from dsad_core.errors import DataError, UsageError
 from dsad_core.metrics import DetectionAccumulator
 from dsad_tools.bags.write import BagWriter
-from dsad_tools.baseline import build_local_contrast
 from dsad_tools.cli import evaluate as command
 from dsad_tools.data.sample import Sample
 from dsad_tools.evaluate import evaluate
@@ -33,20 +30,6 @@ class Listed:
 
     def __iter__(self):
         return iter(self.samples)
-
-
-@pytest.fixture(scope="module")
-def engine_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("engines") / "local-contrast"
-    build_local_contrast(folder)
-    return folder
-
-
-@pytest.fixture
-def detector(engine_dir):
-    engine = load_engine(engine_dir, threads=1)
-    yield Detector(engine)
-    engine.close()
 
 
 @pytest.fixture

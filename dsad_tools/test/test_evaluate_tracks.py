@@ -7,10 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dsad_core.detector import Detector
-from dsad_core.engines.load import load_engine
 from dsad_core.errors import DataError, UsageError
-from dsad_tools.baseline import build_local_contrast
 from dsad_tools.cli import evaluate as command
 from dsad_tools.cli import scenes
 from dsad_tools.data.open import open_source
@@ -21,20 +18,6 @@ from dsad_tools.metrics.mot import MotSequence, mot_figures
 from dsad_tools.report.tracks import render_tracks
 from dsad_tools.scenes.generator import SceneGenerator
 from dsad_tools.scenes.moving import MovingScene
-
-
-@pytest.fixture(scope="module")
-def engine_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("engines") / "local-contrast"
-    build_local_contrast(folder)
-    return folder
-
-
-@pytest.fixture
-def detector(engine_dir):
-    engine = load_engine(engine_dir, threads=1)
-    yield Detector(engine)
-    engine.close()
 
 
 def scene(**changes):
@@ -48,7 +31,11 @@ def test_targets_of_a_scene_are_followed(detector):
     assert run.detection.targets == run.result.points
     assert run.kinds["scene"] == 120 and run.track_ms.frames == 120
     page = render_tracks(run)
-    assert page.count("<section>") == 3 and "false confirmed tracks a minute" in page
+    assert (
+        page.count("<section>") == 3
+        and "False confirmed tracks a minute" in page
+        and page.count("<figure>") > 2
+    )
     assert json.dumps(run.to_dict(), allow_nan=False)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.detector import Detector
-from dsad_core.engines.backends import backend_module, require_platform
+from dsad_core.engines.backends import backend_module, check_platform
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
 from dsad_core.engines.manifest import Manifest, Precision, load_manifest
@@ -128,7 +128,7 @@ def compile_engine(
     )
     typer.echo(f"wrote {folder}")
     try:
-        require_platform(platform, backend)
+        check_platform(platform, backend).require()
     except PlatformError as error:
         typer.echo(f"not built for a device: {error}")
         return
@@ -195,8 +195,9 @@ def _check(
     sizes: list[tuple[int, int]],
     backend: Backend | None,
 ) -> None:
-    options = load_platform(platform)
-    modules = [backend_module(name) for name in require_platform(platform, backend).usable]
+    found = check_platform(platform, backend)
+    found.require()
+    options, modules = found.platform, [backend_module(name) for name in found.usable]
     outdated = False
     for size in sizes:
         reason = next(_verdicts(modules, folder, manifest, options, size), NOTHING_TO_BUILD)

@@ -7,12 +7,16 @@ A backend is a module with ``requirements(options)``, everything it needs, found
 imported when they are asked for, and import what is heavy or optional later still.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
-from dsad_core.engines.platform import Backend, Platform, load_platform
-from dsad_core.errors import PlatformError, UsageError
+from dsad_core.engines.manifest import Manifest
+from dsad_core.engines.platform import Backend, Platform, effective_precision, load_platform
+from dsad_core.engines.protocol import Engine
+from dsad_core.errors import NotInstalledError, UsageError
 from dsad_core.hardware import Finding, device
 
 _MODULES: dict[Backend, str] = {
@@ -26,6 +30,23 @@ BACKENDS: tuple[Backend, ...] = tuple(_MODULES)
 
 
 @dataclass(frozen=True)
+class EngineRequest:
+    """What is to run, on what: found and verified before anything is opened.
+
+    Attributes:
+        folder: of the engine.
+        backends: to try, in order of preference.
+        threads: CPU threads.
+    """
+
+    folder: Path
+    manifest: Manifest
+    platform: Platform
+    backends: tuple[Backend, ...]
+    threads: int
+
+
+@dataclass(frozen=True)
 class PlatformCheck:
     """What a platform needs of this machine, found or not.
 
@@ -34,7 +55,7 @@ class PlatformCheck:
         backends: what each needs beside them, in the platform's file's order of preference.
     """
 
-    platform: str
+    platform: Platform
     device: list[Finding]
     backends: dict[Backend, list[Finding]]
 
@@ -45,18 +66,33 @@ class PlatformCheck:
             return []
         return [name for name, findings in self.backends.items() if all(finding.ok for finding in findings)]
 
-    def missing(self) -> str:
-        """Everything that is missing, in one line."""
-        if absent := describe_missing(self.device):
-            return absent
-        return "; or ".join(
-            f"for {name}: {describe_missing(findings)}" for name, findings in self.backends.items()
-        )
+    def require(self) -> None:
+        """Raises NotInstalledError, with everything that is missing in one line, where no backend can run."""
+        if not self.usable:
+            missing = {name: describe_missing(findings) for name, findings in self.backends.items()}
+            raise cannot_run(self.platform, describe_missing(self.device), missing)
 
 
 def backend_module(name: Backend) -> ModuleType:
     """The module of a backend."""
     return import_module(_MODULES[name])
+
+
+def open_backend(name: Backend, request: EngineRequest) -> Engine:
+    """The engine on one backend.
+
+    Raises:
+        NotInstalledError: this machine lacks what the backend needs.
+        UnsupportedModelError: the backend cannot take the model.
+        DsadError: it fails.
+    """
+    module = backend_module(name)
+    if missing := describe_missing(module.requirements(request.platform)):
+        raise NotInstalledError(missing)
+    engine = module.open_engine(request.folder, request.manifest, request.platform, request.threads)
+    engine.backend, engine.precision = name, effective_precision(request.manifest, request.platform)
+    engine.passed_over, engine.folder = (), request.folder
+    return engine
 
 
 def check_platform(platform: str, backend: Backend | None = None) -> PlatformCheck:
@@ -70,20 +106,13 @@ def check_platform(platform: str, backend: Backend | None = None) -> PlatformChe
     options = load_platform(platform)
     names = choose_backends(options, backend)
     needs = {name: backend_module(name).requirements(options) for name in names}
-    return PlatformCheck(platform, device(platform), needs)
+    return PlatformCheck(options, device(platform), needs)
 
 
-def require_platform(platform: str, backend: Backend | None = None) -> PlatformCheck:
-    """The platform's check where it can run; else one line that says everything missing.
-
-    Raises:
-        PlatformError: no such platform, or something is missing.
-        EngineError, UsageError: as ``check_platform``.
-    """
-    check = check_platform(platform, backend)
-    if not check.usable:
-        raise PlatformError(f"target {platform} cannot run on this machine, missing: {check.missing()}")
-    return check
+def cannot_run(platform: Platform, device: str, backends: Mapping[Backend, object]) -> NotInstalledError:
+    """The error that names all that is missing: of the device, else of each backend."""
+    missing = device or "; or ".join(f"for {name}: {reason}" for name, reason in backends.items())
+    return NotInstalledError(f"target {platform.platform} cannot run on this machine, missing: {missing}")
 
 
 def choose_backends(options: Platform, backend: Backend | None) -> tuple[Backend, ...]:

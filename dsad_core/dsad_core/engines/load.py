@@ -2,12 +2,24 @@
 
 from pathlib import Path
 
-from dsad_core.engines.backends import backend_module, choose_backends, describe_missing, require_platform
+from dsad_core.engines.backends import (
+    EngineRequest,
+    cannot_run,
+    choose_backends,
+    describe_missing,
+    open_backend,
+)
 from dsad_core.engines.locate import CHECKPOINT_SUFFIX, find_checkpoint, find_engine
 from dsad_core.engines.manifest import load_manifest
+from dsad_core.engines.platform import Backend, load_platform
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.platform import Backend, effective_precision, load_platform
-from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
+from dsad_core.errors import (
+    EngineError,
+    NotInstalledError,
+    PlatformError,
+    UnsupportedModelError,
+    UsageError,
+)
 from dsad_core.hardware import device
 from dsad_core.machine import usable_cores
 from dsad_core.plugins import plugins
@@ -34,7 +46,8 @@ def load_engine(
         backend: this one and no other; None for the platform's file's order.
 
     Raises:
-        PlatformError: this machine lacks what the platform needs; one line says all that is missing.
+        PlatformError: no such platform.
+        NotInstalledError: this machine lacks what the platform needs; one line says all that is missing.
         UnsupportedModelError: no backend that is here can take the model.
         EngineError: there is no such engine, it does not agree with its manifest, or it is a checkpoint
             and nothing that is installed loads it.
@@ -42,47 +55,63 @@ def load_engine(
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads} must be at least 1")
-    options = load_platform(platform)
     checkpoint = find_checkpoint(name_or_path)
     if checkpoint is not None:
-        if backend is not None:
-            raise UsageError(
-                f"backend {backend} with {checkpoint}: a checkpoint is run by who trained it; "
-                "`dsad compile` makes an engine of it"
-            )
-        return _load_checkpoint(checkpoint, platform, threads)
-    folder = find_engine(name_or_path)
-    names = choose_backends(options, backend)
-    if describe_missing(device(platform)):
-        require_platform(platform, backend)  # raises, and names all that is missing
-    manifest = load_manifest(folder)
-    threads = threads or options.threads or usable_cores()
-    passed_over, usable = [], False
+        return _load_checkpoint(checkpoint, platform, threads, backend)
+    request = resolve_request(name_or_path, platform, threads, backend)
+    passed_over: dict[Backend, PlatformError] = {}
     # One after the other: looking for a runtime may import it, which takes longer than the rest of a start.
-    for name in names:
-        module = backend_module(name)
-        reason = describe_missing(module.requirements(options))
-        if not reason:
-            usable = True
-            try:
-                engine = module.open_engine(folder, manifest, options, threads)
-            except UnsupportedModelError as error:
-                reason = str(error)
-            else:
-                if passed_over:
-                    engine.description += f" (passed over {'; '.join(passed_over)})"
-                engine.backend, engine.precision = name, effective_precision(manifest, options)
-                engine.passed_over, engine.folder = tuple(passed_over), folder
-                return engine
-        passed_over.append(f"{name}: {reason}")
-    if not usable:
-        require_platform(platform, backend)
-    raise UnsupportedModelError(
-        f"engine {manifest.name} on target {platform}: no backend takes it; " + "; ".join(passed_over)
+    for name in request.backends:
+        try:
+            engine = open_backend(name, request)
+            break
+        except (NotInstalledError, UnsupportedModelError) as error:
+            passed_over[name] = error
+    else:
+        raise _refusal(request, passed_over)
+    engine.passed_over = _reasons(passed_over)
+    if passed_over:
+        engine.description += f" (passed over {'; '.join(engine.passed_over)})"
+    return engine
+
+
+def resolve_request(
+    name_or_path: str | Path, platform: str, threads: int | None, backend: Backend | None
+) -> EngineRequest:
+    """Find and verify what `load_engine` opens; each file is read once.
+
+    Raises:
+        NotInstalledError, EngineError, UsageError, PlatformError: see `load_engine`.
+    """
+    options = load_platform(platform)
+    folder = find_engine(name_or_path)
+    backends = choose_backends(options, backend)
+    if missing := describe_missing(device(platform)):
+        raise cannot_run(options, missing, {})
+    return EngineRequest(
+        folder, load_manifest(folder), options, backends, threads or options.threads or usable_cores()
     )
 
 
-def _load_checkpoint(path: Path, platform: str, threads: int | None) -> Engine:
+def _refusal(request: EngineRequest, passed_over: dict[Backend, PlatformError]) -> PlatformError:
+    if all(isinstance(error, NotInstalledError) for error in passed_over.values()):
+        return cannot_run(request.platform, "", passed_over)
+    return UnsupportedModelError(
+        f"engine {request.manifest.name} on target {request.platform.platform}: no backend takes it; "
+        + "; ".join(_reasons(passed_over))
+    )
+
+
+def _reasons(passed_over: dict[Backend, PlatformError]) -> tuple[str, ...]:
+    return tuple(f"{name}: {error}" for name, error in passed_over.items())
+
+
+def _load_checkpoint(path: Path, platform: str, threads: int | None, backend: Backend | None) -> Engine:
+    if backend is not None:
+        raise UsageError(
+            f"backend {backend} with {path}: torch runs a checkpoint; `dsad compile` makes an engine of it"
+        )
+    load_platform(platform)
     loader = plugins("engine").get(CHECKPOINT_SUFFIX.removeprefix("."))
     if loader is None:
         raise EngineError(

@@ -19,7 +19,7 @@ class Engine(Protocol):
         backend: direct, openvino, onnxruntime, tensorrt, acl, or torch for a checkpoint.
         precision: what it computes in.
         passed_over: backends that the platform prefers and that do not run, each with the reason.
-        folder: of the engine, or the checkpoint. ``load.load_engine`` sets these four.
+        folder: of the engine, or the checkpoint. The loader sets these four.
     """
 
     manifest: Manifest

@@ -17,7 +17,7 @@ import numpy as np
 
 from dsad_core.detector import Detector
 from dsad_core.engines import progress
-from dsad_core.engines.backends import backend_module
+from dsad_core.engines.backends import EngineRequest, open_backend
 from dsad_core.engines.cache import keep_self_test, kept_self_test
 from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import load_platform
@@ -153,18 +153,16 @@ def _kept(plan) -> SelfTest | None:
 
 def _open_reference(engine: Engine, threads: int) -> tuple[Engine | None, str]:
     """The first reference that is here, or None and why there is none."""
-    options, reasons = load_platform("cpu"), []
     if engine.backend == "torch":
         return None, "a checkpoint is the network itself"
+    # The CPU's file leaves a float32 model in float32, whatever the engine's platform computes in.
+    request = EngineRequest(engine.folder, engine.manifest, load_platform("cpu"), REFERENCES, threads)
+    reasons = []
     for name in REFERENCES:
         if engine.platform == "cpu" and engine.backend == name:
             continue
         try:
-            # As the model is: precision is the engine's own, never the platform's.
-            opened = backend_module(name).open_engine(engine.folder, engine.manifest, options, threads)
+            return open_backend(name, request), ""
         except (DsadError, ImportError) as error:
             reasons.append(f"{name}: {error}")
-        else:
-            opened.backend, opened.precision, opened.passed_over = name, engine.manifest.precision, ()
-            return opened, ""
     return None, "no reference on the CPU here (" + ("; ".join(reasons) or "it is the reference itself") + ")"

@@ -26,13 +26,13 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         height: rows, 1 to ``MAX_SIDE``.
         width: columns, 1 to ``MAX_SIDE``.
         step: bytes from one row to the next; may exceed the row (padding).
-        data: any contiguous buffer of at least ``height * step`` bytes. A surplus below one row is
-            tolerated (buffers rounded up by drivers); more means that height or step is wrong.
+        data: any contiguous buffer of at least ``height * step`` bytes, half as much again for nv12. A surplus
+            below one row is tolerated (buffers rounded up by drivers); more means that height or step is wrong.
         is_bigendian: byte order of 16 and 32 bit samples.
 
     Returns:
-        (height, width) uint8, uint16 or float32 in native byte order; colour becomes uint8 luma.
-        May be a read-only view on ``data``.
+        (height, width) uint8, uint16 or float32 in native byte order; colour becomes uint8 luma, signed counts
+        become float32 with their values. May be a read-only view on ``data``.
 
     Raises:
         FrameError: reason ``encoding``, ``size``, ``step``, ``truncated`` or ``nan`` (NaN or
@@ -46,16 +46,16 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         raise FrameError(
             "step", f"step {step} is shorter than a row of {width} {encoding} pixels ({row} bytes)"
         )
-    view = memoryview(data)
-    if view.nbytes < height * step:
+    view, rows = memoryview(data), layout.rows(height)
+    if view.nbytes < rows * step:
         raise FrameError(
-            "truncated", f"data has {view.nbytes} bytes, {height} rows of step {step} need {height * step}"
+            "truncated", f"data has {view.nbytes} bytes, {rows} rows of step {step} need {rows * step}"
         )
-    if view.nbytes >= (height + 1) * step:
+    if view.nbytes >= (rows + 1) * step:
         raise FrameError(
             "step",
-            f"data has {view.nbytes} bytes, {height} rows of step {step} are only "
-            f"{height * step}: height or step is wrong",
+            f"data has {view.nbytes} bytes, {rows} rows of step {step} are only "
+            f"{rows * step}: height or step is wrong",
         )
 
     stored = layout.dtype.newbyteorder(">" if is_bigendian else "<")
@@ -64,8 +64,14 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         frame = np.ndarray((height, width), stored, view, strides=(step, size))
     else:
         frame = np.ndarray((height, width, layout.channels), stored, view, strides=(step, layout.channels, 1))
-        frame = cv2.cvtColor(frame, layout.to_grey)
-    if not frame.dtype.isnative:
+        frame = (
+            cv2.cvtColor(frame, layout.to_grey)
+            if layout.luma is None
+            else np.ascontiguousarray(frame[:, :, layout.luma])
+        )
+    if frame.dtype.kind == "i":
+        frame = frame.astype(np.float32)
+    elif not frame.dtype.isnative:
         frame = frame.astype(layout.dtype)
     if frame.dtype == np.float32 and not np.isfinite(frame).all():
         bad = frame.size - np.count_nonzero(np.isfinite(frame))
@@ -85,14 +91,15 @@ def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
         msg: the message; ``data`` becomes an ``array.array('B')``, the one type that rclpy
             takes without checking it element by element.
         frame: (H, W) for grey or (H, W, C) for colour, of exactly the type that ``encoding`` says.
-        encoding: one of ``encodings.ENCODINGS``.
+        encoding: one of ``encodings.ENCODINGS``, but none of luma and chroma.
 
     Raises:
         FrameError: reason ``encoding`` where type or channels disagree, ``size`` for absurd sizes.
     """
     layout = find_encoding(encoding)
     channels = frame.shape[2] if frame.ndim == 3 else 1
-    if frame.ndim not in (2, 3) or channels != layout.channels or frame.dtype != layout.dtype:
+    stores = layout.luma is None and channels == layout.channels and frame.dtype == layout.dtype
+    if frame.ndim not in (2, 3) or not stores:
         raise FrameError(
             "encoding", f"a frame of shape {frame.shape} and type {frame.dtype} is not {encoding}"
         )

@@ -13,6 +13,8 @@ from dsad_core.frame.clock import FrameClock
 
 #: About so many pixels of a frame are looked at, on a regular grid.
 SAMPLES = 5000
+#: Seconds in which the shutter falls, and the mean change of the picture when it does, as a share of the usual spread.
+FALL_S, FALL_SHARE = 0.04, 0.12
 #: Scene frames that the usual spread is taken over.
 HISTORY = 30
 
@@ -34,7 +36,7 @@ class MonitorSettings:
         step_share: a step of the level by more than this share of the scene's spread (5 to 95 %) is a correction,
         step_residual: where it also exceeds so many deviations of what is left of the difference without it.
         gain_step: a change of the gain by more than this share is a jump of the automatic gain.
-        shutter_share: a frame whose spread falls below this share of the usual is the shutter.
+        shutter_share: a frame whose spread falls at once below this share of the usual is the shutter.
         settle_s: seconds after a correction in which frames are settling.
         longest_s: after so many seconds without a scene the picture is taken as it is, repeated frames excepted.
 
@@ -59,9 +61,12 @@ class FrameMonitor:
     """Marks frames: scene, repeated, shutter or settling. One camera, one thread; 0.1 ms a frame.
 
     A *repeated* frame has the same bytes as the one before. A *shutter* frame has lost the scene's spread. A frame is
-    *settling* from a step of the level or of the gain, or the end of the shutter, until ``settle_s`` later. A pan
+    *settling* from the end of the shutter, or a step of the counts' level or gain, until ``settle_s`` later. A pan
     is none of these: it changes the pixels, but not all by the same amount. Where a driver tells of a correction,
     say so with `announce`.
+
+    In 8-bit frames a step is the camera's automatic gain: the scene stays in view, targets too, and the frame is a
+    *scene*.
 
     Attributes:
         counts: frames by kind.
@@ -82,6 +87,12 @@ class FrameMonitor:
         self._disturbed_at: float | None = None
         self._scene_at: float = self._now
         self._was_shutter = False
+        self._lately: deque[tuple[float, np.ndarray]] = deque()
+
+    @property
+    def announced(self) -> bool:
+        """Whether the driver says that the shutter is closed."""
+        return self._shutter_told
 
     def announce(self, closed: bool) -> None:
         """The driver tells that the shutter is closed (frames are *shutter*) or open again (they settle)."""
@@ -112,10 +123,18 @@ class FrameMonitor:
         samples = frame[::stride, ::stride].astype(np.float32).ravel()
         last, self._last = self._last, samples
         last_frame, self._last_frame = self._last_frame, frame
+        if self._shutter_told:
+            return FrameKind.SHUTTER  # the picture freezes meanwhile, so this comes before REPEATED
         if last is not None and np.array_equal(samples, last) and np.array_equal(frame, last_frame):
             return FrameKind.REPEATED
-        if self._shutter_told:
-            return FrameKind.SHUTTER
+        while len(self._lately) > 1 and self._lately[0][0] < self._now - FALL_S:
+            self._lately.popleft()
+        kind = self._of(samples, last, frame.dtype != np.uint8)
+        self._lately.append((self._now, samples))
+        return kind
+
+    def _of(self, samples: np.ndarray, last: np.ndarray | None, counts: bool) -> FrameKind:
+        """What a frame that does not repeat the last one is; ``counts`` are 16-bit and float pixels."""
         low, high = np.percentile(samples, (5, 95))
         spread = float(high - low)
         usual = float(np.median(self._spreads)) if self._spreads else None
@@ -123,10 +142,16 @@ class FrameMonitor:
         if tired:
             self._disturbed_at, usual = None, None
             self._spreads.clear()
-        elif usual is not None and spread < self.settings.shutter_share * usual:
+        elif (
+            usual is not None
+            and spread < self.settings.shutter_share * usual
+            and (self._was_shutter or self._fell(samples, usual))
+        ):
             self._was_shutter = True
             return FrameKind.SHUTTER
-        elif self._was_shutter or (last is not None and self._stepped(samples, last, usual or spread)):
+        elif self._was_shutter or (
+            counts and last is not None and self._stepped(samples, last, usual or spread)
+        ):
             self._disturbed_at = self._now
         self._was_shutter = False
         if self._disturbed_at is not None:
@@ -135,6 +160,11 @@ class FrameMonitor:
             self._disturbed_at = None
         self._spreads.append(spread)
         return FrameKind.SCENE
+
+    def _fell(self, now: np.ndarray, usual: float) -> bool:
+        """Whether the picture went at once; a camera that turns to the clear sky keeps most of it."""
+        change = now - self._lately[0][1]
+        return float(np.abs(change - np.median(change)).mean()) > FALL_SHARE * usual
 
     def _stepped(self, now: np.ndarray, last: np.ndarray, spread: float) -> bool:
         settings = self.settings

@@ -9,14 +9,14 @@ import numpy as np
 from dsad_core.errors import UsageError
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
-from dsad_core.tracking.motion import Motion, MotionEstimator
+from dsad_core.tracking.motion import Motion, MotionEstimator, MotionSource
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import Track
 from dsad_core.tracking.tracker import Tracker
-from dsad_core.tracking.weak import weak_targets
+from dsad_core.tracking.weak import logit, weak_targets
 
 #: The weak threshold's distance below the mask's, in logits, where none is given.
-WEAK_DROP = 3.0
+WEAK_DROP = 5.0
 
 
 class Follower:
@@ -27,6 +27,7 @@ class Follower:
         low_threshold: probability in (0, 1) above which a weak detection counts; None for ``WEAK_DROP`` logits below
             the mask's threshold.
         camera: ``estimate`` the camera's motion from the frames, or take it to stand ``still``.
+        motion: says how the camera moves, in place of the estimate.
 
     Attributes:
         tracker, estimator: the parts, for their counters.
@@ -41,15 +42,16 @@ class Follower:
         settings: TrackerSettings | None = None,
         low_threshold: float | None = None,
         camera: str = "estimate",
+        motion: MotionSource | None = None,
     ):
         if low_threshold is not None and not 0.0 < low_threshold < 1.0:
             raise UsageError(f"low threshold {low_threshold} must lie between 0 and 1, both excluded")
         if camera not in ("estimate", "still"):
             raise UsageError(f"camera motion {camera!r} is not one of estimate, still")
         self.tracker = Tracker(settings)
-        self.estimator = MotionEstimator()
+        self.estimator: MotionSource = motion or MotionEstimator()
         self._low_threshold = low_threshold
-        self._moves = camera == "estimate"
+        self._moves = motion is not None or camera == "estimate"
         self.motion_known = not self._moves
         self._last_targets: list[Target] = []
 
@@ -77,23 +79,24 @@ class Follower:
             The tracks alive after the frame; ``tracker.ended`` has those that ended with it.
         """
         is_scene = kind is FrameKind.SCENE
-        motion = self._motion(frame, kind) if self._moves else None
+        motion = self._motion(frame, kind, stamp_ns) if self._moves else None
         self.motion_known = motion is None or motion.known
         weak = weak_targets(logits, mask, threshold, self._low(threshold)) if is_scene else []
-        tracks = self.tracker.update(stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape)
+        tracks = self.tracker.update(
+            stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape, threshold
+        )
         self._last_targets = targets
         return tracks
 
-    def _motion(self, frame: np.ndarray, kind: FrameKind) -> Motion | None:
+    def _motion(self, frame: np.ndarray, kind: FrameKind, stamp_ns: int) -> Motion | None:
         if kind is FrameKind.REPEATED:
             return None  # the same picture: nothing moved on it
         if kind is FrameKind.SHUTTER:
             self.estimator.reset()
             return Motion.unknown()
-        return self.estimator.update(frame, self._last_targets)
+        return self.estimator.update(frame, self._last_targets, stamp_ns)
 
     def _low(self, threshold: float) -> float:
         if self._low_threshold is not None:
             return min(self._low_threshold, threshold)
-        logit = math.log(threshold / (1.0 - threshold)) - WEAK_DROP
-        return 1.0 / (1.0 + math.exp(-logit))
+        return 1.0 / (1.0 + math.exp(WEAK_DROP - logit(threshold)))

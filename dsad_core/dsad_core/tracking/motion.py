@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -69,6 +70,22 @@ class Motion:
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
 
 
+class MotionSource(Protocol):
+    """Says how the camera moved from frame to frame: from the frames themselves, or from what else knows it.
+
+    Attributes:
+        failures: frames whose motion could not be told; the first of a series is no failure.
+    """
+
+    failures: int
+
+    def update(self, frame: np.ndarray, targets: Sequence[Target] = (), stamp_ns: int = 0) -> Motion:
+        """Motion from the last frame given to this one (H, W); unknown for the first one and on failure."""
+
+    def reset(self) -> None:
+        """Forget the last frame: the next one starts a series."""
+
+
 class MotionEstimator:
     """Follows points of the scene with sparse flow and fits rotation, scale and translation to them.
 
@@ -90,12 +107,13 @@ class MotionEstimator:
         """Forget the last frame: the next one starts a series."""
         self._last = None
 
-    def update(self, frame: np.ndarray, targets: Sequence[Target] = ()) -> Motion:
+    def update(self, frame: np.ndarray, targets: Sequence[Target] = (), stamp_ns: int = 0) -> Motion:
         """Motion from the last frame given to this one.
 
         Args:
             frame: (H, W) uint8, uint16 or float32 without NaN.
             targets: of the last or of this frame; points on them are not followed.
+            stamp_ns: not looked at.
 
         Returns:
             The motion; unknown, with identity, for the first frame, after a change of size, and on failure.

@@ -13,11 +13,10 @@ class TrackerSettings:
         confirm_s: seconds from a track's first hit to the hit that may confirm it.
         confirm_hits: fewest hits of a confirmed track.
         confirm_share: hits over frames since birth, within ``window_s``, that confirm a track.
-        still_confirm_s, still_share: the same for a track that was not seen to move: what stands in the scene is
-            rarely a target, and can wait.
+        still_share: the same for a track that was not seen to move: what stands in the scene is rarely a target.
         window_s: how far back hits and frames are counted, seconds.
-        weak_confirm_s: the same as ``confirm_s`` where weak hits are needed to reach ``confirm_hits`` or
-            ``confirm_share``; such a track must also move. 0 lets weak hits confirm nothing.
+        weak_confirm_s: the same as ``confirm_s`` where the hits' mean evidence lies below the engine's threshold.
+        firm_drop: such a track must move, or its mean evidence lie at most so many logits below the threshold.
         tentative_coast_s: a tentative track without a hit for so long ends, seconds.
         coast_s: a confirmed track without a hit for so long ends, seconds.
         measurement_px: standard deviation of a detected position, pixels.
@@ -35,37 +34,36 @@ class TrackerSettings:
         max_tracks: no further tracks start beyond so many.
 
     Raises:
-        UsageError: a value that is not above 0 (``weak_confirm_s``, ``extent_share`` may be 0), or a share
-            above 1.
+        UsageError: a value that is not above 0 (``firm_drop``, ``extent_share`` may be 0), or a share above 1.
     """
 
-    confirm_s: float = 0.2
+    confirm_s: float = 0.1
     confirm_hits: int = 3
     confirm_share: float = 0.75
-    still_confirm_s: float = 0.2
     still_share: float = 0.95
     window_s: float = 0.5
-    weak_confirm_s: float = 0.5
+    weak_confirm_s: float = 0.3
+    firm_drop: float = 2.0
     tentative_coast_s: float = 0.15
     coast_s: float = 1.0
     measurement_px: float = 0.8
     extent_share: float = 0.08
-    acceleration: float = 20.0
-    speed_px_s: float = 60.0
+    acceleration: float = 40.0
+    speed_px_s: float = 120.0
     gate: float = 5.0
     lost_sigma_px: float = 15.0
     failed_motion_px: float = 1.0
     jerk_px: float = 10.0
     judge_s: float = 1.0
-    moving_sigma: float = 10.0
-    moving_px: float = 3.0
+    moving_sigma: float = 8.0
+    moving_px: float = 2.5
     still_px_s: float = 6.0
     max_tracks: int = 100
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            least_is_zero = field.name in ("weak_confirm_s", "extent_share")
+            least_is_zero = field.name in ("firm_drop", "extent_share")
             if not (value >= 0 if least_is_zero else value > 0) or value != value or value > 1e6:
                 raise UsageError(
                     f"tracker setting {field.name} {value} must be a number above 0"

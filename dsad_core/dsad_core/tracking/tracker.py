@@ -16,6 +16,7 @@ from dsad_core.tracking.judge import SPACING_SHARE, judge
 from dsad_core.tracking.motion import Motion
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import MotionState, Track, TrackState
+from dsad_core.tracking.weak import logit
 
 #: Pixels around a box that still belong to its target.
 RIM = 2.0
@@ -32,7 +33,7 @@ class _Life:
     state: TrackState = TrackState.TENTATIVE
     motion: MotionState = MotionState.UNKNOWN
     hits: int = 0
-    #: (time, strength of the hit: 1 strong, 0 weak) of the hits within the window
+    #: (time, evidence) of the hits within the window: logits above the threshold of the mask
     recent: deque = field(default_factory=deque)
     scores: deque = field(default_factory=lambda: deque(maxlen=8))
     box: tuple[float, float, float, float] = (
@@ -49,7 +50,8 @@ class Tracker:
 
     Detections are given in two lists. Those above the engine's threshold pair first, with all tracks together;
     then the weak ones keep the tracks that got none, as ByteTrack does, and continue weak ones that began below the
-    threshold. A track that needs weak hits is confirmed only where it moves against the scene.
+    threshold. A hit's evidence is how far its score lies above the threshold, in logits. A track whose mean evidence
+    lies well below 0 is confirmed only where it moves against the scene.
 
     Times are seconds between stamps: dropped frames, 9 Hz and 100 Hz give the same lives. A jump of the stamps
     (a looping bag, a new clock) ends all tracks. One tracker serves one camera and one thread.
@@ -75,6 +77,7 @@ class Tracker:
         self._motion_known = False
         self._frames: deque[float] = deque()
         self._next_id = 1
+        self._threshold = 0.0  # logits
 
     @property
     def jumps(self) -> int:
@@ -89,6 +92,7 @@ class Tracker:
         received_ns: int | None = None,
         is_scene: bool = True,
         size: tuple[int, int] | None = None,
+        threshold: float = 0.5,
     ) -> list[Track]:
         """Take one frame.
 
@@ -101,6 +105,7 @@ class Tracker:
             is_scene: False for a frame that shows no scene (shutter, repeated, settling): tracks coast, and the
                 frame is not counted against them.
             size: (height, width) of the frame; tracks that leave it end. None for a frame without end.
+            threshold: the engine's, a probability in (0, 1): how far a score lies from it, in logits, is the evidence.
 
         Returns:
             The tracks alive after the frame, oldest first; tentative ones too.
@@ -119,6 +124,7 @@ class Tracker:
             self._frames.append(self._now)
             while self._frames[0] < self._now - self.settings.window_s:
                 self._frames.popleft()
+            self._threshold = logit(threshold)
             self._pair(targets, weak)
         self._age(size)
         return [self._snapshot(row) for row in range(len(self._lives))]
@@ -147,8 +153,7 @@ class Tracker:
         weak_pairs = self._match(without, weak_points, weak_variances)
         self._take(weak_pairs, weak_points, weak_variances, weak, strong=False)
         self._start(targets, {column for _, column in pairs}, points, variances, strong=True)
-        if self.settings.weak_confirm_s:
-            self._start(weak, {column for _, column in weak_pairs}, weak_points, weak_variances, strong=False)
+        self._start(weak, {column for _, column in weak_pairs}, weak_points, weak_variances, strong=False)
 
     def _measure(self, targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
         points = np.array([(target.x, target.y) for target in targets], np.float64).reshape(-1, 2)
@@ -178,13 +183,13 @@ class Tracker:
         rows, columns = (np.array(side) for side in zip(*pairs))
         self._bank.update(rows, points[columns], variances[columns])
         for row, column in pairs:
-            self._hit(self._lives[row], targets[column], column if strong else None, strong)
+            self._hit(self._lives[row], targets[column], column if strong else None)
 
-    def _hit(self, life: _Life, target: Target, index: int | None, strong: bool) -> None:
+    def _hit(self, life: _Life, target: Target, index: int | None) -> None:
         life.hits += 1
         life.last_hit = self._now
         life.hit_frame = self._frame
-        life.recent.append((self._now, 1 if strong else 0))
+        life.recent.append((self._now, logit(target.score) - self._threshold))
         life.scores.append(target.score)
         life.box = (target.left - target.x, target.top - target.y, target.width, target.height)
         life.target = index
@@ -209,7 +214,7 @@ class Tracker:
         for column in free:
             life = _Life(self._next_id, self._now, self._now)
             self._next_id += 1
-            self._hit(life, targets[column], column if strong else None, strong)
+            self._hit(life, targets[column], column if strong else None)
             self._lives.append(life)
 
     # Lives
@@ -251,16 +256,14 @@ class Tracker:
 
     def _confirms(self, life: _Life) -> bool:
         settings, age = self.settings, self._now - life.born + 1e-9
-        frames = self._frames_since(life.born)
-        strong = sum(kind for _, kind in life.recent)
         moves = life.motion is MotionState.MOVING
         share = settings.confirm_share if moves else settings.still_share
-        if strong >= max(settings.confirm_hits, share * frames):
-            return age >= (settings.confirm_s if moves else settings.still_confirm_s)
-        if not settings.weak_confirm_s or not moves:
+        if len(life.recent) < max(settings.confirm_hits, share * self._frames_since(life.born)):
             return False
-        enough = len(life.recent) >= max(settings.confirm_hits, settings.confirm_share * frames)
-        return enough and age >= settings.weak_confirm_s
+        evidence = float(np.mean([evidence for _, evidence in life.recent]))
+        if evidence >= 0.0:
+            return age >= settings.confirm_s
+        return age >= settings.weak_confirm_s and (moves or evidence >= -settings.firm_drop)
 
     def _can_confirm(self, life: _Life) -> bool:
         """A tentative track that lost too many of its frames starts again from its next detection."""

@@ -28,16 +28,18 @@ def weak_targets(
         raise UsageError(
             f"low threshold {low_threshold} must lie above 0 and not above the mask's threshold {threshold}"
         )
-    components = find_components(logits > _logit(low_threshold))
+    components = find_components(logits > logit(low_threshold))
     if not len(components):
         return []
     # What holds a pixel of the mask is no weak target; nor is one that min_area took out of the mask: it was refused.
     highest = np.maximum.reduceat(logits[components.rows, components.columns], components.starts)
     taken = np.maximum.reduceat(mask[components.rows, components.columns], components.starts)
     return extract_targets(
-        logits, components.select((highest <= _logit(threshold)) & (taken == 0)), max_targets=limit
+        logits, components.select((highest <= logit(threshold)) & (taken == 0)), max_targets=limit
     )
 
 
-def _logit(probability: float) -> float:
+def logit(probability: float) -> float:
+    """Of a probability; finite even where it has rounded to 0 or 1."""
+    probability = min(max(probability, 1e-12), 1.0 - 1e-12)
     return math.log(probability / (1.0 - probability))

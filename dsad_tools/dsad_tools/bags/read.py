@@ -10,6 +10,7 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from dsad_core.errors import BagError, one_line
@@ -95,6 +96,12 @@ class BagReader:
         """The topics in alphabetical order."""
         return self._info.topics
 
+    def outdated(self) -> set[str]:
+        """Types of this suite that were recorded as another version of it defines them: `messages` decodes them by
+        the bag's own definitions, and their bytes are none that today's subscribers can take."""
+        with self._opened() as reader:
+            return {each.msgtype for each in reader.connections if _is_outdated(each)}
+
     def messages(
         self, raw: bool = False, topics: Collection[str] | None = None
     ) -> Iterator[tuple[str, int, Any]]:
@@ -142,7 +149,8 @@ class BagReader:
         known = typestore()
         unknown = {connection.msgtype for connection in connections} - set(known.types)
         if not unknown:
-            return known
+            outdated = [each for each in connections if _is_outdated(each)]
+            return _own_store(self.path, connections) if outdated else known
         raise BagError(
             f"{self.path}: messages of type {', '.join(sorted(unknown))} cannot be decoded here; "
             "choose other topics or replay them as they are"
@@ -150,6 +158,25 @@ class BagReader:
 
     def _opened(self) -> _Opened:
         return _Opened(self.path, CutOffReader if self._cut_off else Reader)
+
+
+def _is_outdated(connection: Connection) -> bool:
+    ours = connection.msgtype.startswith("dsad_msgs/") and connection.msgtype in typestore().types
+    return ours and connection.digest not in ("", typestore().hash_rihs01(connection.msgtype))
+
+
+def _own_store(path: Path, connections: list[Connection]) -> Typestore:
+    """The types as the bag itself defines them."""
+    store = get_typestore(Stores.EMPTY)
+    for connection in connections:
+        if not connection.msgdef.data:
+            raise BagError(
+                f"{path}: {connection.msgtype} is of another version of this suite, and the bag does not define it; "
+                "make the bag anew"
+            )
+        with _named(path):
+            store.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+    return store
 
 
 class _Opened:

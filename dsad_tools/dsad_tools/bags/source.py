@@ -54,12 +54,14 @@ class BagSource:
             stamp = _stamp_ns(message.header)
             image = self._decode(message, self._frames.name, stamp)
             mask = masks[stamp].popleft() if masks[stamp] else None
-            box = boxes[stamp].popleft() if boxes[stamp] else None
+            box, ids = boxes[stamp].popleft() if boxes[stamp] else (None, None)
             yield Sample(
                 str(stamp),
                 image,
                 None if mask is None else np.where(_unpacked(mask), np.uint8(255), np.uint8(0)),
                 box,
+                ids,
+                stamp,
             )
 
     def _truth(self, name: str, type_name: str) -> defaultdict[int, deque]:
@@ -75,7 +77,8 @@ class BagSource:
                 found[stamp].append((mask.shape, np.packbits(mask > 0)))
             else:
                 rows = [(target.left, target.top, target.width, target.height) for target in message.targets]
-                found[stamp].append(np.array(rows, np.float32).reshape(-1, 4))
+                boxes = np.array(rows, np.float32).reshape(-1, 4)
+                found[stamp].append((boxes, label_ids(message.targets)))
         return found
 
     def _decode(self, message, topic: str, stamp: int) -> np.ndarray:
@@ -113,6 +116,12 @@ def find_frames(reader: BagReader, image_topic: str | None = None) -> TopicInfo:
         )
     wanted = f"no Image topic {image_topic}" if image_topic else "no topic of sensor_msgs/msg/Image"
     raise BagError(f"{reader.path}: {wanted}; it holds {names}")
+
+
+def label_ids(targets) -> np.ndarray | None:
+    """Numbers (N,) of the labelled targets of a dsad_msgs/TargetArray; None where one of them has none."""
+    ids = [getattr(target, "track_id", 0) for target in targets]  # bags of old have none
+    return np.array(ids, np.int64) - 1 if all(ids) else None
 
 
 def _stamp_ns(header) -> int:

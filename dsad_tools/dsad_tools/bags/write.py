@@ -132,11 +132,23 @@ class BagWriter:
         nowhere = self._types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0)
         target = self._types["dsad_msgs/msg/Target"]
         targets = [
-            target(**target_fields(*box), has_bearing=False, bearing=nowhere) for box in sample.boxes.tolist()
+            target(**fields, has_bearing=False, bearing=nowhere)
+            for fields in label_fields(sample.boxes, sample.ids)
         ]
         return self._types[TARGET_ARRAY](
             header=header, height=height, width=width, targets=targets, targets_cut=0
         )
+
+
+def label_fields(boxes: np.ndarray, ids: np.ndarray | None) -> list[dict]:
+    """Fields of the dsad_msgs/Targets that stand for labelled boxes, but for the bearing.
+
+    Args:
+        boxes: (N, 4) left, top, width, height in pixels.
+        ids: (N,) of their targets, from 0, or None: a message counts from 1, for 0 says that nobody knows.
+    """
+    numbers = [0] * len(boxes) if ids is None else (ids + 1).tolist()
+    return [target_fields(*box) | {"track_id": number} for box, number in zip(boxes.tolist(), numbers)]
 
 
 def target_fields(left: float, top: float, width: float, height: float) -> dict:

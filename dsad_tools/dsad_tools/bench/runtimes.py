@@ -75,7 +75,7 @@ def _open_backend(
     if missing:
         raise PlatformError(f"missing: {', '.join(missing)} (see dsad doctor)")
     folder = model.compiled_to(precision) if precision else model.engine
-    manifest, options, module = load_manifest(folder), load_platform(platform), backend_module(name)
+    manifest, options, module = load_manifest(folder), check.platform, backend_module(name)
     if hasattr(module, "build"):
         module.build(folder, manifest, options, size)
     return module.open_engine(folder, manifest, options, threads)

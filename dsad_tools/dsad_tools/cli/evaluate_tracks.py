@@ -12,7 +12,8 @@ from rich.table import Table
 from dsad_core.detector import Detector
 from dsad_core.files import write_atomic
 from dsad_tools.data.sequences import open_sequences
-from dsad_tools.evaluate_tracks import TrackRun, evaluate_tracks
+from dsad_tools.evaluate_tracks import evaluate_tracks
+from dsad_tools.metrics.track_run import TrackRun, rows
 from dsad_tools.report.tracks import TRACKS_FILE, build_track_report
 
 
@@ -65,63 +66,3 @@ def _print(
     for path in (json_path, report and report / TRACKS_FILE):
         if path:
             console.print(f"wrote {path}", soft_wrap=True)
-
-
-def rows(run: TrackRun) -> list[tuple[str, str, str]]:
-    """Name, value and origin of every figure, for the terminal and the report."""
-    detection, result = run.detection, run.result
-    figures = [
-        ("single frame Pd", _figure(detection.pd, 3), f"{detection.hits} of {detection.targets} boxes"),
-        (
-            "single frame false alarms a frame",
-            _figure(detection.false_targets / detection.frames if detection.frames else None, 3),
-            f"{detection.false_targets} in {detection.frames} frames",
-        ),
-        (
-            "coverage by confirmed tracks",
-            _figure(result.coverage, 3),
-            f"{result.covered} of {result.points} boxes",
-        ),
-        (
-            "false confirmed tracks a minute",
-            _figure(result.false_a_minute, 2),
-            f"{result.false_tracks} of {result.tracks} tracks in {result.seconds / 60:.1f} min",
-        ),
-        (
-            "false moving tracks a minute",
-            _figure(result.false_moving_a_minute, 2),
-            f"{result.false_moving_tracks} in {result.seconds / 60:.1f} min",
-        ),
-        (
-            "false points a frame",
-            _figure(result.false_points / result.frames if result.frames else None, 3),
-            f"{result.false_points} in {result.frames} frames",
-        ),
-        (
-            "id switches a minute of target",
-            _figure(result.switches_a_minute, 2),
-            f"{result.switches} in {result.target_seconds / 60:.1f} min",
-        ),
-        (
-            "median time to confirm, s",
-            _figure(result.median_confirm_s, 2),
-            f"{result.targets} targets, {result.never} never",
-        ),
-    ]
-    if run.mot is not None:
-        parts = f"DetA {run.mot.deta:.3f}, AssA {run.mot.assa:.3f}; on the box or not"
-        figures += [
-            ("HOTA", _figure(run.mot.hota, 3), parts),
-            ("IDF1", _figure(run.mot.idf1, 3), ""),
-            ("MOTA", _figure(run.mot.mota, 3), ""),
-        ]
-    ms = run.track_ms
-    figures.append(("tracks and motion, ms", _figure(ms.p50, 2), f"p95 {ms.p95:.2f}, p99 {ms.p99:.2f}"))
-    odd = ", ".join(f"{count} {kind}" for kind, count in run.kinds.items() if kind != "scene")
-    figures.append(("frames of the scene", str(run.kinds["scene"]), odd))
-    figures.append(("frames without a measured motion", str(run.motion_failures), ""))
-    return figures
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -18,6 +18,7 @@ class Sample:
         boxes: (N, 4) float32 of left, top, width, height in pixels, or None where no boxes exist.
             N = 0 says that the frame holds no target; None says that nothing is known.
         ids: (N,) int64 of the boxes' targets, the same from frame to frame, or None where nobody knows.
+        stamp_ns: when it was taken, nanoseconds; None for a series that only has a rate.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Sample:
     mask: np.ndarray | None = None
     boxes: np.ndarray | None = None
     ids: np.ndarray | None = None
+    stamp_ns: int | None = None
 
     @property
     def labelled(self) -> bool:

@@ -10,16 +10,31 @@ from typing import Literal
 import numpy as np
 
 from dsad_core.frame.timing import FrameTimes
+from dsad_core.tracking import Track
 
-Part = Literal["announced", "truth", "boxes", "mask", "timing"]
+Part = Literal["announced", "truth", "boxes", "mask", "timing", "follow", "tracks"]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledBoxes:
-    """Truth as boxes (N, 4) x, y, w, h in pixels, of a frame of size (height, width)."""
+    """Truth as boxes (N, 4) x, y, w, h in pixels, of a frame of size (height, width).
+
+    ``ids`` (N,) number their targets from frame to frame, or are None.
+    """
 
     boxes: np.ndarray
     size: tuple[int, int]
+    ids: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTracks:
+    """The tracks after a frame, what kind of frame it was, and frames so far whose motion was not measured."""
+
+    tracks: list[Track]
+    size: tuple[int, int]
+    kind: str = "scene"
+    motion_failures: int = 0
 
 
 @dataclass(slots=True)
@@ -38,6 +53,13 @@ class JoinedFrame:
     boxes: LabelledBoxes | None = None
     mask: np.ndarray | None = None
     timing: FrameTimes | None = None
+    follow: int | None = None
+    tracks: FrameTracks | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Orders frames by time, through the passes of a looping bag."""
+        return self.jumps_before, self.stamp_ns
 
     @property
     def answered(self) -> bool:
@@ -53,8 +75,8 @@ class _Finished:
 class FrameJoiner:
     """Joins parts of frames, each of which may come first, late, twice or never.
 
-    A frame is finished, and handed out once, when mask, timing and truth are there, or when
-    ``join_timeout_ns`` has passed since its first part. A part of a frame that has been finished is counted
+    A frame is finished, and handed out once, when mask, timing, truth and the tracks that are announced are there, or when ``join_timeout_ns`` has passed since its first part. Tracks of a later frame show that the tracker
+    passed over it. A part of a frame that has been finished is counted
     in ``late`` and otherwise ignored.
 
     The same part of the same stamp a second time is the same frame shown again (a bag that loops): what is
@@ -83,11 +105,16 @@ class FrameJoiner:
         self._pending: OrderedDict[int, JoinedFrame] = OrderedDict()
         self._finished: OrderedDict[int, _Finished] = OrderedDict()
         self._newest_ns: int | None = None
+        self._newest_tracks = (0, 0)
 
     @property
     def pending(self) -> int:
         """Frames of which something is still awaited."""
         return len(self._pending)
+
+    def oldest_pending(self) -> tuple[int, int] | None:
+        """Key of the earliest frame of which something is still awaited."""
+        return min((frame.key for frame in self._pending.values()), default=None)
 
     def put(self, stamp_ns: int, part: Part, value, now_ns: int) -> list[JoinedFrame]:
         """Take one part and return the frames that are finished by it.
@@ -95,7 +122,8 @@ class FrameJoiner:
         Args:
             stamp_ns: of the frame's header.
             part: ``announced`` (value ignored), ``truth`` and ``mask`` (H, W) uint8, ``boxes``
-                (`LabelledBoxes`), or ``timing`` (`FrameTimes`).
+                (`LabelledBoxes`), ``timing`` (`FrameTimes`), ``tracks`` (`FrameTracks`), or, put before the timing,
+                ``follow``: tracks are to come, from the detector that was activated then (int).
         """
         if stamp_ns == 0:
             return self._put_unstamped(part, value, now_ns)
@@ -116,6 +144,8 @@ class FrameJoiner:
         frame.parts.add(part)
         if part != "announced":
             setattr(frame, part, value)
+        if part == "tracks":
+            self._newest_tracks = max(self._newest_tracks, frame.key)
         if self._complete(frame):
             finished.append(self._finish(stamp_ns))
         return finished
@@ -142,7 +172,9 @@ class FrameJoiner:
 
     def _complete(self, frame: JoinedFrame) -> bool:
         labelled = "truth" in frame.parts or "boxes" in frame.parts or not self.truth_expected
-        return labelled and "mask" in frame.parts and "timing" in frame.parts
+        if not (labelled and "mask" in frame.parts and "timing" in frame.parts):
+            return False
+        return frame.follow is None or frame.tracks is not None or frame.key < self._newest_tracks
 
     def _begin(self, stamp_ns: int, now_ns: int) -> JoinedFrame:
         known = self._finished.get(stamp_ns)

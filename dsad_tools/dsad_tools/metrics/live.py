@@ -12,7 +12,9 @@ from dsad_core.frame.timing import STAGES, TOTAL, FrameTimes
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_core.metrics.counts import FrameCounts, Matching
 from dsad_core.metrics.latency import LatencyStats, Percentiles, RateMeter, percentiles
+from dsad_core.metrics.tracks import TrackResult
 from dsad_tools.metrics.joiner import FrameJoiner, JoinedFrame, Part
+from dsad_tools.metrics.live_tracks import LiveTracks
 from dsad_tools.metrics.pictures import PictureCollector
 from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 
@@ -73,6 +75,7 @@ class LiveMetrics:
         self._rate = RateMeter()
         self._last_published: int | None = None
         self._pictures = PictureCollector(self._picture_count)
+        self._tracks = LiveTracks()
         self.counters: Counter[str] = Counter()
         self.joiner.late.clear()
         self.joiner.unstamped = 0
@@ -120,7 +123,7 @@ class LiveMetrics:
                 self._detector_last[name] = value
 
     def refuse(self, what: str, reason: str) -> None:
-        """Count a malformed ``truth``, ``mask`` or ``timing``; ``refusal`` keeps the newest reason."""
+        """Count a malformed ``truth``, ``mask``, ``timing`` or ``tracks``; ``refusal`` keeps the newest reason."""
         self.counters[f"{what}_refused"] += 1
         self.refusal = reason
         self._on_refusal(reason)
@@ -159,15 +162,27 @@ class LiveMetrics:
             self._latency[TOTAL].result(),
         )
 
+    def tracks(self) -> TrackResult:
+        """Of the tracks over the whole run; of frames labelled by boxes alone."""
+        return self._tracks.result()
+
+    @property
+    def frames_without_tracks(self) -> int:
+        """Answered and labelled frames that the tracker passed over."""
+        return self._tracks.untracked
+
     def run_record(self, title: str, facts: RunFacts, notes: list[str]) -> RunRecord:
         """The run so far, for the report. ``facts.started`` and ``facts.matching`` are filled in here."""
         facts = replace(facts, started=self._started.isoformat(timespec="seconds"), matching=self.matching)
         latency = {stage: stats.result() for stage, stats in self._latency.items()}
+        tracks = self._tracks.run(facts, self._total.result(), notes) if self._tracks.frames else None
         names = (
             "frames", "frames_unlabelled", "frames_missed", "frames_dropped", "frames_lost", "frames_refused",
-            "truth_refused", "mask_refused", "timing_refused",
+            "truth_refused", "mask_refused", "timing_refused", "tracks_refused",
         )  # fmt: skip
         counters = {name: self.counters[name] for name in names} | self.joined_counters()
+        if tracks is not None:
+            counters["frames_without_tracks"] = self._tracks.untracked
         return RunRecord(
             title=title,
             facts=facts,
@@ -179,6 +194,7 @@ class LiveMetrics:
             frames=list(self._history),
             pictures=self._pictures.result(),
             notes=notes,
+            tracks=tracks,
         )
 
     def joined_counters(self) -> dict[str, int]:
@@ -196,7 +212,12 @@ class LiveMetrics:
             self._jumps_seen = self.joiner.jumps
             self._window.clear()
         for frame in frames:
+            self._tracks.put(frame, self._pictures.image(frame.stamp_ns))
             self._count(frame)
+        try:
+            self._tracks.score(before=self.joiner.oldest_pending())
+        except UsageError as error:
+            self.refuse("truth", str(error))
 
     def _time(self, timing: FrameTimes) -> None:
         for stage, duration in timing.durations().items():

@@ -39,7 +39,7 @@ class MotSequence:
             boxes: (N, 4) x, y, w, h in pixels.
             tracks: those shown, confirmed or coasting.
         """
-        points = np.array([(track.x, track.y) for track in tracks], np.float64).reshape(-1, 2)
+        points = np.array([(track.x, track.y) for track in tracks], np.float32).reshape(-1, 2)
         inside = points_in_boxes(np.asarray(boxes, np.float64).reshape(-1, 4), points)
         self.truth_ids.append(ids)
         self.track_ids.append([track.id for track in tracks])

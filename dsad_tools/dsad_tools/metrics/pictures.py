@@ -95,6 +95,10 @@ class PictureCollector:
         while self._image_bytes > IMAGE_BYTES:
             self._drop_image(next(iter(self._images)))
 
+    def image(self, stamp_ns: int) -> np.ndarray | None:
+        """The image (H, W) of a stamp, if it waits for its answer."""
+        return self._images.get(stamp_ns)
+
     def put_answer(self, title: str, frame: JoinedFrame, counts: FrameCounts | None) -> None:
         """Take a joined frame, if it has a mask, and what it counted."""
         image = self._drop_image(frame.stamp_ns)

@@ -8,6 +8,7 @@ from dsad_core.metrics.accumulator import DetectionResult
 from dsad_core.metrics.counts import FrameCounts
 from dsad_core.metrics.froc import FrocResult
 from dsad_core.metrics.latency import Percentiles
+from dsad_tools.metrics.track_run import TrackRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class RunRecord:
             very long one).
         frames: the newest frames, oldest first; ``counters["frames"]`` says how many there were.
         froc: how the scores of peaks order; None where no frame is labelled, and in a live run.
+        tracks: of a live run whose detector tracks.
     """
 
     title: str
@@ -101,6 +103,7 @@ class RunRecord:
     pictures: list[FramePicture] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     froc: FrocResult | None = None
+    tracks: TrackRun | None = None
 
     def to_dict(self) -> dict:
         """Everything but the pictures, ready for JSON."""
@@ -109,6 +112,7 @@ class RunRecord:
             "run": asdict(self.facts),
             "metrics": self.result.to_dict(),
             **({"froc": asdict(self.froc)} if self.froc else {}),
+            **({"tracks": self.tracks.figures()} if self.tracks else {}),
             "counters": self.counters,
             "frame_rate": self.frame_rate,
             "latency_ms": {stage: figures.to_dict() for stage, figures in self.latency.items()},

@@ -9,15 +9,18 @@ from dsad_core import __version__
 from dsad_core.files import write_atomic
 from dsad_core.frame.timing import STAGES, TOTAL
 from dsad_tools.metrics.record import RunRecord
+from dsad_tools.metrics.track_run import track_rows
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
+from dsad_tools.report.tracks import TRACKS_FILE, build_track_report
 
 JSON_FILE = "metrics.json"
 HTML_FILE = "report.html"
 
 
 def build_report(out_dir: str | Path, run: RunRecord) -> Path:
-    """Write ``metrics.json`` and ``report.html`` into a folder, which is made if it is missing.
+    """Write ``metrics.json`` and ``report.html`` into a folder, which is made if it is missing; ``tracks.html`` too
+    where the run has tracks.
 
     Each file is written aside and renamed: a reader sees the last report or this one.
 
@@ -26,6 +29,8 @@ def build_report(out_dir: str | Path, run: RunRecord) -> Path:
     """
     folder = Path(out_dir)
     write_json(folder / JSON_FILE, run)
+    if run.tracks is not None:
+        build_track_report(folder, run.tracks)
     write_atomic(folder / HTML_FILE, render(run))
     return folder / HTML_FILE
 
@@ -60,6 +65,8 @@ def render(run: RunRecord) -> str:
         histogram=latency_histogram(run.latencies_ms),
         time_line=latency_time_line(run.frames),
         views=[view_frame(picture) for picture in run.pictures],
+        track_rows=track_rows(run.tracks) if run.tracks else [],
+        tracks_file=TRACKS_FILE,
         version=__version__,
     )
 

@@ -127,6 +127,9 @@ def _svg(figure: Figure, name: str) -> str:
         stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
     )
     svg = stream.getvalue()
+    # The page's own colours, so that figures follow its light and dark.
+    for colour, name_of in ((INK, "ink"), (FAINT, "line"), (ACCENT, "accent")):
+        svg = svg.replace(colour, f"var(--{name_of})")
     # Two figures share a page: ids such as `axes_1` must not meet.
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(href="|url\()#([^")]+)', rf"\1#{name}-\2", svg)

@@ -5,18 +5,12 @@ scene's middle, a closed form of the frame number. Temperatures span some 15 K, 
 does in the 8 to 14 micrometre band. The drifts are pixels a frame.
 """
 
-from typing import Protocol
-
 import cv2
 import numpy as np
 
 from dsad_tools.scenes.textures import Window, ridged, shaded, smoothstep, spectral
 
 TILE = 1024
-
-
-class Clutter(Protocol):
-    def at(self, frame: float) -> np.ndarray: ...
 
 
 class Cloud:

@@ -14,9 +14,10 @@ def data_files():
         share: [Path("package.xml")],
         share / "launch": [Path("launch/detector.launch.py"), Path("launch/two_cameras.launch.py")],
         share / "config": sorted(
-            path for kind in ("yaml", "xml", "service") for path in Path("launch").glob(f"*.{kind}")
+            path for kind in ("yaml", "xml", "service", "json", "rviz") for path in Path("launch").glob(f"*.{kind}")
         ),
     }
+    files[share / "config" / "cameras"] = sorted(Path("launch/cameras").glob("*.yaml"))
     for path in sorted(Path("edge_engines").rglob("*")):
         if path.is_file() and path.suffix != ".safetensors":
             files.setdefault(share / path.parent, []).append(path)

@@ -17,6 +17,8 @@ setup(
     entry_points={
         "console_scripts": ["await_answers = dsad_replay.start:await_answers"],
         "dsad.plugins": [
+            "bench.drivers = dsad_replay.bench.drivers:register",
+            "bench.footprint = dsad_replay.bench.footprint:register",
             "bench.pipeline = dsad_replay.bench.cli:register",
             "command.up = dsad_replay.cli:register",
             "launch.laboratory = dsad_replay.graph:laboratory_nodes",

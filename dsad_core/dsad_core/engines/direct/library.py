@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import shutil
 from ctypes import POINTER, Structure, c_int32, c_void_p
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -130,7 +131,11 @@ def load_kernels() -> Kernels:
         raise _missing(
             f"not built, the compiler says: {refused.read_text().strip()}; mend that and reinstall dsad_core"
         )
-    raise _missing(f"not built; {_REINSTALL}")
+    if shutil.which("g++") is None:
+        raise _missing(f"not built; {_REINSTALL}")
+    raise _missing(
+        "not built, though g++ is here; `pip install -v` of dsad_core shows the compiler's message"
+    )
 
 
 def _build() -> tuple[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_common import topics
 from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.platform import PLATFORMS
 from dsad_core.errors import UsageError
@@ -75,8 +76,10 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument("engine", "", "Engine by name or folder; the suite's for such frames if empty."),
     Argument("build_only", "false", "Build what the device needs to run the engine, then end.", bool),
     Argument("threshold", "", "Detection threshold, 0..1; the engine's own if empty.", float),
-    Argument("image_topic", "image_raw", "Topic of the frames; in the namespace unless it starts with /."),
-    Argument("camera_info_topic", "camera_info", "Topic of the camera's calibration, likewise."),
+    Argument(
+        "image_topic", topics.IMAGE_RAW, "Topic of the frames; in the namespace unless it starts with /."
+    ),
+    Argument("camera_info_topic", topics.CAMERA_INFO, "Topic of the camera's calibration, likewise."),
     Argument("namespace", "irst", "Namespace of every node and topic; inside that of an including launch."),
     Argument("params_file", "", "YAML file of node parameters; the installed params.yaml if empty."),
     Argument("use_sim_time", "", "Take the time from /clock; false if empty.", bool),
@@ -87,6 +90,9 @@ ARGUMENTS: tuple[Argument, ...] = (
 #: What detector.launch.py takes beside them.
 LAUNCH_ARGUMENTS: tuple[Argument, ...] = (
     *ARGUMENTS,
+    Argument(
+        "camera", "", "Recipe of launch/cameras, such as boson, or a .yaml file: topics and parameters."
+    ),
     Argument("respawn", "true", "Start a node again that has died.", bool),
     Argument("respawn_delay", "1.0", "Seconds before that.", float, minimum=0.0),
     Argument(

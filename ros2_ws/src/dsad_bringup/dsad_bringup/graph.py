@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsad_core.engines.backends import require_platform
+from dsad_common import topics
+from dsad_core.engines.backends import check_platform
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.errors import UsageError
 from dsad_core.plugins import plugins
 
 from dsad_bringup.arguments import LAUNCH_ARGUMENTS, parse_arguments
+from dsad_bringup.camera_recipe import read_recipe
 from dsad_bringup.parameter_file import parameters_of, read_parameters
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -95,12 +97,13 @@ def build_graph(given: Mapping[str, str], share: Path, outer: str = "") -> Graph
     values["namespace"] = checked_namespace(values["namespace"])
     settings = shared_settings(values, share)
     read_file(values, settings["params_file"], outer)
+    recipe = _apply_recipe(values, share)
     engine = checked_engine(values, "camera")
     if values["build_only"]:
         builder = builder_node(values, engine)
         return Graph(nodes=(builder,), builder=builder, **settings)
     return Graph(
-        nodes=(*_laboratory(given, values, outer), detector_node(values, engine)),
+        nodes=(*_laboratory(given, values, outer), detector_node(values, engine, extra=recipe)),
         autostart=values["autostart"] is not False,
         respawn=values["respawn"],
         respawn_delay=values["respawn_delay"],
@@ -125,6 +128,26 @@ def chosen(values: Mapping[str, Any], name: str, default: Any = None) -> Any:
     """The argument's value, else the parameter file's, else ``default``."""
     given = values[name] if values[name] is not None else values["file"].get(name)
     return default if given in (None, "") else given
+
+
+def _apply_recipe(values: dict[str, Any], share: Path) -> dict[str, Any]:
+    """Take topics that no argument names from the camera's recipe; returns its parameters for the detector.
+
+    A parameter that the user's own file names is left to the file.
+    """
+    if values["camera"] is None:
+        return {}
+    recipe = read_recipe(values["camera"], share / "config" / "cameras")
+    for argument in LAUNCH_ARGUMENTS:
+        topic = (
+            getattr(recipe, argument.name, "")
+            if argument.name in ("image_topic", "camera_info_topic")
+            else ""
+        )
+        if topic and values[argument.name] == argument.default:
+            values[argument.name] = topic
+    own_file = values["file"] if values["params_file"] else {}
+    return {name: value for name, value in recipe.detector.items() if name not in own_file}
 
 
 def _laboratory(given: Mapping[str, str], values: Mapping[str, Any], outer: str) -> tuple[NodeSpec, ...]:
@@ -162,18 +185,24 @@ def dds_profile(share: Path) -> dict[str, str]:
 
 def checked_engine(values: Mapping[str, Any], role: str) -> Path:
     """Folder of the engine that is named, or of the suite's for a role, once this machine can run it."""
-    require_platform(chosen(values, "target", "cpu"), chosen(values, "backend"))
+    check_platform(chosen(values, "target", "cpu"), chosen(values, "backend")).require()
     engine = find_engine(chosen(values, "engine", role))
     load_manifest(engine)
     return engine
 
 
-def detector_node(values: Mapping[str, Any], engine: Path, listeners: Sequence[str] = ()) -> NodeSpec:
-    """The detector; it waits for the nodes ``listeners`` before it takes frames."""
+def detector_node(
+    values: Mapping[str, Any],
+    engine: Path,
+    listeners: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> NodeSpec:
+    """The detector; it waits for the nodes ``listeners`` before it takes frames. Arguments win over ``extra``."""
     threshold = values["threshold"]
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise UsageError(f"threshold:={threshold:g}: must lie between 0 and 1, both excluded")
-    parameters = _engine(values, engine) | if_given(values, "autostart") | if_given(values, "use_sim_time")
+    parameters = dict(extra or {}) | _engine(values, engine)
+    parameters |= if_given(values, "autostart") | if_given(values, "use_sim_time")
     if listeners:
         parameters["wait_for"] = list(listeners)
     return make_node(
@@ -198,7 +227,7 @@ def make_node(
     """A node in the namespace of the launch, with its image and calibration topics."""
     remappings = tuple(
         (topic, values[argument])
-        for topic, argument in (("image_raw", "image_topic"), ("camera_info", "camera_info_topic"))
+        for topic, argument in ((topics.IMAGE_RAW, "image_topic"), (topics.CAMERA_INFO, "camera_info_topic"))
         if values[argument] != topic
     )
     return NodeSpec(

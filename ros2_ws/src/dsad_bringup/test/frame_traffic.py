@@ -12,7 +12,7 @@ from dsad_common.qos import newest
 from sensor_msgs.msg import Image
 
 PERIOD = 0.01
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def publish(node, frames):

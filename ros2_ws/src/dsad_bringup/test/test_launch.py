@@ -26,7 +26,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
     reason="needs ROS 2's launch_ros and ros2launch (apt install ros-$ROS_DISTRO-ros2launch)",
 )
 #: Generous: loaded cores. Waiting ends as soon as the condition holds.
-SECONDS = 45
+SECONDS = 90
 CAMERAS = ("left", "right", "rear")
 
 
@@ -175,6 +175,25 @@ def test_a_vehicles_own_arguments_and_those_of_the_includes_do_not_meet(vehicle)
     # What the including launch has under short names is neither taken nor changed.
     (own,) = [line for line in log.read_text().splitlines() if "unchanged:" in line]
     assert own.count("the-vehicles") == len(ARGUMENTS)
+
+
+@NEEDS_LAUNCH
+@pytest.mark.skipif(importlib.util.find_spec("ros2param") is None, reason="needs ros2param")
+def test_what_ros2_param_dump_wrote_is_a_params_file(isolated, tmp_path):
+    launch = (sys.executable, "-c", "import sys; from ros2cli.cli import main; sys.exit(main())")
+    dump = [*launch, "param", "dump", "--no-daemon", "--spin-time", "5", "/irst/detector"]
+    dumps, given = [], ["engine:=local-contrast", "threshold:=0.37"]
+    for turn in range(2):
+        log = tmp_path / f"log{turn}"
+        process = start_launch(log, "dsad_bringup", "detector.launch.py", *given)
+        try:
+            wait_until(lambda log=log: started(log), log)
+            dumps.append(subprocess.run(dump, capture_output=True, text=True, timeout=SECONDS).stdout)
+        finally:
+            end_launch(process)
+        (tmp_path / "dump.yaml").write_text(dumps[-1])
+        given = [f"params_file:={tmp_path / 'dump.yaml'}"]
+    assert "threshold: 0.37" in dumps[0] and dumps[0] == dumps[1]
 
 
 @NEEDS_LAUNCH

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from dsad_common import topics
 from rclpy.clock import Clock, ClockType
 
 OK = DiagnosticStatus.OK
@@ -28,7 +29,7 @@ class Diagnostics:
         self._node = node
         self._report = report
         self.hardware_id = hardware_id
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._publisher = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
         # With simulated time the node's own clock stands still just when there is something to report.
         self._timer = node.create_timer(period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

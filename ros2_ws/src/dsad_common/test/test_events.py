@@ -23,7 +23,7 @@ def nodes(monkeypatch):
         executor.add_node(node)
 
     def wait(condition) -> None:
-        end = time.monotonic() + 20.0
+        end = time.monotonic() + 60.0
         while not condition():
             assert time.monotonic() < end
             executor.spin_once(timeout_sec=0.05)

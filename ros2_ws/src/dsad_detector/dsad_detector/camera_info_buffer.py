@@ -9,13 +9,15 @@ import numpy as np
 from dsad_core.errors import UsageError
 from dsad_core.frame.camera_model import CameraModel, camera_model
 from dsad_core.targets import Target
+from dsad_core.tracking import Track
+from dsad_core.tracking.directions import Directions, directions
 
 #: Calibrations kept, each for the frame of its own stamp.
 KEPT = 30
 
 
 class CameraInfoBuffer:
-    """Keeps the newest CameraInfos; the executor's thread updates it, the inference thread asks it.
+    """Keeps the newest CameraInfos; the executor's thread updates it, inference and tracking thread ask it.
 
     A frame gets the calibration of its own stamp, and the newest one where none has that stamp.
 
@@ -29,6 +31,11 @@ class CameraInfoBuffer:
         self._newest = None
         self._built: tuple[tuple, CameraModel | str] | None = None
         self._fault = ""
+
+    @property
+    def frame_id(self) -> str:
+        """Of the newest CameraInfo; empty without one."""
+        return "" if self._newest is None else self._newest.header.frame_id
 
     @property
     def fault(self) -> str:
@@ -56,12 +63,8 @@ class CameraInfoBuffer:
         Args:
             stamp: of the frame.
         """
-        info = self._newest if stamp is None else self._infos.get((stamp.sec, stamp.nanosec), self._newest)
-        if info is None:
-            return None
-        model = self._model(info, height, width)
-        if isinstance(model, str):
-            self._fault = f"camera_info gives no bearings: {model}"
+        model = self._model_of(stamp, height, width)
+        if model is None:
             return None
         if not targets:
             self._fault = ""
@@ -74,6 +77,26 @@ class CameraInfoBuffer:
             else ""
         )
         return found
+
+    def directions(self, tracks: Sequence[Track], height: int, width: int, header) -> Directions | None:
+        """Directions of tracks in the optical frame; None without a calibration for frames of this size."""
+        model = self._model_of(header.stamp, height, width)
+        return None if model is None else directions(model, tracks, header.frame_id)
+
+    def matrix(self, height: int, width: int) -> np.ndarray | None:
+        """Camera matrix (3, 3) of frames of this size; None without a calibration for them."""
+        model = self._model_of(None, height, width)
+        return None if model is None else np.array(model.k, np.float64).reshape(3, 3)
+
+    def _model_of(self, stamp, height: int, width: int) -> CameraModel | None:
+        info = self._newest if stamp is None else self._infos.get((stamp.sec, stamp.nanosec), self._newest)
+        if info is None:
+            return None
+        model = self._model(info, height, width)
+        if isinstance(model, str):
+            self._fault = f"camera_info gives no bearings: {model}"
+            return None
+        return model
 
     def _model(self, info, height: int, width: int) -> CameraModel | str:
         """The model, or why there is none; made anew only where the calibration changed."""

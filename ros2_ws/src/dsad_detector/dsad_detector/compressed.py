@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_common import topics
 from dsad_core.errors import FrameError
 from dsad_core.frame.compressed import peek_size
 from sensor_msgs.msg import CompressedImage, Image
 
 #: image_transport -> type and topic of the frames.
-INPUTS = {"raw": (Image, "image_raw"), "compressed": (CompressedImage, "image_raw/compressed")}
+INPUTS = {"raw": (Image, topics.IMAGE_RAW), "compressed": (CompressedImage, topics.IMAGE_COMPRESSED)}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 
+from dsad_common import topics
 from dsad_common.qos import newest
 from dsad_core.engines import progress
 from dsad_core.frame.camera_model import frame_size
@@ -27,9 +28,11 @@ def first_frame_size(node) -> tuple[int, int]:
             found.put((height, width))
 
     inputs = [
-        node.create_subscription(CameraInfo, "camera_info", lambda info: offer(*frame_size(info)), newest()),
         node.create_subscription(
-            Image, "image_raw", lambda image: offer(image.height, image.width), newest()
+            CameraInfo, topics.CAMERA_INFO, lambda info: offer(*frame_size(info)), newest()
+        ),
+        node.create_subscription(
+            Image, topics.IMAGE_RAW, lambda image: offer(image.height, image.width), newest()
         ),
     ]
     try:

@@ -154,7 +154,10 @@ class InferenceThread:
 
         outputs.mask.publish(image_message(header, detection.mask, "mono8"))
         bearings = self._camera.bearings(detection.targets, *detection.mask.shape, header.stamp)
-        outputs.targets.publish(target_array(header, detection, bearings))
+        targets = target_array(header, detection, bearings)
+        waits = self._tracking is not None and self._tracking.target_ids
+        if not waits:
+            outputs.targets.publish(targets)
         times = FrameTimes(
             received,
             started,
@@ -173,7 +176,9 @@ class InferenceThread:
                 f"{len(detection.targets)} are listed (max_targets)",
             )
         self._check_deadline(times)
-        outputs.timing.publish(frame_timing(header, times, self._counters))
+        timing = frame_timing(header, times, self._counters)
+        timing.tracks_follow = self._tracking is not None
+        outputs.timing.publish(timing)
         if kind is None:
             kind = self._watch.look(frame, header, received)
         if self._tracking is not None:
@@ -188,6 +193,7 @@ class InferenceThread:
                     self.detector.threshold,
                     kind,
                     received,
+                    targets if waits else None,
                 )
             )
 

@@ -8,24 +8,25 @@ from typing import Any
 
 import rclpy
 
+from dsad_common import topics
 from dsad_common.diagnostics import Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import best_effort, latched, reliable
 from dsad_common.run import main as run_main
+from dsad_common.subscriber_wait import SubscriberWait
 from dsad_core.engines import progress
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray, TrackArray
-from geometry_msgs.msg import Vector3Stamped
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from dsad_detector.audience import Audience
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.compressed import INPUTS, CompressedFrame
 from dsad_detector.counters import Counters, DropShare
 from dsad_detector.status import DetectorStatus
 from dsad_detector.first_frame import first_frame_size
+from dsad_detector.following import Following
 from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.lifecycle import SafeLifecycleNode, transition
@@ -34,10 +35,7 @@ from dsad_detector.loss import LossCounter
 from dsad_detector.messages import engine_info, frame_counters
 from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
-from dsad_detector.track_messages import Detection2DArray
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
-from dsad_detector.tracking import TrackingThread, TrackOutputs
-from dsad_detector.watch import FrameWatch
 from dsad_detector.transport import advice
 
 #: From Iron on, rclpy gives a callback of two arguments the message's info too.
@@ -65,13 +63,11 @@ class DetectorNode(SafeLifecycleNode):
         declare(self, (*PARAMETERS, *TRACK_PARAMETERS), self._on_parameters)
         Settings.from_parameters(self._values())
         TrackSettings.from_parameters(self._values())
-        self._topic = self.resolve_topic_name("image_raw")
+        self._topic = self.resolve_topic_name(topics.IMAGE_RAW)
         self._warnings = ThrottledWarnings(self.get_logger())
         self._qos = QosWatch(self, self.get_logger().warning)
         self._loaded: Loaded | None = None
         self._inference: InferenceThread | None = None
-        self._tracking: TrackingThread | None = None
-        self._watch = FrameWatch(None)
         self._camera_input: Subscription | None = None
         self._image_input: ImageInput | None = None
         self._fault = ""
@@ -80,20 +76,14 @@ class DetectorNode(SafeLifecycleNode):
         self.hung = False
         self._reset_input()
         self._outputs = Outputs(
-            mask=self._qos.publisher(Image, "mask", reliable(50)),
-            targets=self._qos.publisher(TargetArray, "targets", reliable(50)),
-            timing=self._qos.publisher(FrameTiming, "timing", reliable(50)),
-            overlay=self._qos.publisher(Image, "overlay", reliable(1)),
+            mask=self._qos.publisher(Image, topics.MASK, reliable(50)),
+            targets=self._qos.publisher(TargetArray, topics.TARGETS, reliable(50)),
+            timing=self._qos.publisher(FrameTiming, topics.TIMING, reliable(50)),
+            overlay=self._qos.publisher(Image, topics.OVERLAY, reliable(1)),
         )
-        self._track_outputs = TrackOutputs(
-            tracks=self._qos.publisher(TrackArray, "tracks", reliable(50)),
-            bearing=self._qos.publisher(Vector3Stamped, "bearing", reliable(10)),
-            detections=self._qos.publisher(Detection2DArray, "detections", reliable(50))
-            if Detection2DArray
-            else None,
-        )
-        self._engine_publisher = self._qos.publisher(EngineInfo, "engine", latched())
-        self._counters_publisher = self._qos.publisher(FrameCounters, "counters", latched())
+        self._following = Following(self, self._qos, self._warnings, self._outputs.targets)
+        self._engine_publisher = self._qos.publisher(EngineInfo, topics.ENGINE, latched())
+        self._counters_publisher = self._qos.publisher(FrameCounters, topics.COUNTERS, latched())
         self._counters_told = None
         self._diagnostics = Diagnostics(self, self._report)
         if self._value("autostart"):
@@ -127,20 +117,14 @@ class DetectorNode(SafeLifecycleNode):
             self._doing = ""
         _spare_the_garbage_collector()
         self._publish_engine(engine_info(self._loaded))
+        self._following.tell_labels(self._loaded.detector.threshold)
 
     @transition
     def on_activate(self) -> None:
         self._fault = ""
         self._topic = self.resolve_topic_name(INPUTS[self._value("image_transport")][1])
         self._reset_input()
-        tracks = TrackSettings.from_parameters(self._values())
-        self._watch = FrameWatch(tracks.frame_monitor(), empties=tracks.monitor == "refuse")
-        follower = tracks.follower()
-        if follower is not None:
-            self._tracking = TrackingThread(
-                follower, self._track_outputs, self._camera, self._warnings, tracks.published
-            )
-            self._tracking.start()
+        self._following.begin(TrackSettings.from_parameters(self._values()), self._camera)
         self._inference = InferenceThread(
             self._loaded.detector,
             self._outputs,
@@ -148,13 +132,13 @@ class DetectorNode(SafeLifecycleNode):
             self._counters,
             self._warnings,
             self._value("deadline_ms"),
-            self._watch,
-            self._tracking,
+            self._following.frames,
+            self._following.thread,
         )
         self._inference.start()
         callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
         self._camera_input = self._qos.subscription(
-            CameraInfo, "camera_info", self._camera.update, best_effort(10)
+            CameraInfo, topics.CAMERA_INFO, self._camera.update, best_effort(10)
         )
         self._image_input = ImageInput(
             self,
@@ -191,8 +175,8 @@ class DetectorNode(SafeLifecycleNode):
 
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
-        answers = (self._outputs.mask, self._outputs.timing)
-        self.bring_up(Audience(self, answers, self._value("wait_for")).ready)
+        answers = (self._outputs.mask, self._outputs.timing, self._following.tracks)
+        self.bring_up(SubscriberWait(self, answers, self._value("wait_for"), everywhere=True).ready)
 
     def _reset_input(self) -> None:
         self._counters = Counters(activated=time.monotonic_ns())
@@ -211,7 +195,6 @@ class DetectorNode(SafeLifecycleNode):
             self.destroy_subscription(self._camera_input)
             self._image_input = self._camera_input = None
         inference, self._inference = self._inference, None
-        tracking, self._tracking = self._tracking, None
         if inference is not None:
             try:
                 inference.stop()
@@ -220,8 +203,7 @@ class DetectorNode(SafeLifecycleNode):
                 self._loaded = None
                 raise
             finally:
-                if tracking is not None:
-                    tracking.stop()
+                self._following.end()
             self._publish_counters()
 
     def _release(self) -> None:
@@ -312,6 +294,7 @@ class DetectorNode(SafeLifecycleNode):
             )
             if detector.threshold != before:
                 self._publish_engine(engine_info(self._loaded))
+                self._following.tell_labels(detector.threshold)
             if later := sorted(TAKEN_AT_CONFIGURE & changes.keys()):
                 self.get_logger().info(f"{', '.join(later)}: taken at the next configure")
         if self._inference is not None and "deadline_ms" in changes:
@@ -338,7 +321,7 @@ class DetectorNode(SafeLifecycleNode):
             silence=now - self._counters.last_received / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
             warnings=warnings,
-            frame_kinds=self._watch.counts,
+            frame_kinds=self._following.frames.counts,
             doing=self._doing,
             drop_share=self._drops.look(now, self._counters),
             drop_warn_share=self._value("drop_warn_share"),
@@ -346,7 +329,7 @@ class DetectorNode(SafeLifecycleNode):
         ).report()
 
     def _look_for_another_detector(self) -> None:
-        topic = self.resolve_topic_name("mask")
+        topic = self.resolve_topic_name(topics.MASK)
         publishers = self.get_publishers_info_by_topic(topic)
         if len(publishers) > 1:
             names = ", ".join(sorted(_full_name(publisher) for publisher in publishers))

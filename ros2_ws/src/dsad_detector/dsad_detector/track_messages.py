@@ -8,14 +8,22 @@ import numpy as np
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState, Track, TrackState
+from dsad_core.tracking.directions import Directions
 from dsad_msgs.msg import Track as TrackMessage
 from dsad_msgs.msg import TrackArray
 from geometry_msgs.msg import Vector3, Vector3Stamped
 
 try:
-    from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesisWithPose
-except ImportError:  # not installed: there is no topic of its types
-    Detection2DArray = None
+    from vision_msgs.msg import (
+        BoundingBox2D,
+        Detection2D,
+        Detection2DArray,
+        LabelInfo,
+        ObjectHypothesisWithPose,
+        VisionClass,
+    )
+except ImportError:  # not installed: there are no topics of its types
+    Detection2DArray = LabelInfo = None
 
 STATES = {
     TrackState.TENTATIVE: TrackMessage.TENTATIVE,
@@ -43,7 +51,7 @@ def track_array(
     size: tuple[int, int],
     kind: FrameKind,
     tracks: Sequence[Track],
-    bearings: np.ndarray | None,
+    found: Directions | None,
     skipped: int,
     follower: Follower,
 ) -> TrackArray:
@@ -51,7 +59,7 @@ def track_array(
 
     Args:
         size: (height, width) of the frame.
-        bearings: (N, 3) unit vectors in the tracks' order, or None.
+        found: the tracks' directions, or None.
         skipped: answered frames that the tracker did not see, so far.
     """
     array = TrackArray(
@@ -62,31 +70,53 @@ def track_array(
         motion_known=follower.motion_known,
         frames_skipped=skipped,
         motion_failures=follower.estimator.failures,
+        bearing_frame=header.frame_id if found is None else found.frame_id,
+        best=best_track(tracks),
+        tracks=[_track(track) for track in tracks],
     )
-    for index, track in enumerate(tracks):
-        message = _track(track)
-        if bearings is not None and np.isfinite(bearings[index]).all():
+    if found is not None:
+        for index in np.flatnonzero(found.known):
+            message = array.tracks[index]
             message.has_bearing = True
-            message.bearing = _vector(bearings[index])
-        array.tracks.append(message)
+            message.bearing = _vector(found.bearing[index])
+            message.bearing_covariance = found.covariance[index].astype(np.float32).ravel()
+            message.angular_width, message.angular_height = found.size[index].tolist()
     return array
 
 
-def best_bearing(header, tracks: Sequence[Track], bearings: np.ndarray | None) -> Vector3Stamped | None:
-    """Direction of the best confirmed track in the optical frame: one that moves before others, then the oldest."""
-    if bearings is None:
+def best_track(tracks: Sequence[Track]) -> int:
+    """Index of the best confirmed track: one that moves before others, then the oldest; -1 without any."""
+    shown = [index for index, track in enumerate(tracks) if track.confirmed]
+    return max(shown, key=lambda i: (tracks[i].motion is MotionState.MOVING, tracks[i].age_s), default=-1)
+
+
+def best_bearing(array: TrackArray) -> Vector3Stamped | None:
+    """Direction of the best track; None where nobody knows it."""
+    if array.best < 0 or not array.tracks[array.best].has_bearing:
         return None
-    has_bearing = np.isfinite(bearings).all(axis=1)
-    shown = [index for index, track in enumerate(tracks) if track.confirmed and has_bearing[index]]
-    if not shown:
-        return None
-    best = max(shown, key=lambda index: (tracks[index].motion is MotionState.MOVING, tracks[index].age_s))
-    return Vector3Stamped(header=header, vector=_vector(bearings[best]))
+    message = Vector3Stamped(vector=array.tracks[array.best].bearing)
+    message.header.stamp = array.header.stamp
+    message.header.frame_id = array.bearing_frame
+    return message
+
+
+def track_ids(tracks: Sequence[Track]) -> dict[int, int]:
+    """Ids of the confirmed tracks by the index of this frame's target that they lie on."""
+    return {track.target: track.id for track in tracks if track.confirmed and track.target is not None}
+
+
+def label_info(header, threshold: float):
+    """What the mask's values mean, as vision_msgs/LabelInfo."""
+    classes = [
+        VisionClass(class_id=0, class_name="background"),
+        VisionClass(class_id=255, class_name=CLASS_ID),
+    ]
+    return LabelInfo(header=header, class_map=classes, threshold=threshold)
 
 
 def detection_array(header, targets: Sequence[Target], tracks: Sequence[Track]):
     """The frame's targets as vision_msgs/Detection2DArray; ``id`` is the confirmed track's, else empty."""
-    ids = {track.target: str(track.id) for track in tracks if track.confirmed and track.target is not None}
+    ids = track_ids(tracks)
     array = Detection2DArray(header=header)
     for index, target in enumerate(targets):
         box = BoundingBox2D(size_x=float(target.width), size_y=float(target.height))
@@ -95,7 +125,7 @@ def detection_array(header, targets: Sequence[Target], tracks: Sequence[Track]):
         hypothesis = ObjectHypothesisWithPose()
         hypothesis.hypothesis.class_id = CLASS_ID
         hypothesis.hypothesis.score = float(target.score)
-        detection = Detection2D(header=header, bbox=box, id=ids.get(index, ""))
+        detection = Detection2D(header=header, bbox=box, id=str(ids.get(index, "")))
         detection.results.append(hypothesis)
         array.detections.append(detection)
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from dsad_core.errors import UsageError
 from dsad_core.frame.codec import MAX_SIDE
 from dsad_core.frame.monitor import FrameMonitor
 from dsad_core.frame.region import Region
-from dsad_core.tracking import Follower
+from dsad_core.tracking import Follower, MotionSource
 
 
 def _crop(side: str) -> Parameter:
@@ -40,9 +41,15 @@ TRACK_PARAMETERS = (
         choices=("all", "confirmed", "moving", "none"),
     ),
     Parameter(
+        "target_ids",
+        True,
+        "Targets wait for the tracker and hold their tracks' ids; false: they go out with the mask, without ids. "
+        "Taken at activate.",
+    ),
+    Parameter(
         "low_threshold",
         0.0,
-        "Probability above which a weak detection continues a track; 0 for 3 logits below the mask's threshold. "
+        "Probability above which a weak detection continues a track; 0 for 5 logits below the mask's threshold. "
         "Taken at activate.",
         minimum=0.0,
         maximum=1.0,
@@ -54,11 +61,40 @@ TRACK_PARAMETERS = (
         choices=("estimate", "still"),
     ),
     Parameter(
+        "motion_topic",
+        "",
+        "sensor_msgs/Imu whose angular velocity says how the camera turns, in place of camera_motion; needs "
+        "CameraInfo. Taken at activate.",
+    ),
+    Parameter(
+        "imu_to_camera",
+        [0.0, 0.0, 0.0, 1.0],
+        "Quaternion x, y, z, w that takes vectors of the Imu's frame into the camera's optical frame. Taken at "
+        "activate.",
+    ),
+    Parameter(
+        "motion_frame",
+        "",
+        "Frame that does not turn (odom); TF from it to the camera says how the camera turns, in place of "
+        "camera_motion. Taken at activate.",
+    ),
+    Parameter(
+        "bearing_frame",
+        "",
+        "Frame of the tracks' bearings (base_link), by TF; empty for the camera's optical frame. Taken at activate.",
+    ),
+    Parameter(
+        "ffc_topic",
+        "",
+        "std_msgs/Bool, or optris' Flag, by which the driver says that the shutter is closed: such frames are marked "
+        "shutter and answered with an empty mask. Taken at activate.",
+    ),
+    Parameter(
         "frame_monitor",
-        "mark",
-        "Frames that show no scene (shutter, settling): mark lets tracks coast over them, refuse also empties "
-        "their mask, none looks at no frame. Taken at activate.",
-        choices=("mark", "refuse", "none"),
+        "refuse",
+        "Frames that show no scene: tracks coast over them, and refuse also answers shutter and settling frames "
+        "with an empty mask and no targets; mark only marks them; none looks at no frame. Taken at activate.",
+        choices=("refuse", "mark", "none"),
     ),
     *(_crop(side) for side in ("top", "bottom", "left", "right")),
     Parameter(
@@ -77,13 +113,24 @@ class TrackSettings:
         published: all, confirmed, moving or none.
         low_threshold: None for the default.
         camera: estimate or still.
-        monitor: mark, refuse or none.
+        monitor: refuse, mark or none.
+        target_ids: whether targets wait for their tracks' ids.
+        motion_topic, motion_frame: what says how the camera turns, at most one of them; else empty.
+        mounting: quaternion x, y, z, w.
+        bearing_frame: empty for the camera's own.
+        ffc_topic: empty where no driver tells.
     """
 
     published: str
     low_threshold: float | None
     camera: str
     monitor: str
+    target_ids: bool = True
+    motion_topic: str = ""
+    motion_frame: str = ""
+    mounting: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
+    bearing_frame: str = ""
+    ffc_topic: str = ""
 
     @classmethod
     def from_parameters(cls, values: Mapping[str, Any]) -> TrackSettings:
@@ -97,11 +144,38 @@ class TrackSettings:
             raise UsageError(
                 f"low_threshold {low} must lie between 0 and 1, both excluded; 0 stands for the default"
             )
-        return cls(values["tracks"], low or None, values["camera_motion"], values["frame_monitor"])
+        mounting = tuple(values["imu_to_camera"])
+        if len(mounting) != 4 or not 0.0 < sum(map(abs, mounting)) < math.inf:
+            raise UsageError(
+                f"imu_to_camera {list(mounting)} is no quaternion x, y, z, w; no rotation is 0, 0, 0, 1"
+            )
+        topic, frame = values["motion_topic"], values["motion_frame"]
+        if topic and frame:
+            raise UsageError(
+                f"motion_topic {topic} and motion_frame {frame}: one of them says how the camera turns"
+            )
+        if values["ffc_topic"] and values["frame_monitor"] == "none":
+            raise UsageError(
+                f"ffc_topic {values['ffc_topic']} needs the frame monitor: set frame_monitor to mark or refuse"
+            )
+        return cls(
+            published=values["tracks"],
+            low_threshold=low or None,
+            camera=values["camera_motion"],
+            monitor=values["frame_monitor"],
+            target_ids=values["target_ids"],
+            motion_topic=topic,
+            motion_frame=frame,
+            mounting=mounting,
+            bearing_frame=values["bearing_frame"],
+            ffc_topic=values["ffc_topic"],
+        )
 
-    def follower(self) -> Follower | None:
+    def follower(self, motion: MotionSource | None = None) -> Follower | None:
         """A new one, or None without tracking."""
-        return None if self.published == "none" else Follower(None, self.low_threshold, self.camera)
+        if self.published == "none":
+            return None
+        return Follower(None, self.low_threshold, self.camera, motion)
 
     def frame_monitor(self) -> FrameMonitor | None:
         """A new one, or None where frames are not looked at."""

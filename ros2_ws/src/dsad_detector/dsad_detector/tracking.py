@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,12 @@ from dsad_core.errors import unexpected
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState, Track
+from dsad_core.tracking.directions import Directions
+from dsad_msgs.msg import TargetArray
 
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
-from dsad_detector.mailbox import Mailbox
 from dsad_detector.throttled_warnings import ThrottledWarnings
-from dsad_detector.track_messages import best_bearing, detection_array, track_array
+from dsad_detector.track_messages import best_bearing, detection_array, track_array, track_ids
 
 STOP_TIMEOUT = 5.0
 
@@ -32,6 +34,7 @@ class Answer:
         targets, mask, logits, threshold: the detector's answer.
         kind: what the frame monitor says of the frame.
         received: steady clock, nanoseconds.
+        message: its TargetArray, which waits for the tracks' ids; None where it is out already.
     """
 
     header: Any
@@ -42,29 +45,36 @@ class Answer:
     threshold: float
     kind: FrameKind
     received: int
+    message: TargetArray | None = None
 
 
 @dataclass(frozen=True)
 class TrackOutputs:
     """Publishers; ``detections`` is None where vision_msgs is not installed."""
 
+    targets: Any
     tracks: Any
     bearing: Any
     detections: Any | None
 
 
 class TrackingThread:
-    """Takes answered frames from a slot for one until it is stopped; a newer one overwrites one that waits.
+    """Follows the newest answered frame until it is stopped; those that come while it is busy are skipped.
+
+    Targets whose message waits for their tracks' ids go out here, in the order of their frames: those of a skipped
+    frame without ids.
 
     Args:
         follower: used by this thread only.
         outputs: publishers; rclpy's may be used from any thread.
-        camera: asked for bearings.
+        camera: asked for directions.
         warnings: gets what fails.
         published: ``all`` tracks, ``confirmed`` ones, or confirmed ones that are ``moving``.
+        target_ids: whether the targets wait for the tracks' ids.
+        turn: (directions, stamp in nanoseconds) -> directions in another frame, or None; leave it out for the camera's.
 
     Attributes:
-        skipped: answers overwritten while the tracker was busy.
+        skipped: answers overtaken by a newer one while the tracker was busy.
         followed: answers that became tracks.
     """
 
@@ -75,15 +85,22 @@ class TrackingThread:
         camera: CameraInfoBuffer,
         warnings: ThrottledWarnings,
         published: str,
+        target_ids: bool = True,
+        turn: Callable[[Directions, int], Directions | None] | None = None,
     ):
         self.skipped = 0
         self.followed = 0
+        self.target_ids = target_ids
         self._follower = follower
         self._outputs = outputs
         self._camera = camera
         self._warnings = warnings
         self._published = published
-        self._mailbox: Mailbox[Answer] = Mailbox()
+        self._turn = turn
+        self._changed = threading.Condition()
+        self._newest: Answer | None = None
+        self._overtaken: list[TargetArray] = []
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def start(self) -> None:
@@ -92,25 +109,60 @@ class TrackingThread:
 
     def put(self, answer: Answer) -> None:
         """Hand over an answered frame; returns at once."""
-        if self._mailbox.put(answer):
-            self.skipped += 1
+        with self._changed:
+            self._overtake()
+            self._newest = answer
+            self._changed.notify()
 
     def stop(self) -> None:
-        """Finish the frame in hand and end the thread."""
-        self._mailbox.close()
+        """Finish the frame in hand, publish what waits and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._overtake()
+            self._changed.notify()
         self._thread.join(STOP_TIMEOUT)
 
-    def _run(self) -> None:
-        while (answer := self._mailbox.take()) is not None:
-            try:
-                self._follow(answer)
-            except Exception as error:
-                if not rclpy.ok():
-                    return  # the context is already shut down: nothing can be published any more
-                self._warnings.report("tracks", f"no tracks for a frame: {unexpected(error)}")
+    def _overtake(self) -> None:
+        """Give up the answer that waits, but for its targets."""
+        if self._newest is None:
+            return
+        self.skipped += 1
+        if self._newest.message is not None:
+            self._overtaken.append(self._newest.message)
+        self._newest = None
 
-    def _follow(self, answer: Answer) -> None:
-        tracks = self._follower.update(
+    def _run(self) -> None:
+        try:
+            while (answer := self._take()) is not None:
+                self._answer(answer)
+        except Exception:
+            if rclpy.ok():
+                raise
+            # The context is already shut down: nothing can be published any more.
+
+    def _take(self) -> Answer | None:
+        """The newest answer, once the targets of those before it are out; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._closed)
+            answer, self._newest = self._newest, None
+            overtaken, self._overtaken = self._overtaken, []
+        for message in overtaken:
+            self._outputs.targets.publish(message)
+        return answer
+
+    def _answer(self, answer: Answer) -> None:
+        try:
+            tracks = self._follow(answer)
+        except Exception as error:
+            self._warnings.report("tracks", f"no tracks for a frame: {unexpected(error)}")
+            if answer.message is not None:
+                self._outputs.targets.publish(answer.message)
+            return
+        self._publish(answer, tracks)
+        self.followed += 1
+
+    def _follow(self, answer: Answer) -> list[Track]:
+        return self._follower.update(
             answer.frame,
             stamp_ns(answer.header.stamp),
             answer.targets,
@@ -120,20 +172,25 @@ class TrackingThread:
             answer.kind,
             answer.received,
         )
-        size = answer.mask.shape
+
+    def _publish(self, answer: Answer, tracks: list[Track]) -> None:
+        header, outputs, size = answer.header, self._outputs, answer.mask.shape
+        if answer.message is not None:
+            for index, number in track_ids(tracks).items():
+                answer.message.targets[index].track_id = number
+            outputs.targets.publish(answer.message)
         shown = [track for track in [*tracks, *self._follower.tracker.ended] if self._is_shown(track)]
-        bearings = self._camera.bearings(shown, *size, answer.header.stamp)
-        header, outputs = answer.header, self._outputs
-        outputs.tracks.publish(
-            track_array(header, size, answer.kind, shown, bearings, self.skipped, self._follower)
-        )
+        found = self._camera.directions(shown, *size, header)
+        if found is not None and self._turn is not None:
+            found = self._turn(found, stamp_ns(header.stamp))
+        array = track_array(header, size, answer.kind, shown, found, self.skipped, self._follower)
+        outputs.tracks.publish(array)
         if outputs.bearing.get_subscription_count() > 0:
-            message = best_bearing(header, shown, bearings)
+            message = best_bearing(array)
             if message is not None:
                 outputs.bearing.publish(message)
         if outputs.detections is not None and outputs.detections.get_subscription_count() > 0:
             outputs.detections.publish(detection_array(header, answer.targets, tracks))
-        self.followed += 1
 
     def _is_shown(self, track: Track) -> bool:
         if self._published == "all":

@@ -26,6 +26,11 @@ class FrameWatch:
         self._monitor = monitor
         self._empties = empties
 
+    def announce(self, closed: bool) -> None:
+        """The driver tells whether the shutter is closed; from any thread."""
+        if self._monitor is not None:
+            self._monitor.announce(closed)
+
     @property
     def counts(self) -> dict[str, int]:
         """Frames that show no scene, by kind."""
@@ -44,10 +49,12 @@ class FrameWatch:
     ) -> tuple[Detection, FrameKind | None]:
         """The answer to a frame, and what the frame is.
 
-        Only where ``empties`` is set the frame is looked at first, and answered with an empty mask where it shows no
-        scene; else the kind is None, and `look` can wait until the mask is out.
+        Only where ``empties`` is set, or the driver told that the shutter is closed, the frame is looked at first, and
+        answered with an empty mask where it shows no scene; else the kind is None, and `look` can wait until the
+        mask is out.
         """
-        if not self._empties:
+        told = self._monitor is not None and self._monitor.announced
+        if not self._empties and not told:
             return detect(frame), None
         kind = self.look(frame, header, received)
         detection = detect(frame)

@@ -6,19 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import rclpy
+from detector_harness import Building, Client, DetectorProcess
+from dsad_common.testing import isolate
+from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest
 
-# Before rclpy reads them. Domains above 101 reach into Linux's ephemeral ports.
-os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 101 + 1)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-# Frames of 640 KiB do not pass with Fast DDS's defaults.
 ROOT = Path(__file__).resolve().parents[4]
-PROFILE = ROOT / "launch" / "fastdds.xml"
-for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-    os.environ[variable] = str(PROFILE)
-
-import rclpy  # noqa: E402
-from detector_harness import Building, Client, DetectorProcess  # noqa: E402
-from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest  # noqa: E402
+isolate(ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from dsad_common.qos import latched, newest, reliable
 from dsad_common.stamps import stamp_ns
+from dsad_common.testing import NodeClient, NodeProcess
 from dsad_core.frame.codec import fill_message
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
-#: Generous: two loaded cores and late discovery. Waiting ends as soon as the condition holds.
-DEADLINE = 20.0
 
-
-def installed_executable(name: str) -> Path:
-    """An installed executable of the package, as ``ros2 run`` finds it."""
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        path = Path(prefix) / "lib" / "dsad_detector" / name
-        if path.is_file():
-            return path
-    raise FileNotFoundError("dsad_detector is not built, or its workspace is not sourced")
-
-
-def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> None:
-    """Wait for a condition that needs no executor."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-class DetectorProcess:
-    """``detector`` under ``namespace`` with parameters; its log goes to ``log``."""
+class DetectorProcess(NodeProcess):
+    """``detector``, or another executable of its package."""
 
     def __init__(
         self,
@@ -54,56 +31,19 @@ class DetectorProcess:
         executable: str = "detector",
         **parameters,
     ):
-        arguments = [str(installed_executable(executable)), "--ros-args", "-r", f"__ns:={namespace}"]
-        for name, value in parameters.items():
-            arguments += ["-p", f"{name}:={value}"]
-        self._log = self.path = log
-        with open(log, "wb") as stream:
-            self._process = subprocess.Popen(
-                arguments, stdout=stream, stderr=subprocess.STDOUT, env=os.environ | (environment or {})
-            )
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def wait(self, timeout: float = DEADLINE) -> int:
-        """Exit status of a process that ends by itself."""
-        return self._process.wait(timeout)
-
-    def interrupt(self, number: int = signal.SIGINT) -> int:
-        """Send a signal; returns the exit status."""
-        self._process.send_signal(number)
-        return self._process.wait(DEADLINE)
-
-    def end(self) -> None:
-        """Leave nothing behind, whatever state it is in."""
-        if self.alive:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(DEADLINE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        super().__init__("dsad_detector", executable, namespace, log, environment, **parameters)
 
 
-class Client:
+class Client(NodeClient):
     """Publishes frames, collects the answers, drives transitions and parameters.
 
     Attributes:
         masks, masks_best_effort, targets, timings, overlays: messages by stamp in nanoseconds.
-        status: newest diagnostic status of the detector.
         engine, counters: newest EngineInfo and FrameCounters.
     """
 
     def __init__(self, namespace: str):
-        self._namespace = self.namespace = namespace
-        self.node = rclpy.create_node("client", namespace=namespace)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
+        super().__init__(namespace)
         self._stamp = 1_700_000_000_000_000_001
         self.masks: dict[int, Image] = {}
         self.masks_best_effort: dict[int, Image] = {}
@@ -111,7 +51,6 @@ class Client:
         self.timings: dict[int, FrameTiming] = {}
         self.overlays: dict[int, Image] = {}
         self.order: list[str] = []
-        self.status = None
         self.engine: EngineInfo | None = None
         self.counters: FrameCounters | None = None
         self.frames = self.node.create_publisher(Image, "image_raw", reliable(10))
@@ -120,26 +59,16 @@ class Client:
         self._collect(Image, "mask", newest(), self.masks_best_effort)
         self._collect(TargetArray, "targets", reliable(50), self.targets)
         self._collect(FrameTiming, "timing", reliable(50), self.timings)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
         self.node.create_subscription(EngineInfo, "engine", lambda it: setattr(self, "engine", it), latched())
         self.node.create_subscription(
             FrameCounters, "counters", lambda it: setattr(self, "counters", it), latched()
         )
         self._change_state = self.node.create_client(ChangeState, "detector/change_state")
-        self._set_parameters = self.node.create_client(SetParameters, "detector/set_parameters")
-        self._get_state = self.node.create_client(GetState, "detector/get_state")
 
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-
-    def wait(self, condition: Callable[[], object], what: str, timeout: float = DEADLINE):
-        """Spin until ``condition()`` is true and return it."""
-        end = time.monotonic() + timeout
-        while not (result := condition()):
-            assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}; last status: {self.status}"
-            self._executor.spin_once(timeout_sec=0.05)
-        return result
+    @property
+    def status(self) -> DiagnosticStatus | None:
+        """Newest diagnostic status of the detector."""
+        return self.statuses.get("detector")
 
     # Frames
 
@@ -195,6 +124,8 @@ class Client:
 
     def begin_transition(self, transition: int):
         """Request a transition by its id without waiting; its future."""
+        # An answer gets lost while the server has not discovered the client yet. A transition cannot
+        # be asked for twice; the state can, and its client is the last that the server discovers.
         self.state()
         request = ChangeState.Request()
         request.transition.id = transition
@@ -203,47 +134,28 @@ class Client:
 
     def change_state(self, transition: int) -> bool:
         """Request a transition by its id; whether it succeeded."""
-        # An answer gets lost while the server has not discovered the client yet. A transition cannot
-        # be asked for twice; the state can, and its client is the last that the server discovers.
-        self.state()
-        request = ChangeState.Request()
-        request.transition.id = transition
-        return self._call(self._change_state, request).success
+        answer = self.begin_transition(transition)
+        return self.wait(lambda: answer.done() and answer.result(), "the transition to end").success
 
     def state(self) -> str:
-        return self._call(self._get_state, GetState.Request(), repeat=1.0).current_state.label
+        return self.call(GetState, "detector/get_state", repeat=1.0).current_state.label
 
     def set(self, **values) -> str:
         """Set parameters one by one; returns the reason of the first refusal, or ''."""
         request = SetParameters.Request(
             parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         )
-        results = self._call(self._set_parameters, request, repeat=1.0).results
+        results = self.call(SetParameters, "detector/set_parameters", request, repeat=1.0).results
         return next((result.reason for result in results if not result.successful), "")
 
     def fact(self, key: str) -> str:
-        """A value of the newest status; '' if it has none."""
-        values = self.status.values if self.status else []
-        return next((value.value for value in values if value.key == key), "")
+        """A value of the detector's newest status; '' if it has none."""
+        return self.fact_of("detector", key)
 
     def wait_for_status(self, condition: Callable[[], object], what: str):
         """Wait for a status published from now on that fulfils the condition."""
-        self.status = None
+        self.statuses.clear()
         return self.wait(lambda: self.status is not None and condition(), what)
-
-    def _call(self, client, request, repeat: float = DEADLINE):
-        """Call a service; ask again after ``repeat`` seconds without an answer."""
-        self.wait(client.service_is_ready, f"service {client.srv_name}")
-        futures, tried = [], 0.0
-
-        def answered():
-            nonlocal tried
-            if time.monotonic() - tried > repeat or not futures:
-                futures.append(client.call_async(request))
-                tried = time.monotonic()
-            return next((future for future in futures if future.done()), None)
-
-        return self.wait(answered, f"an answer of {client.srv_name}").result()
 
     def _collect(self, message_type, topic: str, qos, into: dict) -> None:
         def take(message) -> None:
@@ -251,11 +163,6 @@ class Client:
             self.order.append(topic)
 
         self.node.create_subscription(message_type, topic, take, qos)
-
-    def _on_diagnostics(self, array: DiagnosticArray) -> None:
-        for status in array.status:
-            if status.name == f"{self._namespace}/detector".lstrip("/"):
-                self.status = status
 
 
 #: Where ``scene`` puts its targets, as shares of width and height.

@@ -69,7 +69,7 @@ def message(frame: np.ndarray) -> Image:
 
 
 def wait(condition) -> None:
-    end = time.monotonic() + 20.0
+    end = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)

@@ -52,7 +52,7 @@ def test_a_compressed_frame_is_answered(running, dtype, suffix, encoding):
 def test_a_jpeg_that_claims_16_bits_is_refused_by_name(running):
     client, publisher = running
     message = packed(client, scene(64, 64)[0], ".jpg", "16UC1; jpeg compressed")
-    client.status = None
+    client.statuses.clear()
     until(
         client,
         publisher,

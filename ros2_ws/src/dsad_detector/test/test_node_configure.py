@@ -3,8 +3,9 @@
 import signal
 
 import pytest
-from detector_harness import DetectorProcess, scene, wait_until
+from detector_harness import DetectorProcess, scene
 from dsad_common.qos import latched
+from dsad_common.testing import wait_until
 from lifecycle_msgs.msg import Transition
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE

@@ -3,11 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from dsad_common.qos import reliable
+from dsad_common.qos import latched, reliable
 from dsad_common.stamps import stamp_ns
 from dsad_msgs.msg import Track, TrackArray
 from geometry_msgs.msg import Vector3Stamped
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Imu
+from std_msgs.msg import Bool, String
 
 SIZE = (128, 160)
 
@@ -67,3 +68,81 @@ def test_parameters_of_tracks_are_checked(detector):
     assert "low_threshold" in client.set(low_threshold=1.5)
     assert "nothing.png" in client.set(ignore_mask="nothing.png")
     assert client.set(tracks="confirmed") == ""
+
+
+def answers_of(one, frame):
+    """The masks and kinds of frame that come for frames sent now."""
+    client = one.client
+    message = client.image(frame, "mono8")
+    client.ask(message)
+    return client.masks[stamp_ns(message.header.stamp)]
+
+
+def test_frames_are_not_alarmed_on_while_the_driver_says_that_the_shutter_is_closed(start, background):
+    one = start(frame_size="160x128", ffc_topic="flag")
+    client = one.client
+    client.wait_for_detector()
+    tracks = subscribe(client, TrackArray, "tracks")
+    frame = moving(0, background)
+    assert any(answers_of(one, frame).data)
+    flag = client.node.create_publisher(Bool, "flag", latched())
+    flag.publish(Bool(data=True))
+    client.wait(lambda: not any(answers_of(one, frame).data), "an empty mask")
+    client.wait(
+        lambda: tracks and list(tracks.values())[-1].frame_kind == TrackArray.SHUTTER, "the kind of frame"
+    )
+    flag.publish(Bool(data=False))
+    client.wait(lambda: any(answers_of(one, moving(1, background)).data), "the mask again")
+    flag.publish(Bool(data=True))
+    client.wait(lambda: not any(answers_of(one, frame).data), "an empty mask")
+    client.node.destroy_publisher(flag)
+    client.wait(lambda: any(answers_of(one, moving(2, background)).data), "the mask once the driver is gone")
+
+
+def test_a_topic_that_says_nothing_of_a_shutter_is_named(start):
+    one = start(frame_size="64x64", ffc_topic="/words")
+    one.client.wait_for_detector()
+    words = one.client.node.create_publisher(String, "/words", reliable(1))
+    one.client.wait_for_status(
+        lambda: "std_msgs/msg/String says nothing of a shutter" in one.client.status.message, "it"
+    )
+    one.client.node.destroy_publisher(words)
+
+
+def test_the_camera_s_turning_comes_from_an_imu(start, background):
+    """A lamp that the pan carries along stands still in the scene."""
+    one = start(frame_size="160x128", motion_topic="imu", tracks="confirmed")
+    client = one.client
+    client.wait_for_detector()
+    tracks = subscribe(client, TrackArray, "tracks")
+    imu = client.node.create_publisher(Imu, "imu", reliable(100))
+    info = CameraInfo(height=SIZE[0], width=SIZE[1])
+    info.k = [400.0, 0.0, 80.0, 0.0, 400.0, 64.0, 0.0, 0.0, 1.0]
+    client.wait(lambda: imu.get_subscription_count() and client.node.count_publishers("tracks"), "the topics")
+
+    last = None
+    for index in range(40):
+        message = client.image(moving(60 - index, background), "mono8")
+        # A pixel to the left in 40 ms: the camera turns to the right, about its y axis.
+        rate = Imu(header=message.header)
+        rate.angular_velocity.y = 1.0 / 400.0 / 0.04
+        imu.publish(rate)
+        info.header = message.header
+        client.camera.publish(info)
+        client.ask(message)
+        key = stamp_ns(message.header.stamp)
+        client.publish_until(message, lambda: key in tracks, "the tracks of the frame")
+        last = tracks[key]
+        if last.tracks and last.tracks[0].motion != Track.UNKNOWN:
+            break
+    assert last.tracks[0].motion == Track.STILL and last.motion_known
+
+
+def test_a_frame_of_bearings_needs_tf2_or_turns_them(start):
+    one = start(frame_size="64x64", bearing_frame="base_link")
+    try:
+        import tf2_ros  # noqa: F401
+    except ImportError:
+        one.client.wait(lambda: "bearing_frame base_link: needs tf2_ros" in one.process.log(), "the refusal")
+    else:
+        one.client.wait_for_detector()

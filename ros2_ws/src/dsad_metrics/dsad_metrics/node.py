@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from dsad_common import topics
 from dsad_common.diagnostics import OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
@@ -22,6 +23,7 @@ from dsad_msgs.msg import (
     FrameTiming,
     SourceInfo,
     TargetArray,
+    TrackArray,
 )
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.report import build_report
@@ -31,7 +33,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from dsad_metrics.facts import RunningNodes
-from dsad_metrics.messages import boxes_of, mask_of, summary_message
+from dsad_metrics.messages import boxes_of, mask_of, summary_message, track_metrics, tracks_of
 from dsad_metrics.settings import METRICS
 from dsad_metrics.stopping import drain
 
@@ -65,7 +67,7 @@ class Metrics(Node):
         self._refusals_before = 0
         self._qos_watch = QosWatch(self, self.get_logger().warning)
         self._inputs = self._subscribe()
-        self._publisher = self._qos_watch.publisher(DetectionMetrics, "metrics", reliable(10))
+        self._publisher = self._qos_watch.publisher(DetectionMetrics, topics.METRICS, reliable(10))
         # Durations and waiting on the steady clock: simulated time may stand still or jump.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / self._value("publish_rate"), self._publish, clock=steady)
@@ -91,18 +93,19 @@ class Metrics(Node):
         watch = self._qos_watch.subscription
         inputs = [
             # Best effort, as drivers of cameras often are: a reliable subscriber would get nothing from those.
-            watch(CameraInfo, "camera_info", self._on_camera_info, best_effort(SMALL_DEPTH)),
-            watch(Image, "ground_truth", self._on_truth, reliable(PICTURE_DEPTH)),
-            watch(TargetArray, "ground_truth_targets", self._on_boxes, reliable(SMALL_DEPTH)),
-            watch(Image, "mask", self._on_mask, reliable(PICTURE_DEPTH)),
-            watch(FrameTiming, "timing", self._on_timing, reliable(SMALL_DEPTH)),
-            watch(FrameCounters, "counters", self._on_counters, latched()),
+            watch(CameraInfo, topics.CAMERA_INFO, self._on_camera_info, best_effort(SMALL_DEPTH)),
+            watch(Image, topics.GROUND_TRUTH, self._on_truth, reliable(PICTURE_DEPTH)),
+            watch(TargetArray, topics.GROUND_TRUTH_TARGETS, self._on_boxes, reliable(SMALL_DEPTH)),
+            watch(Image, topics.MASK, self._on_mask, reliable(PICTURE_DEPTH)),
+            watch(FrameTiming, topics.TIMING, self._on_timing, reliable(SMALL_DEPTH)),
+            watch(TrackArray, topics.TRACKS, self._on_tracks, reliable(SMALL_DEPTH)),
+            watch(FrameCounters, topics.COUNTERS, self._on_counters, latched()),
         ]
         if self._pictures:
             # Best effort: a picture that gets lost only leaves the choice for the report smaller.
-            inputs.insert(0, watch(Image, "image_raw", self._on_image, best_effort(10)))
-        self.create_subscription(EngineInfo, "engine", self._nodes.take_engine, latched())
-        self.create_subscription(SourceInfo, "source_info", self._nodes.take_source, latched())
+            inputs.insert(0, watch(Image, topics.IMAGE_RAW, self._on_image, best_effort(10)))
+        self.create_subscription(EngineInfo, topics.ENGINE, self._nodes.take_engine, latched())
+        self.create_subscription(SourceInfo, topics.SOURCE_INFO, self._nodes.take_source, latched())
         return inputs
 
     def _put(self, message, part: str, value) -> None:
@@ -139,9 +142,18 @@ class Metrics(Node):
     def _on_timing(self, message: FrameTiming) -> None:
         self._on_counters(message)
         try:
-            self._put(message, "timing", FrameTimes.of(message))
+            times = FrameTimes.of(message)
+            if message.tracks_follow:
+                self._put(message, "follow", message.activated)
+            self._put(message, "timing", times)
         except DsadError as error:
             self._refuse("timing", error)
+
+    def _on_tracks(self, message: TrackArray) -> None:
+        try:
+            self._put(message, "tracks", tracks_of(message))
+        except DsadError as error:
+            self._refuse("tracks", error)
 
     def _on_counters(self, message: FrameCounters | FrameTiming) -> None:
         self._metrics.put_detector_counters(
@@ -164,12 +176,16 @@ class Metrics(Node):
         self._metrics.joiner.truth_expected = (
             self._truth_seen
             or begins
-            or any(self.count_publishers(topic) for topic in ("ground_truth", "ground_truth_targets"))
+            or any(
+                self.count_publishers(topic) for topic in (topics.GROUND_TRUTH, topics.GROUND_TRUTH_TARGETS)
+            )
         )
         self._metrics.expire(time.monotonic_ns())
 
     def _refusals(self) -> int:
-        return sum(self._metrics.counters[f"{what}_refused"] for what in ("truth", "mask", "timing"))
+        return sum(
+            self._metrics.counters[f"{what}_refused"] for what in ("truth", "mask", "timing", "tracks")
+        )
 
     def _facts(self):
         return self._nodes.facts({name: self._value(name) for name in GIVEN_FACTS}, self._machine)
@@ -185,6 +201,7 @@ class Metrics(Node):
             frames_refused=metrics.counters["frames_refused"],
             window=summary_message(metrics.window()),
             total=summary_message(metrics.total()),
+            tracks=track_metrics(metrics.tracks(), metrics.frames_without_tracks),
         )
         message.header.stamp = to_stamp(metrics.newest_stamp_ns)
         message.header.frame_id = self._frame_id

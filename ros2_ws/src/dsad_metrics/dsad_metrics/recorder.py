@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import importlib
 import time
+from pathlib import Path
 
+from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
 from dsad_core.errors import UsageError
+from dsad_msgs.msg import TrackArray
 from dsad_tools.bags.recording import Recording
 from dsad_tools.bags.types import typestore
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 
 from dsad_metrics.bag_thread import BagThread
+from dsad_metrics.event_bags import EventBags
 from dsad_metrics.settings import RECORDER
 from dsad_metrics.stopping import drain
 
-#: Types of the suite's own topics; others are given with the topic or learned from their publishers.
-KNOWN_TYPES = {
-    "image_raw": "sensor_msgs/msg/Image",
-    "camera_info": "sensor_msgs/msg/CameraInfo",
-    "ground_truth": "sensor_msgs/msg/Image",
-    "ground_truth_targets": "dsad_msgs/msg/TargetArray",
-    "mask": "sensor_msgs/msg/Image",
-    "overlay": "sensor_msgs/msg/Image",
-    "targets": "dsad_msgs/msg/TargetArray",
-    "timing": "dsad_msgs/msg/FrameTiming",
-    "counters": "dsad_msgs/msg/FrameCounters",
-    "engine": "dsad_msgs/msg/EngineInfo",
-    "source_info": "dsad_msgs/msg/SourceInfo",
-    "metrics": "dsad_msgs/msg/DetectionMetrics",
-    "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
-}
-#: Topics whose last message holds until the next: a recorder that starts late gets it, too.
-LATCHED = ("counters", "engine", "source_info")
 DEPTH = 200
 LOOK_SECONDS = 0.1
 #: At the end, a message still on its way comes within this time, s.
@@ -57,17 +44,16 @@ class Recorder(Node):
         super().__init__("recorder")
         declare(self, RECORDER)
         self.done = Future()
-        topics = [_split(entry) for entry in self._value("topics") if entry]
-        if not self._value("bag") or not topics:
+        wanted = [_split(entry) for entry in self._value("topics") if entry]
+        if not self._value("bag") or not wanted:
             raise UsageError(
                 "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
             )
-        for topic, type_name in topics:
+        for topic, type_name in wanted:
             if type_name:
                 _require_known(topic, type_name)
-        bag, size, seconds = map(self._value, ("bag", "part_size", "part_duration"))
-        self._bag = BagThread(lambda: Recording(bag, size << 20, seconds), self._value("queue") << 20)
-        self._waiting = dict(topics)
+        self._bag = self._open_bags(dict(wanted))
+        self._waiting = dict(wanted)
         self._inputs: dict[str, object] = {}
         self._qos_watch = QosWatch(self, self.get_logger().warning)
         self._dropped_before = 0
@@ -88,6 +74,21 @@ class Recorder(Node):
 
     def _value(self, name: str):
         return self.get_parameter(name).value
+
+    def _open_bags(self, wanted: dict[str, str | None]) -> BagThread | EventBags:
+        size, seconds, queue = map(self._value, ("part_size", "part_duration", "queue"))
+
+        def open_bag(path: Path) -> BagThread:
+            return BagThread(lambda: Recording(path, size << 20, seconds), queue << 20)
+
+        around, folder = self._value("around"), Path(self._value("bag"))
+        if not around:
+            return open_bag(folder)
+        if "tracks" not in wanted:
+            raise UsageError(f"around {around} needs 'tracks' among the topics")
+        latched = [self.resolve_topic_name(topic) for topic in topics.LATCHED]
+        seconds_around = self._value("before"), self._value("after")
+        return EventBags(folder, open_bag, around, *seconds_around, queue << 20, latched)
 
     def _look(self) -> None:
         """Subscribe to what can be; adapt to publishers that are best effort; stop after a failure."""
@@ -118,13 +119,18 @@ class Recorder(Node):
             return
         qos = reliable(DEPTH)
         qos.reliability = reliability
-        if topic in LATCHED:
+        if topic in topics.LATCHED:
             qos.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
         name = self.resolve_topic_name(topic)
         self._bag.types[name] = type_name
 
+        looks = topic == "tracks" and self._value("around")
+
         def on_message(data: bytes) -> None:
-            self._bag.put(name, time.time_ns(), data)
+            now = time.time_ns()
+            self._bag.put(name, now, data)
+            if looks:
+                self._bag.take_tracks(deserialize_message(data, TrackArray).tracks, now)
 
         self._inputs[topic] = self.create_subscription(message_type, topic, on_message, qos, raw=True)
 
@@ -148,7 +154,7 @@ class Recorder(Node):
 
 def _split(entry: str) -> tuple[str, str | None]:
     topic, _, type_name = entry.partition(":")
-    return topic, type_name or KNOWN_TYPES.get(topic)
+    return topic, type_name or topics.TYPES.get(topic)
 
 
 def _require_known(topic: str, type_name: str) -> None:

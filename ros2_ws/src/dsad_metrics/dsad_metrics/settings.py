@@ -1,6 +1,7 @@
 """Parameters of both nodes."""
 
 from dsad_common.parameters import Parameter
+from dsad_common.topics import RECORDED
 from dsad_core.metrics.counts import MATCHINGS
 from dsad_tools.bags.recording import PART_BYTES, PART_SECONDS
 
@@ -63,22 +64,38 @@ METRICS = (
 )
 
 RECORDER = (
-    Parameter("bag", "", "Bag folder to make; must not exist.", read_only=True),
+    Parameter(
+        "bag", "", "Bag folder to make; must not exist. With around: a folder for bags.", read_only=True
+    ),
+    Parameter(
+        "around",
+        "",
+        "Record the seconds around new tracks only, each in a bag of its own: confirmed ones, or confirmed ones that "
+        "move; empty records everything.",
+        choices=("", "confirmed", "moving"),
+        read_only=True,
+    ),
+    Parameter(
+        "before",
+        5.0,
+        "With around: kept from before a track.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+        read_only=True,
+    ),
+    Parameter(
+        "after",
+        5.0,
+        "With around: recorded from a track on.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+        read_only=True,
+    ),
     Parameter(
         "topics",
-        [
-            "image_raw",
-            "camera_info",
-            "ground_truth",
-            "ground_truth_targets",
-            "mask",
-            "targets",
-            "timing",
-            "counters",
-            "engine",
-            "source_info",
-            "metrics",
-        ],
+        list(RECORDED),
         "What to record, relative to the namespace: '<topic>', or '<topic>:<package>/msg/<Type>'. Without "
         "a type, one that is not of this suite is recorded from when somebody publishes it.",
         read_only=True,
@@ -86,7 +103,8 @@ RECORDER = (
     Parameter(
         "queue",
         256,
-        "Messages waiting to be written; beyond it the newest are dropped and counted.",
+        "Messages waiting to be written; beyond it the newest are dropped and counted. With around, also those kept "
+        "from before.",
         minimum=1,
         maximum=16_384,
         unit="MiB",

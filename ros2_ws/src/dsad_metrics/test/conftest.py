@@ -1,19 +1,13 @@
 """An isolated DDS domain, and nodes in processes of their own that end with the test."""
 
-import os
 from pathlib import Path
 
 import pytest
+import rclpy
+from dsad_common.testing import NodeProcess, isolate
+from metrics_harness import Client
 
-# Before rclpy reads them. Domains above 101 reach into Linux's ephemeral ports.
-os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 101 + 1)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-PROFILE = Path(__file__).resolve().parents[4] / "launch" / "fastdds.xml"
-for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-    os.environ[variable] = str(PROFILE)
-
-import rclpy  # noqa: E402
-from metrics_harness import Client, NodeProcess  # noqa: E402
+isolate(Path(__file__).resolve().parents[4])
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +25,13 @@ def start(tmp_path):
 
     def make(executable: str, **parameters) -> NodeProcess:
         running.append(
-            NodeProcess(executable, f"/{tmp_path.name}", tmp_path / f"{executable}.log", **parameters)
+            NodeProcess(
+                "dsad_metrics",
+                executable,
+                f"/{tmp_path.name}",
+                tmp_path / f"{executable}.log",
+                **parameters,
+            )
         )
         return running[-1]
 

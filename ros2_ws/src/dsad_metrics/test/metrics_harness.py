@@ -1,124 +1,63 @@
-"""Nodes under test in their own processes, and a client that plays source and detector over DDS."""
+"""A client that plays source and detector over DDS."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from dsad_common.qos import latched, reliable
 from dsad_common.stamps import to_stamp
+from dsad_common.testing import NodeClient
 from dsad_core.frame.codec import fill_message
-from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
-from rclpy.executors import SingleThreadedExecutor
+from dsad_msgs.msg import (
+    DetectionMetrics,
+    EngineInfo,
+    FrameCounters,
+    FrameTiming,
+    Target,
+    TargetArray,
+    Track,
+    TrackArray,
+)
 from sensor_msgs.msg import CameraInfo, Image
-from std_srvs.srv import Trigger
 
-#: Generous: two loaded cores and late discovery. Waiting ends as soon as the condition holds.
-DEADLINE = 20.0
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 
 
-class NodeProcess:
-    """An installed executable under ``namespace`` with parameters; its log goes to ``log``."""
-
-    def __init__(self, executable: str, namespace: str, log: Path, **parameters):
-        prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-        paths = [Path(prefix) / "lib" / "dsad_metrics" / executable for prefix in prefixes]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            raise FileNotFoundError("dsad_metrics is not built, or its workspace is not sourced")
-        arguments = [str(path), "--ros-args", "-r", f"__ns:={namespace}"]
-        for name, value in parameters.items():
-            arguments += ["-p", f"{name}:={value}"]
-        self._log = log
-        with open(log, "wb") as stream:
-            self._process = subprocess.Popen(arguments, stdout=stream, stderr=subprocess.STDOUT)
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def stop(self, how: int = signal.SIGINT) -> int:
-        """Send a signal and return the exit status."""
-        self._process.send_signal(how)
-        return self.wait()
-
-    def wait(self) -> int:
-        """Exit status of a process that ends by itself."""
-        return self._process.wait(DEADLINE)
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        """Leave nothing behind, whatever state it is in."""
-        if self.alive:
-            self._process.kill()
-            self._process.wait()
-
-
-class Client:
+class Client(NodeClient):
     """Publishes the parts of frames; keeps the newest figures and diagnostic statuses."""
 
     def __init__(self, namespace: str):
-        self.namespace = namespace
-        self.node = rclpy.create_node("client", namespace=namespace)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
+        super().__init__(namespace)
         self.metrics: DetectionMetrics | None = None
-        self.statuses: dict[str, DiagnosticStatus] = {}
         self.camera_info = self.node.create_publisher(CameraInfo, "camera_info", reliable(200))
         self.truth = self.node.create_publisher(Image, "ground_truth", reliable(200))
         self.boxes = self.node.create_publisher(TargetArray, "ground_truth_targets", reliable(200))
         self.image = self.node.create_publisher(Image, "image_raw", reliable(200))
         self.mask = self.node.create_publisher(Image, "mask", reliable(200))
         self.timing = self.node.create_publisher(FrameTiming, "timing", reliable(200))
+        self.tracks = self.node.create_publisher(TrackArray, "tracks", reliable(200))
         self.engine = self.node.create_publisher(EngineInfo, "engine", latched())
         self.counters = self.node.create_publisher(FrameCounters, "counters", latched())
         self.node.create_subscription(DetectionMetrics, "metrics", self._on_metrics, reliable(10))
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-
-    def wait(self, condition: Callable[[], object], what: str, timeout: float = DEADLINE):
-        """Spin until ``condition()`` is true and return it."""
-        end = time.monotonic() + timeout
-        while not (result := condition()):
-            assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}; last: {self.metrics}"
-            self._executor.spin_once(timeout_sec=0.05)
-        return result
 
     def wait_for_listener(self, *publishers) -> None:
         """Until a node of this package is matched with the publishers, and its own with us."""
-        publishers = publishers or (self.camera_info, self.truth, self.boxes, self.mask, self.timing)
+        publishers = publishers or (
+            self.camera_info,
+            self.truth,
+            self.boxes,
+            self.mask,
+            self.timing,
+            self.tracks,
+        )
         self.wait(lambda: all(p.get_subscription_count() for p in publishers), "the node's subscriptions")
 
     def wait_for(self, condition: Callable[[DetectionMetrics], object], what: str) -> DetectionMetrics:
         """Until figures arrive that fulfil the condition."""
         self.wait(lambda: self.metrics is not None and condition(self.metrics), what)
         return self.metrics
-
-    def fact(self, node: str, key: str) -> str:
-        """A value of a node's newest diagnostic status; "" if there is none."""
-        values = self.statuses[node].values if node in self.statuses else []
-        return next((value.value for value in values if value.key == key), "")
-
-    def call(self, service: str) -> Trigger.Response:
-        client = self.node.create_client(Trigger, service)
-        self.wait(client.service_is_ready, f"service {service}")
-        future = client.call_async(Trigger.Request())
-        self.wait(future.done, f"an answer of {service}")
-        return future.result()
 
     # One frame's parts
 
@@ -131,9 +70,13 @@ class Client:
         publisher.publish(message)
         return message
 
-    def send_boxes(self, stamp_ns: int, boxes, height: int, width: int) -> None:
+    def send_boxes(self, stamp_ns: int, boxes, height: int, width: int, first_id: int = 0) -> None:
+        """Boxes numbered from ``first_id``; 0 leaves them without a number."""
         message = self._stamped(TargetArray(height=height, width=width), stamp_ns)
-        message.targets = [Target(left=x, top=y, width=w, height=h, score=1.0) for x, y, w, h in boxes]
+        message.targets = [
+            Target(left=x, top=y, width=w, height=h, score=1.0, track_id=first_id + n if first_id else 0)
+            for n, (x, y, w, h) in enumerate(boxes)
+        ]
         self.boxes.publish(message)
 
     def send_timing(self, stamp_ns: int, published_ms: int, latency_ms: int = 12, **counters: int) -> None:
@@ -147,6 +90,16 @@ class Client:
         self.send_image(self.mask, stamp_ns, mask)
         self.send_timing(stamp_ns, published_ms, **timing)
 
+    def send_tracks(
+        self, stamp_ns: int, places: dict[int, tuple[float, float]], height: int, width: int
+    ) -> None:
+        """Confirmed tracks by id."""
+        message = self._stamped(TrackArray(height=height, width=width), stamp_ns)
+        message.tracks = [
+            Track(id=n, state=Track.CONFIRMED, motion=Track.MOVING, x=x, y=y) for n, (x, y) in places.items()
+        ]
+        self.tracks.publish(message)
+
     def _stamped(self, message, stamp_ns: int):
         message.header.stamp = to_stamp(stamp_ns)
         message.header.frame_id = "infrared"
@@ -154,10 +107,6 @@ class Client:
 
     def _on_metrics(self, message: DetectionMetrics) -> None:
         self.metrics = message
-
-    def _on_diagnostics(self, array: DiagnosticArray) -> None:
-        for status in array.status:
-            self.statuses[status.name.rpartition("/")[2]] = status
 
 
 def blob(x: int, y: int, side: int = 2, shape: tuple[int, int] = (32, 40)) -> np.ndarray:

@@ -12,6 +12,7 @@ from dsad_core.metrics import DetectionAccumulator
 from dsad_msgs.msg import EngineInfo, FrameCounters
 from metrics_harness import SECOND, START, blob
 from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import Trigger
 
 FRAME = SECOND // 25
 
@@ -28,7 +29,7 @@ def hold_an_image(client) -> None:
 
     def held():
         client.send_image(client.image, START - SECOND, blob(1, 1))
-        return client.fact("metrics", "images_held") not in ("", "0")
+        return client.fact_of("metrics", "images_held") not in ("", "0")
 
     client.wait(held, "an image in the node")
 
@@ -64,7 +65,7 @@ def test_figures_equal_offline_counting_and_files_follow_sigint(start, client, t
     assert (metrics.engine, metrics.threshold, metrics.matching) == ("tiny", 0.5, "nearest")
     assert metrics.header.frame_id == "infrared"
 
-    assert process.stop() == 0
+    assert process.interrupt() == 0
     saved = json.loads((out / "metrics.json").read_text())
     assert saved["metrics"] == expected.to_dict() | {"niou": pytest.approx(expected.niou)}
     assert saved["run"]["engine_sha256"] == "ab" * 32
@@ -85,7 +86,7 @@ def test_what_is_in_the_queues_at_sigint_is_counted(start, client, tmp_path):
     client.wait_for(lambda m: m.total.frames == 1, "the first frame")
     for n in range(1, 60):
         send(client, START + n * FRAME, hit, hit, published_ms=1000 + n)
-    assert process.stop() == 0
+    assert process.interrupt() == 0
     saved = json.loads((out / "metrics.json").read_text())
     assert (saved["metrics"]["frames"], saved["counters"]["frames_missed"]) == (60, 0)
 
@@ -102,14 +103,14 @@ def test_window_reset_and_save(start, client, tmp_path):
     assert (metrics.window.frames, metrics.window.targets, metrics.window.hits) == (5, 5, 1)
     assert metrics.window.frame_rate == pytest.approx(25.0)
 
-    refused = client.call("metrics/save")
+    refused = client.call(Trigger, "metrics/save")
     assert not refused.success and "output_dir" in refused.message
-    assert client.call("metrics/reset").success
+    assert client.call(Trigger, "metrics/reset").success
     metrics = client.wait_for(lambda m: m.total.frames == 0, "figures after the reset")
     assert metrics.total.targets == 0 and math.isnan(metrics.total.pd) and math.isnan(metrics.window.iou)
     send(client, START + 8 * FRAME, hit, hit, published_ms=2000)
     assert client.wait_for(lambda m: m.total.frames == 1, "a frame of the new run").total.pd == 1.0
-    assert process.stop(signal.SIGTERM) == 0
+    assert process.interrupt(signal.SIGTERM) == 0
     assert not out.exists()
 
 
@@ -117,7 +118,7 @@ def test_save_writes_while_running(start, client, tmp_path):
     out = tmp_path / "out"
     start("metrics", output_dir=out, report_frames=0)
     client.wait_for_listener()
-    answer = client.call("metrics/save")
+    answer = client.call(Trigger, "metrics/save")
     assert answer.success and answer.message == str(out / "report.html")
     assert json.loads((out / "metrics.json").read_text())["metrics"]["pd"] is None
     assert "No frame was scored" in (out / "report.html").read_text()
@@ -131,6 +132,28 @@ def test_boxes_are_scored_by_box(start, client):
     metrics = client.wait_for(lambda m: m.total.frames == 1, "the frame")
     assert (metrics.matching, metrics.total.targets, metrics.total.hits) == ("box", 2, 1)
     assert math.isnan(metrics.total.iou)
+
+
+def test_tracks_are_scored_live_and_in_the_files(start, client, tmp_path):
+    process = start("metrics", publish_rate=20.0, report_frames=0, output_dir=tmp_path)
+    client.wait_for_listener()
+    for n in range(10):
+        stamp = START + n * FRAME
+        client.send_boxes(stamp, [(8 + n, 8, 6, 6), (25, 20, 4, 4)], 32, 40, first_id=3)
+        client.answer(stamp, blob(10, 10), published_ms=1000 + n, tracks_follow=True)
+        if n != 4:  # the tracker was busy
+            client.send_tracks(stamp, {1 if n < 7 else 9: (10.0 + n, 10.0), 2: (3.0, 28.0)}, 32, 40)
+    tracks = client.wait_for(lambda m: m.tracks.frames == 9, "the tracks").tracks
+    assert (tracks.frames_without_tracks, tracks.points, tracks.covered, tracks.false_points) == (1, 18, 9, 9)
+    assert (tracks.tracks, tracks.false_tracks, tracks.false_moving_tracks) == (3, 1, 1)
+    assert (tracks.switches, tracks.targets, tracks.never) == (1, 2, 1)
+    assert tracks.coverage == 0.5 and math.isnan(tracks.median_confirm_s)
+    assert tracks.false_a_minute == pytest.approx(60 / (9 * FRAME / SECOND))
+    assert process.interrupt() == 0
+    saved = json.loads((tmp_path / "metrics.json").read_text())
+    assert saved["tracks"]["tracks"]["covered"] == 9 and saved["counters"]["frames_without_tracks"] == 1
+    assert 'href="tracks.html"' in (tmp_path / "report.html").read_text()
+    assert "track 9" in (tmp_path / "tracks.html").read_text()
 
 
 def test_bad_truth_is_counted_and_the_node_lives(start, client):
@@ -147,9 +170,9 @@ def test_bad_truth_is_counted_and_the_node_lives(start, client):
     assert metrics.total.hits == 1
 
     client.wait(
-        lambda: client.fact("metrics", "truth_refused") == "2", "diagnostics that count the refused truth"
+        lambda: client.fact_of("metrics", "truth_refused") == "2", "diagnostics that count the refused truth"
     )
-    assert process.stop() == 0
+    assert process.interrupt() == 0
     assert "mono16" in process.log() or "44x32" in process.log()
 
 

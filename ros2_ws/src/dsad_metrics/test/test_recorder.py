@@ -22,9 +22,9 @@ def test_messages_come_back_equal(start, client, tmp_path):
         client.send_image(client.image, stamp, blob(n, 4) // 2)
         client.answer(stamp, blob(n, 4), published_ms=1000 + 40 * n)
     client.wait(
-        lambda: int(client.fact("recorder", "messages") or 0) >= 5 * len(stamps), "100 messages written"
+        lambda: int(client.fact_of("recorder", "messages") or 0) >= 5 * len(stamps), "100 messages written"
     )
-    assert process.stop() == 0, process.log()
+    assert process.interrupt() == 0, process.log()
 
     reader = BagReader(bag)
     counts = {topic.name.rpartition("/")[2]: topic.count for topic in reader.topics()}
@@ -49,11 +49,11 @@ def test_a_killed_recorder_leaves_what_it_had_put_on_the_disk(start, client, tmp
     def on_disk():
         sent.append(START + len(sent) * SECOND // 25)
         client.send_image(client.image, sent[-1], blob(len(sent) % 30, 4))
-        on_disk = int(client.fact("recorder", "on disk") or 0)
+        on_disk = int(client.fact_of("recorder", "on disk") or 0)
         return on_disk if (bag / "metadata.yaml").exists() and on_disk > 50 else 0
 
     reported = client.wait(on_disk, "a part that is finished and a report of what is on the disk")
-    assert process.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert process.interrupt(signal.SIGKILL) == -signal.SIGKILL
     stamps = [int(frame.name) for frame in BagSource(bag)]
     assert len(stamps) >= reported and stamps == sent[: len(stamps)]
     assert f"{len(stamps)} messages are recovered" in BagReader(bag).info().notes[0]
@@ -70,11 +70,11 @@ def test_types_are_learned_and_best_effort_publishers_are_heard(start, client, t
     def recorded():
         client.send_image(camera, START, blob(3, 3))
         note.publish(String(data="text"))
-        return int(client.fact("recorder", "messages") or 0) > 10
+        return int(client.fact_of("recorder", "messages") or 0) > 10
 
     client.wait(recorded, "messages in the bag")
-    assert client.fact("recorder", "not yet published") == "never"
-    assert process.stop() == 0
+    assert client.fact_of("recorder", "not yet published") == "never"
+    assert process.interrupt() == 0
     types = {
         topic.name.rpartition("/")[2]: (topic.type, topic.count > 0) for topic in BagReader(bag).topics()
     }
@@ -84,7 +84,7 @@ def test_types_are_learned_and_best_effort_publishers_are_heard(start, client, t
 def test_nothing_received_makes_no_bag(start, client, tmp_path):
     process = start("recorder", bag=tmp_path / "bags" / "run")
     client.wait_for_listener(client.mask)
-    assert process.stop() == 0
+    assert process.interrupt() == 0
     assert list((tmp_path / "bags").iterdir()) == []
     assert "nothing was received" in process.log()
 
@@ -102,3 +102,15 @@ def test_bad_parameters_are_one_line(start, parameters, says):
     assert process.wait() == 2
     assert says in process.log()
     assert "Traceback" not in process.log()
+
+
+def test_the_seconds_around_a_track_alone_are_recorded(start, client, tmp_path):
+    folder = tmp_path / "events"
+    process = start("recorder", bag=folder, around="confirmed", before=600.0, after=600.0)
+    client.wait_for_listener(client.image, client.tracks)
+    client.send_image(client.image, START, blob(3, 4))
+    client.send_tracks(START, {5: (3.0, 4.0)}, 32, 40)
+    client.wait(lambda: int(client.fact("recorder", "messages") or 0) == 2, "the frame and its tracks")
+    assert process.stop() == 0 and "wrote 1 bags of tracks" in process.log()
+    (bag,) = folder.iterdir()
+    assert bag.name.endswith("-track5") and len(list(BagSource(bag))) == 1

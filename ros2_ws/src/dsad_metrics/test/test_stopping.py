@@ -22,7 +22,7 @@ def test_what_waits_is_taken_without_an_executor_and_after_shutdown():
         )
         publisher = sender.create_publisher(UInt32, "numbers", reliable(100))
         # Reliable: what is sent while discovery is one-sided is delivered all the same.
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 60.0
         while not publisher.get_subscription_count():
             assert time.monotonic() < deadline, "no discovery within 20 s"
             time.sleep(0.01)

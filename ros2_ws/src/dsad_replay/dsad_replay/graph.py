@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from dsad_bringup.graph import (
     read_file,
     shared_settings,
 )
+from dsad_common import topics
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
 from dsad_source.routes import IMAGE, plan_routes
@@ -41,17 +42,6 @@ EXECUTABLES = {
     "synthetic": "frame_source",
     "video": "frame_source",
 }
-#: What the recorder writes to the bag, relative to the namespace.
-RECORDED = (
-    "image_raw",
-    "camera_info",
-    "ground_truth",
-    "ground_truth_targets",
-    "mask",
-    "targets",
-    "timing",
-    "metrics",
-)
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ def build_replay_graph(given: Mapping[str, str], share: Path) -> ReplayGraph:
         counters.insert(0, _recorder(values))
     # Each waits for those it sends to, from the end of the chain to its beginning, so that even the
     # first frame is answered and scored.
-    detector = detector_node(values, engine, [node.name for node in counters])
+    detector = _answering_all(values, detector_node(values, engine, [node.name for node in counters]))
     listeners = [detector, *counters]
     source = _source(values, [node.name for node in listeners], values["namespace"])
     return ReplayGraph(
@@ -131,6 +121,13 @@ def laboratory_nodes(given: Mapping[str, str], detector: Mapping[str, Any], oute
     return [source, *nodes] if source else nodes
 
 
+def _answering_all(values: Mapping[str, Any], detector: NodeSpec) -> NodeSpec:
+    """The detector answers every frame, as ``dsad evaluate`` does; stills in a row can look like a correction."""
+    if "frame_monitor" in values["file"]:
+        return detector
+    return replace(detector, parameters={**detector.parameters, "frame_monitor": "mark"})
+
+
 def _role(source: str) -> str:
     """What the engine is for: all but the stills of a data set are a camera's frames, or resemble them."""
     return "default" if source == "dataset" else "camera"
@@ -150,7 +147,7 @@ def _source(values: Mapping[str, Any], listeners: list[str], namespace: str) -> 
     if kind == "bag":
         # The replay is what publishes /clock, so it alone must not wait for it.
         parameters |= {"bag": place, "clock": bool(values["use_sim_time"]), "use_sim_time": False}
-        if values["image_topic"] == "image_raw":
+        if values["image_topic"] == topics.IMAGE_RAW:
             parameters["image_topic"] = _frames_of_bag(place, namespace)
         else:
             _require_topic(place, values["image_topic"], namespace)
@@ -209,7 +206,7 @@ def _recorder(values: Mapping[str, Any]) -> NodeSpec:
     bag = absolute_path(values["record"])
     if bag.exists():
         raise UsageError(f"record:={values['record']}: exists already; name a new folder or remove it")
-    parameters = {"bag": str(bag), "topics": list(RECORDED)}
+    parameters = {"bag": str(bag), "topics": list(topics.RECORDED)}
     return make_node(values, "dsad_metrics", "recorder", "recorder", parameters, stop_seconds=60.0)
 
 

@@ -52,6 +52,11 @@ class Process:
         self._read_to = 0
 
     @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._popen.pid
+
+    @property
     def status(self) -> int | None:
         """Exit status, negative for a signal; None while it runs."""
         return self._popen.poll()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from dsad_common import topics
 from dsad_common.qos import latched, reliable
 from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameCounters, FrameTiming
 from rclpy.node import Node
@@ -25,23 +26,23 @@ class Watch(Node):
         self.fault = ""
         self.create_subscription(
             DetectionMetrics,
-            "metrics",
+            topics.METRICS,
             lambda message: self.progress.on_metrics(message, time.monotonic()),
             reliable(1),
         )
         self.create_subscription(
             FrameTiming,
-            "timing",
+            topics.TIMING,
             lambda message: self.progress.on_timing(message, time.monotonic()),
             reliable(50),
         )
         self.create_subscription(
             FrameCounters,
-            "counters",
+            topics.COUNTERS,
             lambda message: self.progress.on_timing(message, time.monotonic()),
             latched(),
         )
-        self.create_subscription(EngineInfo, "engine", self._on_engine, latched())
+        self.create_subscription(EngineInfo, topics.ENGINE, self._on_engine, latched())
 
     def _on_engine(self, info: EngineInfo) -> None:
         self.fault = info.refusal

@@ -15,7 +15,7 @@ SYNTHETIC = ("engine:=local-contrast", "source:=synthetic", "output:=out")
 
 def nodes_of(process, count):
     """The node processes that a runner has started, once there are ``count``."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline and process.poll() is None:
         children = psutil.Process(process.pid).children()
         if len(children) == count:

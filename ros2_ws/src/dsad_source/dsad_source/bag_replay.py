@@ -11,6 +11,7 @@ from dsad_common.parameters import Parameter
 from dsad_common.qos import reliable
 from dsad_common.run import main as run
 from dsad_common.stamps import to_stamp
+from dsad_common.topics import IMAGE_RAW
 from dsad_core.errors import BagError, UsageError
 from dsad_tools.bags.read import BagReader
 from rosgraph_msgs.msg import Clock
@@ -166,7 +167,7 @@ class BagReplay(SourceNode):
             raise BagError(f"{self._bag}: corrupt message on {topic}: {error}") from None
 
     def _routes(self) -> list[Route]:
-        expected = self.resolve_topic_name("image_raw")
+        expected = self.resolve_topic_name(IMAGE_RAW)
         topics = {topic.name: topic.type for topic in self._reader.topics()}
         try:
             routes = plan_routes(
@@ -177,6 +178,12 @@ class BagReplay(SourceNode):
         unknown = sorted({route.type for route in routes if message_class(route.type) is None})
         if unknown:
             self.get_logger().warning(f"not sent, this system lacks their types: {', '.join(unknown)}")
+        outdated = sorted({route.type for route in routes} & self._reader.outdated())
+        if outdated:
+            self.get_logger().warning(
+                f"not sent, recorded with another version of their types: {', '.join(outdated)}; dsad evaluate reads them"
+            )
+        unknown += outdated
         frames = next(route for route in routes if route.frames)
         if self.resolve_topic_name(frames.name) != expected and self.get_namespace() != "/":
             self.get_logger().warning(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from dsad_common import topics
 from dsad_common.parameters import Parameter
 from dsad_common.qos import latched, reliable
 from dsad_common.run import main as run
@@ -115,8 +116,8 @@ class FrameSource(SourceNode):
             self._tell_source()
         self._period = int(1e9 / (rate or _STILLS_RATE))
         unpaced = self._camera or (self.value("lock_step") and not self.value("rate"))
-        self._images = self.qos_watch.publisher(Image, "image_raw", self.frame_qos())
-        self._infos = self.qos_watch.publisher(CameraInfo, "camera_info", reliable(50))
+        self._images = self.qos_watch.publisher(Image, topics.IMAGE_RAW, self.frame_qos())
+        self._infos = self.qos_watch.publisher(CameraInfo, topics.CAMERA_INFO, reliable(50))
         self._truths = self._truth_publisher()
         companions = [publisher for publisher in (self._infos, self._truths) if publisher]
         self.begin(self._images, companions, None if unpaced else 1.0, name)
@@ -164,7 +165,7 @@ class FrameSource(SourceNode):
         source = self._source
         info = SourceInfo(name=source.name, split=getattr(source, "split", ""), split_hash=self._split_hash())
         info.header.stamp = self.get_clock().now().to_msg()
-        self._source_info = self.qos_watch.publisher(SourceInfo, "source_info", latched())
+        self._source_info = self.qos_watch.publisher(SourceInfo, topics.SOURCE_INFO, latched())
         self._source_info.publish(info)
 
     def close(self) -> None:
@@ -253,8 +254,8 @@ class FrameSource(SourceNode):
         if self._source is None or self._source.kind in ("images", "video"):
             return None
         if self._source.kind == "sequence":
-            return self.qos_watch.publisher(TargetArray, "ground_truth_targets", reliable(50))
-        return self.qos_watch.publisher(Image, "ground_truth", reliable(50))
+            return self.qos_watch.publisher(TargetArray, topics.GROUND_TRUTH_TARGETS, reliable(50))
+        return self.qos_watch.publisher(Image, topics.GROUND_TRUTH, reliable(50))
 
 
 def _fitting(kind: str) -> str:

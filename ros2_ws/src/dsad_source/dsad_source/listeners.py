@@ -3,17 +3,15 @@
 import time
 from collections.abc import Callable
 
+from dsad_common import topics
+from dsad_common.subscriber_wait import SubscriberWait, node_names
 from rclpy.duration import Duration
 
-# A node's subscriptions are found one after the other, and each is one-sided for some milliseconds: we match
-# it before it matches us, and what is sent in between is lost to it. So nothing new must have been found for
-# this long, seconds.
-_QUIET = 0.3
 _POLL = 0.02
 
 
 class Listeners:
-    """Watches for the subscribers a source waits for.
+    """The subscribers that a source waits for.
 
     Args:
         node: the source's node.
@@ -26,21 +24,17 @@ class Listeners:
     def __init__(self, node, frame_publisher, companions: list, answering: bool, names: list[str]):
         self._node = node
         self._publisher = frame_publisher
-        self._companions = companions
         self._answering = answering
-        self._names = names
+        self._subscribers = SubscriberWait(node, [frame_publisher, *companions], names)
 
     def wait(self, patience: float, forever: bool, stopped: Callable[[], bool]) -> str | None:
         """Block until everybody listens; what is missing after ``patience`` seconds, else None."""
         deadline = time.monotonic() + patience
-        audience, since = None, time.monotonic()
         while True:
-            missing, found, now = self._missing(), self._audience(), time.monotonic()
-            if found != audience:
-                audience, since = found, now
-            if stopped() or not missing and now - since >= _QUIET:
+            missing, settled = self._missing(), self._subscribers.settled()
+            if stopped() or not missing and settled:
                 return None
-            if missing and not forever and now >= deadline:
+            if missing and not forever and time.monotonic() >= deadline:
                 return missing
             time.sleep(_POLL)
 
@@ -53,27 +47,10 @@ class Listeners:
         if not self._publisher.get_subscription_count():
             return f"nobody subscribes to {topic}"
         if self._answering:
-            timing = self._node.resolve_topic_name("timing")
-            if not self._subscribers(topic) & _names(self._node.get_publishers_info_by_topic(timing)):
+            timing = self._node.resolve_topic_name(topics.TIMING)
+            subscribers = node_names(self._node.get_subscriptions_info_by_topic(topic))
+            if not subscribers & node_names(self._node.get_publishers_info_by_topic(timing)):
                 return f"nobody both subscribes to {topic} and publishes {timing}"
-        if self._names:
-            namespace = self._node.get_namespace()
-            listening = set().union(*(nodes for nodes, _ in self._audience()))
-            absent = [name for name in self._names if (namespace, name) not in listening]
-            if absent:
-                return f"node {' and '.join(absent)} does not listen in {namespace}"
+        if absent := self._subscribers.missing():
+            return f"node {' and '.join(absent)} does not listen in {self._node.get_namespace()}"
         return None
-
-    def _audience(self) -> list[tuple[set[tuple[str, str]], int]]:
-        """Of each publisher: the nodes known to subscribe, and how many subscriptions are matched."""
-        return [
-            (self._subscribers(publisher.topic_name), publisher.get_subscription_count())
-            for publisher in (self._publisher, *self._companions)
-        ]
-
-    def _subscribers(self, topic: str) -> set[tuple[str, str]]:
-        return _names(self._node.get_subscriptions_info_by_topic(topic))
-
-
-def _names(endpoints) -> set[tuple[str, str]]:
-    return {(endpoint.node_namespace, endpoint.node_name) for endpoint in endpoints}

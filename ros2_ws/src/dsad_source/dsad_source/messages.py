@@ -4,7 +4,7 @@ import numpy as np
 from dsad_core.frame.codec import fill_message
 from dsad_core.frame.encodings import own_encoding, to_encoding
 from dsad_msgs.msg import Target, TargetArray
-from dsad_tools.bags.write import target_fields
+from dsad_tools.bags.write import label_fields
 from dsad_tools.data.sample import Sample
 from sensor_msgs.msg import Image
 
@@ -32,5 +32,5 @@ def truth_message(sample: Sample) -> Image | TargetArray | None:
     if sample.boxes is None:
         return None
     height, width = sample.image.shape
-    targets = [Target(**target_fields(*box)) for box in sample.boxes.tolist()]
+    targets = [Target(**fields) for fields in label_fields(sample.boxes, sample.ids)]
     return TargetArray(height=height, width=width, targets=targets)

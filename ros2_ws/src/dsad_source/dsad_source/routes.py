@@ -5,13 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dsad_common import topics as names
 from dsad_core.errors import BagError, UsageError
 
-IMAGE = "sensor_msgs/msg/Image"
-#: What a source publishes beside the frames, in their namespace.
-COMPANIONS = ("camera_info", "ground_truth", "ground_truth_targets")
-#: Images that are no input: truth, and what an earlier run of a detector put out.
-_NO_FRAMES = ("ground_truth", "mask", "overlay")
+IMAGE = names.TYPES[names.IMAGE_RAW]
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def plan_routes(
     """
     frames = _frames_topic(topics, image_topic, expected)
     parent = frames.rpartition("/")[0]
-    inputs = [frames, *(f"{parent}/{name}" for name in COMPANIONS)]
+    inputs = [frames, *(f"{parent}/{name}" for name in names.COMPANIONS)]
     if absent := [name for name in wanted if name != "*" and name not in topics]:
         raise BagError(f"topics: the bag has no {', '.join(absent)}; it holds {_listing(topics)}")
     chosen = list(topics) if "*" in wanted else list(wanted) or inputs
@@ -52,7 +49,7 @@ def plan_routes(
     def name(topic: str) -> str:
         if not image_topic or topic not in inputs:
             return topic
-        return "image_raw" if topic == frames else topic.rpartition("/")[2]
+        return names.IMAGE_RAW if topic == frames else topic.rpartition("/")[2]
 
     return [Route(topic, topics[topic], name(topic), topic == frames) for topic in chosen if topic in topics]
 
@@ -82,7 +79,7 @@ def _frames_topic(topics: Mapping[str, str], image_topic: str, expected: str) ->
                 f"image_topic: the bag has no images on {image_topic}; it holds {_listing(topics)}"
             )
         return image_topic
-    candidates = [name for name in images if name.rpartition("/")[2] not in _NO_FRAMES]
+    candidates = [name for name in images if name.rpartition("/")[2] not in names.NO_FRAMES]
     if expected in candidates:
         return expected
     if not candidates:

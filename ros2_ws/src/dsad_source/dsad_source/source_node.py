@@ -2,17 +2,19 @@
 
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics
 from dsad_common.events import QosWatch
 from dsad_common.parameters import Parameter, declare
 from dsad_common.qos import reliable
 from dsad_common.stamps import stamp_ns
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import FrameTiming
+from dsad_msgs.msg import FrameTiming, TrackArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.task import Future
@@ -24,17 +26,22 @@ from dsad_source.prefetch import Prefetch
 
 _READ_AHEAD = 8  # items; bounds memory with large frames, covers disk and decoder hiccups
 _BUMP_LIMIT = 1_000_000_000
+_WINDOW_LIMIT = 64
 
 COMMON = (
     Parameter("loop", False, "Begin again at the end."),
     Parameter("limit", 0, "Frames to send in all, 0 for no limit.", minimum=0, unit="frames"),
-    Parameter("lock_step", False, "Hold each frame back until the one before is answered on 'timing'."),
+    Parameter(
+        "lock_step",
+        False,
+        "Hold each frame back until the one before is answered on 'timing', and on 'tracks' where tracks follow.",
+    ),
     Parameter(
         "lock_step_window",
         1,
         "Frames that may be unanswered at a time in lock-step.",
         minimum=1,
-        maximum=64,
+        maximum=_WINDOW_LIMIT,
         unit="frames",
     ),
     Parameter(
@@ -112,6 +119,8 @@ class SourceNode(Node):
         self._frame_publisher = None
         self._last_stamp = 0
         self._seen = (0, time.monotonic(), 0)
+        self._untracked: OrderedDict[int, None] = OrderedDict()  # answered frames, with the tracker
+        self._tracked: deque[int] = deque(maxlen=_WINDOW_LIMIT)
         self._reading: Prefetch | None = None
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
 
@@ -165,7 +174,8 @@ class SourceNode(Node):
             self._on_unanswered,
         )
         if lock_step:
-            self.create_subscription(FrameTiming, "timing", self._on_timing, reliable(50))
+            self.create_subscription(FrameTiming, topics.TIMING, self._on_timing, reliable(50))
+            self.create_subscription(TrackArray, topics.TRACKS, self._on_tracks, reliable(50))
         self._listeners = Listeners(
             self, frame_publisher, companions, lock_step, [name for name in self.value("wait_for") if name]
         )
@@ -253,7 +263,21 @@ class SourceNode(Node):
         return False
 
     def _on_timing(self, timing: FrameTiming) -> None:
-        self.player.answer(stamp_ns(timing.header.stamp))
+        stamp = stamp_ns(timing.header.stamp)
+        if stamp in self._tracked:
+            self._tracked.remove(stamp)
+        elif timing.tracks_follow:
+            self._untracked[stamp] = None
+            return
+        self.player.answer(stamp)
+
+    def _on_tracks(self, tracks: TrackArray) -> None:
+        """Tracks of a frame show that the tracker is done with it, and passed over those before it."""
+        stamp = stamp_ns(tracks.header.stamp)
+        if stamp not in self._untracked:
+            self._tracked.append(stamp)  # they overtook the frame's timing on their way
+        while stamp in self._untracked:
+            self.player.answer(self._untracked.popitem(last=False)[0])
 
     def _on_unanswered(self, stamp: int) -> None:
         self.get_logger().warning(

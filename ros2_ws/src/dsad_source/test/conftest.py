@@ -1,17 +1,11 @@
-import os
 from pathlib import Path
 
 import pytest
+import rclpy
+from dsad_common.testing import isolate
+from processes import Sink
 
-# Before rclpy is first initialised: our own corner of the network, and frames larger than Fast DDS's
-# default shared-memory segment.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-    os.environ.setdefault(variable, str(Path(__file__).parents[4] / "launch" / "fastdds.xml"))
-
-import rclpy  # noqa: E402
-from processes import Sink  # noqa: E402
+isolate(Path(__file__).resolve().parents[4])
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 import rclpy
 from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.graph import Graph, NodeSpec, dds_profile
+from dsad_common import topics
 from dsad_common.qos import reliable
 from dsad_core.errors import DsadError
 from dsad_core.frame.encodings import ENCODINGS
@@ -86,7 +87,7 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         self._processes = processes.start(self._graph, self._logs)
         self._node = rclpy.create_node("bench", namespace=NAMESPACE)
-        self._node.create_subscription(FrameTiming, "timing", self._answers.append, reliable(50))
+        self._node.create_subscription(FrameTiming, topics.TIMING, self._answers.append, reliable(50))
         verbs = ("start", "pause", "step")
         self._clients = {verb: self._node.create_client(Trigger, f"source/{verb}") for verb in verbs}
         self._executor.add_node(self._node)

@@ -1,0 +1,1 @@
+"""The best track as a landing target for MAVROS."""

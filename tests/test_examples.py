@@ -1,0 +1,67 @@
+"""The examples of the documentation run: Python against a detector, C++ where rclcpp is installed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
+SECONDS = 120
+
+
+def has_rclcpp():
+    prefixes = os.environ.get("CMAKE_PREFIX_PATH", "").split(":") + os.environ.get(
+        "AMENT_PREFIX_PATH", ""
+    ).split(":")
+    return any(Path(prefix, "share/rclcpp/cmake").is_dir() for prefix in prefixes if prefix)
+
+
+def test_the_python_example_prints_masks_and_tracks(tmp_path):
+    """Scenes of the generator hold still targets and moving ones; a track is confirmed within a second."""
+    example = subprocess.Popen(
+        [sys.executable, "-u", EXAMPLES / "follow_tracks.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    words = ["source:=synthetic", "lock_step:=true", "engine:=dnanet-num4-deployment", "loop:=true"]
+    with open(tmp_path / "log", "w") as log:
+        suite = subprocess.Popen(["dsad", "up", *words], stdout=log, stderr=subprocess.STDOUT)
+    # A wait without an end would hide what the two printed.
+    guard = threading.Timer(SECONDS, example.kill)
+    guard.start()
+    try:
+        seen = {"mask": None, "track": None}
+        for line in example.stdout:
+            for kind in seen:
+                seen[kind] = seen[kind] or (line if re.search(rf": {kind} ", line) else None)
+            if all(seen.values()):
+                break
+        assert all(seen.values()), f"{seen}\n{(tmp_path / 'log').read_text()[-2000:]}"
+        assert re.search(r"mask \d+\.\d{9}: 256x256, \d+ px", seen["mask"])
+        assert re.search(r"track \d+: \(\d+\.\d, \d+\.\d\) px, \(-?\d+\.\d, -?\d+\.\d\) px/s", seen["track"])
+        example.send_signal(signal.SIGINT)
+        assert example.wait(timeout=SECONDS) == 0
+    finally:
+        guard.cancel()
+        example.kill()
+        example.wait()
+        suite.send_signal(signal.SIGINT)
+        suite.wait(timeout=SECONDS)
+
+
+@pytest.mark.skipif(not has_rclcpp(), reason="needs rclcpp (apt install ros-$ROS_DISTRO-rclcpp)")
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+def test_the_cpp_example_compiles(tmp_path):
+    for command in (
+        ["cmake", "-S", EXAMPLES / "follow_tracks_cpp", "-B", tmp_path],
+        ["cmake", "--build", tmp_path],
+    ):
+        result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert result.returncode == 0, result.stdout + result.stderr
