@@ -3,13 +3,14 @@
 import resource
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from dsad_core.errors import BagError, FrameError
 from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.source import BagSource
-from dsad_tools.bags.types import IMAGE, TARGET_ARRAY, typestore
+from dsad_tools.bags.types import COMPRESSED_IMAGE, IMAGE, TARGET_ARRAY, typestore
 from dsad_tools.bags.write import EPOCH_NS, BagWriter
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import Sample
@@ -238,6 +239,38 @@ def test_a_bag_without_frames_says_what_it_holds(tmp_path):
         writer.write("/clockwork", 1, data)
     with pytest.raises(BagError, match="/clockwork"):
         BagSource(tmp_path / "bag")
+
+
+def compressed_bag(path, payloads, form, topic="/cam/image_raw/compressed"):
+    """A bag of CompressedImage alone."""
+    types = typestore().types
+    stamp, header = types["builtin_interfaces/msg/Time"], types["std_msgs/msg/Header"]
+    with RawBagWriter(path) as bag:
+        bag.add_topic(topic, COMPRESSED_IMAGE)
+        for second, payload in enumerate(payloads, start=1):
+            message = types[COMPRESSED_IMAGE](
+                header(stamp(second, 0), "ir"), form, np.frombuffer(payload, np.uint8)
+            )
+            bag.write(topic, second * 10**9, typestore().serialize_cdr(message, COMPRESSED_IMAGE))
+    return path
+
+
+@pytest.mark.parametrize("topic", [None, "/cam/image_raw/compressed"])
+def test_a_bag_of_compressed_frames_is_read_to_the_count(tmp_path, topic):
+    counts = np.random.default_rng(0).integers(6000, 9000, (3, 24, 32), np.uint16)
+    payloads = [cv2.imencode(".png", frame)[1].tobytes() for frame in counts]
+    source = BagSource(compressed_bag(tmp_path / "bag", payloads, "16UC1; png compressed"), topic)
+    assert len(source) == 3
+    for sample, frame in zip(source, counts):
+        assert sample.image.dtype == np.uint16
+        np.testing.assert_array_equal(sample.image, frame)
+
+
+def test_a_jpeg_that_claims_counts_is_refused_by_name(tmp_path):
+    payload = cv2.imencode(".jpg", np.zeros((24, 32), np.uint8))[1].tobytes()
+    source = BagSource(compressed_bag(tmp_path / "bag", [payload], "16UC1; jpeg compressed"))
+    with pytest.raises(BagError, match="/cam/image_raw/compressed, stamp 1000000000: .*which holds 8 bits"):
+        list(source)
 
 
 def test_an_empty_bag(tmp_path):

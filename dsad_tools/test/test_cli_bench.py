@@ -1,4 +1,4 @@
-"""``dsad bench engine`` and ``dsad bench detector`` on the shipped baseline."""
+"""``dsad bench engine``, ``detector`` and ``tracker`` on the shipped baseline."""
 
 import json
 
@@ -146,3 +146,14 @@ def test_detector_measures_every_setting(dsad, tmp_path):
 def test_detector_names_what_is_wrong(dsad, arguments, words):
     error = dsad("detector", *arguments).exception
     assert isinstance(error, DsadError) and words in str(error)
+
+
+def test_tracks_are_timed_on_one_core(dsad):
+    threads = cv2.getNumThreads()
+    try:
+        result = dsad("tracker", "local-contrast", "--size", "96x64", "--backend", "onnxruntime", "--runs", 4)
+    finally:
+        cv2.setNumThreads(threads)
+    assert result.exit_code == 0, result.output
+    assert "generated 96x64, pan 3 px a frame, 4 frames" in result.stdout
+    assert "processor time" in result.stdout and "wall time" in result.stdout

@@ -10,6 +10,7 @@ import numpy as np
 
 from dsad_core.errors import BagError, FrameError
 from dsad_core.frame.codec import decode_message
+from dsad_core.frame.compressed import decode_compressed
 from dsad_tools.bags.read import BagReader, TopicInfo
 from dsad_tools.bags.types import COMPRESSED_IMAGE, IMAGE, TARGET_ARRAY
 from dsad_tools.data.sample import Sample
@@ -26,7 +27,7 @@ class BagSource:
 
     Args:
         path: the bag.
-        image_topic: the frames' topic; None finds the only one.
+        image_topic: the frames' topic, of Image or CompressedImage; None finds the only one.
 
     Raises:
         BagError: see `BagReader`; or no topic holds frames, or several do. While iterating: damage, or a
@@ -66,7 +67,7 @@ class BagSource:
 
     def _truth(self, name: str, type_name: str) -> defaultdict[int, deque]:
         """Truth by stamp. Masks are kept as bits: those of an hour fit into memory."""
-        topic = f"{self._frames.name.rpartition('/')[0]}/{name}"
+        topic = f"{raw_name(self._frames.name).rpartition('/')[0]}/{name}"
         found: defaultdict[int, deque] = defaultdict(deque)
         if not any(known.name == topic and known.type == type_name for known in self._reader.topics()):
             return found
@@ -83,6 +84,8 @@ class BagSource:
 
     def _decode(self, message, topic: str, stamp: int) -> np.ndarray:
         try:
+            if hasattr(message, "format"):
+                return decode_compressed(message.format, message.data)
             return decode_message(message)
         except FrameError as error:
             raise BagError(f"{self._reader.path}: {topic}, stamp {stamp}: {error}") from None
@@ -92,15 +95,13 @@ def find_frames(reader: BagReader, image_topic: str | None = None) -> TopicInfo:
     """The topic of a bag that holds a camera's frames.
 
     Args:
-        image_topic: its name; None takes the only Image topic that is no mask, overlay or truth.
+        image_topic: its name; None takes the only topic of images that is no mask, overlay or truth: raw ones, or
+            compressed ones where the bag holds no raw ones.
 
     Raises:
         BagError: there is none, it is empty, or there are several and none was named.
     """
-    images = [topic for topic in reader.topics() if topic.type == IMAGE]
-    frames = [topic for topic in images if topic.name.rpartition("/")[2] not in _NOT_FRAMES]
-    if image_topic is not None:
-        frames = [topic for topic in images if topic.name == image_topic]
+    frames = _of_type(reader, IMAGE, image_topic) or _of_type(reader, COMPRESSED_IMAGE, image_topic)
     names = ", ".join(f"{topic.name} ({topic.type})" for topic in reader.topics()) or "no topic"
     if len(frames) > 1:
         found = ", ".join(topic.name for topic in frames)
@@ -109,11 +110,6 @@ def find_frames(reader: BagReader, image_topic: str | None = None) -> TopicInfo:
         return frames[0]
     if frames:
         raise BagError(f"{reader.path}: {frames[0].name} holds no message; there is nothing to detect in")
-    if any(topic.type == COMPRESSED_IMAGE for topic in reader.topics()):
-        raise BagError(
-            f"{reader.path}: holds compressed images only; republish them as raw "
-            "(image_transport republish) and record that"
-        )
     wanted = f"no Image topic {image_topic}" if image_topic else "no topic of sensor_msgs/msg/Image"
     raise BagError(f"{reader.path}: {wanted}; it holds {names}")
 
@@ -122,6 +118,18 @@ def label_ids(targets) -> np.ndarray | None:
     """Numbers (N,) of the labelled targets of a dsad_msgs/TargetArray; None where one of them has none."""
     ids = [getattr(target, "track_id", 0) for target in targets]  # bags of old have none
     return np.array(ids, np.int64) - 1 if all(ids) else None
+
+
+def _of_type(reader: BagReader, kind: str, name: str | None) -> list[TopicInfo]:
+    images = [topic for topic in reader.topics() if topic.type == kind]
+    if name is not None:
+        return [topic for topic in images if topic.name == name]
+    return [topic for topic in images if raw_name(topic.name).rpartition("/")[2] not in _NOT_FRAMES]
+
+
+def raw_name(topic: str) -> str:
+    """The topic that image_transport compressed: ``/camera/image_raw`` of ``/camera/image_raw/compressed``."""
+    return topic.removesuffix("/compressed")
 
 
 def _stamp_ns(header) -> int:

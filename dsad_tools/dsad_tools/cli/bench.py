@@ -1,4 +1,4 @@
-"""``dsad bench``: measurements. This package measures engines and a detector; others add theirs."""
+"""``dsad bench``: measurements. This package measures engines, a detector and a tracker; others add theirs."""
 
 import json
 import tempfile
@@ -24,6 +24,7 @@ from dsad_tools.bench.report import results, runtime_versions, speedups, model_f
 from dsad_tools.bench.models import Model, find_models
 from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
+from dsad_tools.cli.bench_tracker import tracker
 
 JSON_FILE, PLOT_FILE = "bench.json", "bench.png"
 #: What an engine may be compiled to beside fp32.
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(name="bench", help="Measure engines and pipelines.", no_args_is_help=True)
     bench.command("engine")(engine)
     bench.command("detector")(detector)
+    bench.command("tracker")(tracker)
     add_commands("bench", bench)
     app.add_typer(bench)
 

@@ -84,7 +84,7 @@ class Recorder(Node):
         around, folder = self._value("around"), Path(self._value("bag"))
         if not around:
             return open_bag(folder)
-        if "tracks" not in wanted:
+        if topics.TRACKS not in wanted:
             raise UsageError(f"around {around} needs 'tracks' among the topics")
         latched = [self.resolve_topic_name(topic) for topic in topics.LATCHED]
         seconds_around = self._value("before"), self._value("after")
@@ -124,7 +124,7 @@ class Recorder(Node):
         name = self.resolve_topic_name(topic)
         self._bag.types[name] = type_name
 
-        looks = topic == "tracks" and self._value("around")
+        looks = topic == topics.TRACKS and self._value("around")
 
         def on_message(data: bytes) -> None:
             now = time.time_ns()

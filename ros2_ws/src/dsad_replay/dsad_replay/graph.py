@@ -28,7 +28,7 @@ from dsad_bringup.graph import (
 from dsad_common import topics
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
-from dsad_source.routes import IMAGE, plan_routes
+from dsad_source.routes import COMPRESSED_IMAGE, IMAGE, plan_routes
 from dsad_tools.bags.read import BagReader
 
 from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments
@@ -180,7 +180,7 @@ def _require_topic(bag: str, topic: str, namespace: str) -> None:
         BagError: the bag cannot be read.
     """
     name = topic if topic.startswith("/") else f"{namespace.rstrip('/')}/{topic}"
-    images = [each.name for each in BagReader(bag).topics() if each.type == IMAGE]
+    images = [each.name for each in BagReader(bag).topics() if each.type in (IMAGE, COMPRESSED_IMAGE)]
     if name not in images:
         held = ", ".join(images) or "none"
         raise UsageError(f"image_topic:={topic}: {bag} has no images there; its topics of images: {held}")

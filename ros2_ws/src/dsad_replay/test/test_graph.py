@@ -49,6 +49,13 @@ def test_the_engine_is_the_one_for_such_a_source(source, engine, tmp_path, monke
     assert Path(node(built, "detector").parameters["engine"]).name == engine
 
 
+def test_every_frame_is_answered_unless_the_parameter_file_says_otherwise(tmp_path):
+    assert node(graph(), "detector").parameters["frame_monitor"] == "mark"
+    (tmp_path / "own.yaml").write_text("/irst/detector:\n  ros__parameters:\n    frame_monitor: refuse\n")
+    built = graph(params_file=str(tmp_path / "own.yaml"))
+    assert "frame_monitor" not in node(built, "detector").parameters
+
+
 def test_the_source_stops_first_and_waits_for_whoever_listens(tmp_path):
     built = graph(source="synthetic", limit="30", record=str(tmp_path / "bag"))
     assert [spec.name for spec in built.nodes] == ["source", "detector", "recorder", "metrics"]

@@ -10,14 +10,18 @@ from typing import NamedTuple
 from dsad_common.parameters import Parameter
 from dsad_common.qos import reliable
 from dsad_common.run import main as run
-from dsad_common.stamps import to_stamp
+from dsad_common.stamps import stamp_ns, to_stamp
 from dsad_common.topics import IMAGE_RAW
-from dsad_core.errors import BagError, UsageError
+from dsad_core.errors import BagError, FrameError, UsageError
+from dsad_core.frame.compressed import decode_compressed
 from dsad_tools.bags.read import BagReader
+from rclpy.serialization import deserialize_message, serialize_message
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
 
 from dsad_source.cdr import read_stamp, replace_stamp
-from dsad_source.routes import Route, has_header, message_class, plan_routes
+from dsad_source.messages import image_message
+from dsad_source.routes import COMPRESSED_IMAGE, Route, has_header, message_class, plan_routes
 from dsad_source.source_node import Item, SourceNode
 
 _LONE_FRAME_GAP = 40_000_000  # ns between passes over a bag of one frame
@@ -61,7 +65,7 @@ class Message(NamedTuple):
 
 
 class BagReplay(SourceNode):
-    """Publishes serialised messages of a bag without decoding them."""
+    """Publishes serialised messages of a bag without decoding them, but for compressed frames, which it sends raw."""
 
     def __init__(self):
         super().__init__(TABLE)
@@ -80,7 +84,8 @@ class BagReplay(SourceNode):
         self._with_header = set()
         for route in routes:
             self._add(route)
-        self._frames = next(route.topic for route in routes if route.frames)
+        frames = next(route for route in routes if route.frames)
+        self._frames, self._compressed = frames.topic, frames.type == COMPRESSED_IMAGE
         frame_publisher = self._publishers_by_topic[self._frames]
         unpaced = self.value("lock_step") and not self.value("rate")
         self.begin(
@@ -156,7 +161,22 @@ class BagReplay(SourceNode):
         }
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
-        return self._reader.messages(raw=True, topics=list(self._publishers_by_topic))
+        for topic, logged, data in self._reader.messages(raw=True, topics=list(self._publishers_by_topic)):
+            if self._compressed and topic == self._frames:
+                data = self._decoded(data)
+            yield topic, logged, data
+
+    def _decoded(self, data: bytes) -> bytes:
+        """The Image in place of a CompressedImage, both serialised."""
+        message = deserialize_message(data, CompressedImage)
+        try:
+            image = image_message(decode_compressed(message.format, message.data))
+        except FrameError as error:
+            raise BagError(
+                f"{self._bag}: {self._frames}, stamp {stamp_ns(message.header.stamp)}: {error}"
+            ) from None
+        image.header = message.header
+        return serialize_message(image)
 
     def _recorded(self, topic: str, data: bytes) -> int | None:
         if topic not in self._with_header:
@@ -193,7 +213,7 @@ class BagReplay(SourceNode):
         return [route for route in routes if route.type not in unknown]
 
     def _add(self, route: Route) -> None:
-        message = message_class(route.type)
+        message = Image if route.frames else message_class(route.type)
         qos = self.frame_qos() if route.frames else reliable(50)
         self._publishers_by_topic[route.topic] = self.qos_watch.publisher(message, route.name, qos)
         if has_header(message):

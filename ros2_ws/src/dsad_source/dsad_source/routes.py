@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from dsad_common import topics as names
 from dsad_core.errors import BagError, UsageError
+from dsad_tools.bags.source import raw_name
+from dsad_tools.bags.types import COMPRESSED_IMAGE
 
 IMAGE = names.TYPES[names.IMAGE_RAW]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One topic of a bag and the name under which it is sent."""
+    """One topic of a bag and the name under which it is sent; compressed frames are sent as raw ones."""
 
     topic: str
     type: str
@@ -28,7 +30,7 @@ def plan_routes(
 
     Args:
         topics: name to type of everything in the bag.
-        image_topic: the bag's topic of frames; then it and its companions are sent under the suite's
+        image_topic: the bag's topic of frames, raw or compressed; then it and its companions are sent under the suite's
             names, relative to the node. "": found, and everything keeps its own name.
         expected: full name of the frames in the running graph, preferred among several image topics.
         wanted: topics to send, ``*`` for all; empty for the inputs: frames, camera info and truth.
@@ -38,7 +40,7 @@ def plan_routes(
         UsageError: ``wanted`` leaves out the frames.
     """
     frames = _frames_topic(topics, image_topic, expected)
-    parent = frames.rpartition("/")[0]
+    parent = raw_name(frames).rpartition("/")[0]
     inputs = [frames, *(f"{parent}/{name}" for name in names.COMPANIONS)]
     if absent := [name for name in wanted if name != "*" and name not in topics]:
         raise BagError(f"topics: the bag has no {', '.join(absent)}; it holds {_listing(topics)}")
@@ -48,7 +50,7 @@ def plan_routes(
 
     def name(topic: str) -> str:
         if not image_topic or topic not in inputs:
-            return topic
+            return raw_name(topic) if topic == frames else topic
         return names.IMAGE_RAW if topic == frames else topic.rpartition("/")[2]
 
     return [Route(topic, topics[topic], name(topic), topic == frames) for topic in chosen if topic in topics]
@@ -73,22 +75,28 @@ def has_header(message: type) -> bool:
 
 def _frames_topic(topics: Mapping[str, str], image_topic: str, expected: str) -> str:
     images = [name for name, kind in topics.items() if kind == IMAGE]
+    compressed = [name for name, kind in topics.items() if kind == COMPRESSED_IMAGE]
     if image_topic:
-        if image_topic not in images:
+        if image_topic not in images + compressed:
             raise BagError(
                 f"image_topic: the bag has no images on {image_topic}; it holds {_listing(topics)}"
             )
         return image_topic
-    candidates = [name for name in images if name.rpartition("/")[2] not in names.NO_FRAMES]
-    if expected in candidates:
-        return expected
+    candidates = _frames_of(images) or _frames_of(compressed)
+    for name in candidates:
+        if raw_name(name) == expected:
+            return name
     if not candidates:
-        raise BagError(f"the bag has no frames ({IMAGE}); it holds {_listing(topics)}")
+        raise BagError(f"the bag has no frames ({IMAGE}, {COMPRESSED_IMAGE}); it holds {_listing(topics)}")
     if len(candidates) > 1:
         raise BagError(
             f"the bag has several topics of images, {', '.join(candidates)}; set image_topic to one of them"
         )
     return candidates[0]
+
+
+def _frames_of(images: Sequence[str]) -> list[str]:
+    return [name for name in images if raw_name(name).rpartition("/")[2] not in names.NO_FRAMES]
 
 
 def _listing(topics: Mapping[str, str]) -> str:

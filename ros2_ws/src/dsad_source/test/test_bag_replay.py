@@ -1,10 +1,13 @@
 import re
 import time
 
+import cv2
 import numpy as np
 import pytest
 from dsad_common.qos import newest
 from dsad_common.stamps import stamp_ns
+from dsad_core.frame.codec import decode_message
+from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.data.sample import Sample
@@ -13,7 +16,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 
 FPS = 50.0
@@ -42,6 +45,24 @@ def test_every_frame_arrives_with_its_bytes_and_stamp(sink, tmp_path, storage):
     assert status == 0 and "end of data: 30 frames" in said, said
     assert images == raw_messages(tmp_path / "bag", "/irst/image_raw")
     assert stamps(infos) == stamps(truths) == recorded
+
+
+def test_compressed_frames_arrive_as_raw_ones(sink, tmp_path):
+    counts = np.random.default_rng(0).integers(6000, 9000, (5, 48, 64), np.uint16)
+    with RawBagWriter(tmp_path / "bag") as bag:
+        bag.add_topic("/irst/image_raw/compressed", "sensor_msgs/msg/CompressedImage")
+        for number, frame in enumerate(counts, start=1):
+            message = CompressedImage(format="16UC1; png compressed")
+            message.header.stamp.sec = number
+            message.data = cv2.imencode(".png", frame)[1].tobytes()
+            bag.write("/irst/image_raw/compressed", number * 20_000_000, serialize_message(message))
+    images = sink.listen(Image, "image_raw")
+    with Source("bag_replay", bag=tmp_path / "bag", wait_for="['listener']") as source:
+        status, said = sink.spin_to_end(source)
+    assert status == 0 and "end of data: 5 frames" in said, said
+    assert stamps(images) == [number * 10**9 for number in range(1, 6)]
+    for image, frame in zip(images, counts):
+        np.testing.assert_array_equal(decode_message(image), frame)
 
 
 def test_restamped_messages_differ_in_nothing_else(sink, tmp_path):

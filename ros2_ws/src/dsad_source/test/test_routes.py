@@ -47,6 +47,25 @@ def test_the_graphs_own_topic_is_preferred_and_otherwise_several_are_refused():
         plan_routes(bag, "", "/irst/image_raw", [])
 
 
+def test_compressed_frames_serve_where_there_are_no_raw_ones_and_take_the_raw_name():
+    compressed = "sensor_msgs/msg/CompressedImage"
+    bag = {
+        "/cam/image_raw/compressed": compressed,
+        "/cam/camera_info": INFO,
+        "/cam/overlay/compressed": compressed,
+    }
+    assert names(plan_routes(bag, "", "/irst/image_raw", [])) == {
+        "/cam/image_raw/compressed": "/cam/image_raw",
+        "/cam/camera_info": "/cam/camera_info",
+    }
+    assert names(plan_routes(bag, "/cam/image_raw/compressed", "/irst/image_raw", [])) == {
+        "/cam/image_raw/compressed": "image_raw",
+        "/cam/camera_info": "camera_info",
+    }
+    both = {**bag, "/cam/image_raw": IMAGE}
+    assert [route.topic for route in plan_routes(both, "", "", []) if route.frames] == ["/cam/image_raw"]
+
+
 def test_wanted_topics():
     assert set(names(plan_routes(RUN, "", "/irst/image_raw", ["*"]))) == set(RUN)
     assert set(names(plan_routes(RUN, "", "", ["/imu", "/irst/image_raw"]))) == {"/imu", "/irst/image_raw"}
