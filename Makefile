@@ -27,7 +27,7 @@ PKG ?=
 CLEAN_ENV := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
   -u PYTHONPATH -u LD_LIBRARY_PATH -u VIRTUAL_ENV -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup build demo docs image test test-training test-libraries test-oldest clean
+.PHONY: help setup build demo docs robot test test-training test-libraries test-oldest clean
 
 help:
 	@echo 'make demo                run on generated infrared scenes; leaves out/demo/report.html'
@@ -37,7 +37,6 @@ help:
 	@echo 'make test-oldest         dsad_core and dsad_tools with the oldest packages they may meet; needs Python 3.10'
 	@echo 'make test-libraries PYTHON=python3.14   dsad_core and dsad_tools with another Python'
 	@echo 'make docs                the documentation site, in out/site'
-	@echo 'make image ROS_DISTRO=jazzy   the product as a Docker image'
 	@echo 'make build               build the workspace only; then `source env.sh`'
 	@echo 'make clean               remove what the build made'
 
@@ -106,9 +105,15 @@ docs: build $(DOCS_VENV)/.ready
 	@$(CLEAN_ENV) NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 	@echo 'out/site/index.html'
 
-ROS_DISTRO ?= jazzy
-image:
-	@docker build -t dsad:$(ROS_DISTRO) --build-arg ROS_DISTRO=$(ROS_DISTRO) .
+# What README.md tells to do on a robot, where ROS 2 is from apt; changes the system, so it is for containers.
+robot:
+	@apt-get update -q && apt-get install -y -q --no-install-recommends python3-pip python3-rosdep
+	@PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install -q -r requirements/robot-cpu.txt
+	@rosdep update -q --rosdistro $$ROS_DISTRO
+	@set +u && source /opt/ros/$$ROS_DISTRO/setup.bash && cd $(WS) \
+	  && rosdep install --ignore-src -y --from-paths $$(colcon list --paths-only --packages-up-to dsad_bringup) \
+	  && colcon build --packages-up-to dsad_bringup && source install/setup.bash \
+	  && ros2 launch dsad_bringup detector.launch.py --show-args
 
 clean:
 	@rm -rf $(WS)/build $(WS)/install $(WS)/log $(VENV) $(TRAINING_VENV) $(OLDEST_VENV) $(LIBRARIES_VENV) $(DOCS_VENV)

@@ -1,9 +1,16 @@
 import os
 import platform
+import shutil
+import subprocess
+import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
+
+# Python has had none of its own since 3.12: setuptools brings it along.
+from distutils.errors import CCompilerError, DistutilsError, DistutilsExecError  # isort: skip
 
 _DIRECT = "dsad_core/engines/direct"
 #: The compiled kernels, once for each instruction set; which one runs is decided where they run.
@@ -37,7 +44,25 @@ def _kernels(suffix: str, options: list[str]) -> Extension:
 
 
 class _BuildWhatCompiles(build_ext):
+    """Leaves beside each library that could not be built a file that says why, for `engines.direct.library`."""
+
+    def build_extension(self, ext: Extension) -> None:
+        record = self._record(self.build_lib, ext)
+        record.unlink(missing_ok=True)
+        self.compiler.spawn = _spawn
+        try:
+            super().build_extension(ext)
+        except (CCompilerError, DistutilsError) as error:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(f"{error}\n")
+            raise
+
     def copy_extensions_to_source(self) -> None:
+        for each in self.extensions:
+            made, kept = self._record(self.build_lib, each), self._record("", each)
+            kept.unlink(missing_ok=True)
+            if made.is_file():
+                shutil.copyfile(made, kept)
         # The setuptools of ROS 2 Humble (59) copies even those optional ones that were not built, and fails.
         self.extensions = [
             each
@@ -47,6 +72,26 @@ class _BuildWhatCompiles(build_ext):
             )
         ]
         super().copy_extensions_to_source()
+
+    @staticmethod
+    def _record(folder: str, ext: Extension) -> Path:
+        return Path(folder, *ext.name.split(".")).with_suffix(".failed")
+
+
+def _spawn(command: list[str], **_: object) -> None:
+    """Run the compiler; its complaint becomes the error's text."""
+    try:
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    except FileNotFoundError:
+        raise DistutilsExecError(
+            f"there is no {command[0]}; reinstall dsad_core where it is present"
+        ) from None
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line] or lines
+        said = errors[-1] if errors else f"exit status {done.returncode}"
+        raise DistutilsExecError(f"{command[0]} failed: {said}; reinstall dsad_core once that is mended")
 
 
 setup(

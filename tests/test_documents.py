@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dsad_common import topics
 
 ROOT = Path(__file__).resolve().parents[1]
 #: (document, most lines)
@@ -33,6 +34,13 @@ def test_links_and_pictures_lead_somewhere(name):
         made = target in MADE or target.startswith("engines/")
         if not target.startswith("http") and not (made and path.parent.name == "docs"):
             assert (path.parent / target).exists(), target
+
+
+def test_every_topic_is_explained():
+    page = (ROOT / "docs" / "topics.md").read_text()
+    for name, kind in topics.TYPES.items():
+        row = next((line for line in page.splitlines() if line.startswith(f"| `{name}`")), "")
+        assert kind.replace("/msg/", "/") in row, name
 
 
 def results():

@@ -1,17 +1,18 @@
-"""Several processes that train as one, as ``torchrun`` starts them; a process on its own is the only rank.
+"""Processes that train as one, as ``torchrun`` starts them; a process on its own is rank 0 of 1.
 
-Every rank holds the same weights, optimiser and averaged weights. It draws its share of the batch from random
-numbers of its own; after each backward pass the gradients are averaged, so that all take the same step.
+torch's DistributedDataParallel averages the gradients and hands rank 0's statistics of BatchNorm to the others.
+What is left to do here: seeds, stopping together, and who is first.
 """
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from dsad_core.errors import UsageError
 
@@ -19,86 +20,59 @@ from dsad_core.errors import UsageError
 SEED_STRIDE = 0x9E3779B97F4A7C15
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """This process among those of the training.
+def rank() -> int:
+    """This process's number; rank 0 alone shows, validates and saves."""
+    return dist.get_rank() if dist.is_initialized() else 0
 
-    Attributes:
-        rank: its number; rank 0 alone shows, validates and saves.
-        size: how many there are.
-    """
 
-    rank: int = 0
-    size: int = 1
+def size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
-    @property
-    def first(self) -> bool:
-        return self.rank == 0
 
-    def seed(self, seed: int) -> int:
-        """The rank's own seed; the recipe's for rank 0."""
-        return (seed + self.rank * SEED_STRIDE) % (1 << 63)
+def seed_of(seed: int, number: int) -> int:
+    """A rank's own seed; the recipe's for rank 0."""
+    return (seed + number * SEED_STRIDE) % (1 << 63)
 
-    @torch.no_grad()
-    def average(self, tensors: list[Tensor]) -> None:
-        """Replace floating tensors of one dtype and device by their means over the ranks, in one exchange."""
-        if self.size == 1:
-            return
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
-        flat /= self.size
-        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
-            tensor.copy_(mean.view(tensor.shape))
 
-    def average_gradients(self, parameters: list[nn.Parameter]) -> None:
-        """Those of this step; all ranks run the same graph, so the same parameters have one."""
-        self.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+def distributed(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module whose gradients are averaged over all ranks; itself where there is one rank."""
+    if size() == 1:
+        return module
+    return DistributedDataParallel(module, [device] if device.type == "cuda" else None)
 
-    def average_statistics(self, network: nn.Module) -> None:
-        """The running means and variances of BatchNorm, which each rank moved by its own share."""
-        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        self.average([tensor for norm in norms for tensor in (norm.running_mean, norm.running_var)])
 
-    def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether it is set on any rank."""
-        if self.size == 1:
-            return list(flags)
-        seen = torch.tensor(flags, dtype=torch.int32)
-        dist.all_reduce(seen, dist.ReduceOp.MAX)
-        return seen.bool().tolist()
-
-    def gather(self, tensor: Tensor) -> Tensor:
-        """(size, ...): the CPU tensor of each rank, alike in shape."""
-        if self.size == 1:
-            return tensor[None]
-        each = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(each, tensor)
-        return torch.stack(each)
-
-    @contextmanager
-    def first_before_the_others(self) -> Iterator[None]:
-        """Rank 0 runs the block alone, then the rest do, who find what it left on disk."""
-        if not self.first:
-            self.any()
-        yield
-        if self.first:
-            self.any()
+def each_rank(value: Any) -> list[Any]:
+    """The value of every rank, in their order; each rank has to ask."""
+    values = [value] * size()
+    if size() > 1:
+        dist.all_gather_object(values, value)
+    return values
 
 
 @contextmanager
-def joined_ranks(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun started, joined for the length of the block.
+def first_before_the_others() -> Iterator[None]:
+    """Rank 0 runs the block alone, then the rest do, who find what it left on disk."""
+    if rank() > 0:
+        dist.barrier()
+    yield
+    if rank() == 0 and size() > 1:
+        dist.barrier()
 
-    CPU tensors travel by gloo, CUDA tensors by NCCL.
-    """
-    if not dist.is_torchelastic_launched():
-        yield Ranks()
-        return
+
+@contextmanager
+def _joined(device: str) -> Iterator[None]:
+    # CPU tensors travel by gloo, CUDA tensors by NCCL.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
+        yield
     finally:
         dist.destroy_process_group()
+
+
+def joined_ranks(device: str):
+    """The processes that torchrun started, joined for the length of the block."""
+    return _joined(device) if dist.is_torchelastic_launched() else nullcontext()
 
 
 def usable_device(name: str) -> torch.device:

@@ -32,6 +32,9 @@ class NetworkPart(Part):
     width: int = Field(4, ge=1, le=64, description="channels of the first level")
     spatial: Spatial = Field("cbam", description="spatial attention of the residual blocks")
     dsa: DsaOptions = DsaOptions()
+    reparameterised: bool = Field(
+        False, description="branches beside the 3x3 convolutions, folded into them when compiled"
+    )
 
     @model_validator(mode="after")
     def _groups_fit(self) -> "NetworkPart":
@@ -182,6 +185,13 @@ def load_recipe(path: str | Path, overrides: list[str] = ()) -> Recipe:
         UsageError: no such file, not YAML, an unknown key or a value out of range; the key is named.
     """
     path = Path(path)
+    return build_recipe({"name": path.stem, **read_recipe(path)}, overrides, str(path))
+
+
+def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A recipe file's content over that of its ``base``, a file named relative to it. Lists are replaced whole."""
+    if path.resolve() in above:
+        raise UsageError(f"recipe {path} is a base of itself")
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -190,7 +200,22 @@ def load_recipe(path: str | Path, overrides: list[str] = ()) -> Recipe:
         raise UsageError(f"recipe {path} is not valid YAML") from None
     if not isinstance(content, dict):
         raise UsageError(f"recipe {path} is not a mapping of keys to values")
-    return build_recipe({"name": path.stem, **content}, overrides, str(path))
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    inherited = read_recipe(path.parent / str(base), (*above, path.resolve()))
+    inherited.pop("name", None)
+    return merged(inherited, content)
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``changes``, mapping by mapping."""
+    both = {
+        key: merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **changes, **both}
 
 
 def build_recipe(content: dict[str, Any], overrides: list[str] = (), origin: str = "recipe") -> Recipe:

@@ -1,32 +1,25 @@
 """Everything about a run that changes from step to step, and how it is saved and restored."""
 
-import copy
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
 from dsad_core.files import sha256_file
 from dsad_training.checkpoint import CheckpointError, load_weights, save_state, save_weights, weights_path
 from dsad_training.data.batches import Batches
 from dsad_training.data.mining import mined, remembered
 from dsad_training.distillers.build import Distillation
-from dsad_training.distributed import Ranks
+from dsad_training.distributed import distributed, each_rank, rank, seed_of, size
+from dsad_training.learner import Learner
 from dsad_training.networks.build import build_network
 from dsad_training.networks.layout import convolve_in_channels_last
 from dsad_training.recipe import Recipe
-
-#: The learning rate is set before every step.
-OPTIMISERS = {"adamw": partial(torch.optim.AdamW, fused=True), "adagrad": torch.optim.Adagrad}
-
-
-def decayed(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for an optimiser: biases and the scales of BatchNorm are not pulled towards 0."""
-    matrices, others = ([p for p in parameters if (p.ndim > 1) == wanted] for wanted in (True, False))
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+from dsad_training.schedule import averaged, optimiser_of, schedule_of
 
 
 @dataclass
@@ -34,9 +27,11 @@ class TrainingState:
     """The weights in training, their running average, the optimiser, the random numbers, the counters.
 
     Attributes:
-        ranks: the processes that train together; all hold the same state but for the random numbers.
-        network, ema: the network, and the one that holds its averaged weights and statistics.
+        network: in training; averaged: holds the average of its weights and statistics, see ``ema``.
         distillation: teacher and distiller, whose adapters the optimiser trains too; or None.
+        learner: network and distiller as the step runs them, over all processes that train together. These
+            hold the same weights; random numbers, and on a CPU the statistics of BatchNorm, are each one's own.
+        schedule: of the learning rate.
         generator: source of every random number of this rank's data.
         hard: (h,3) image index and y, x of places where the averaged network alarmed falsely.
         step, images: how much was trained; seconds: wall clock it took, over all calls.
@@ -44,11 +39,12 @@ class TrainingState:
     """
 
     recipe: Recipe
-    ranks: Ranks
     network: nn.Module
-    ema: nn.Module
+    averaged: AveragedModel
     distillation: Distillation | None
+    learner: nn.Module
     optimiser: torch.optim.Optimizer
+    schedule: LambdaLR
     generator: torch.Generator
     hard: Tensor
     step: int = 0
@@ -57,33 +53,39 @@ class TrainingState:
     changes: list[str] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, recipe: Recipe, device: torch.device, ranks: Ranks = Ranks()) -> "TrainingState":
-        """The state before the first step; the same for the same recipe and number of ranks."""
+    def fresh(cls, recipe: Recipe, device: torch.device) -> "TrainingState":
+        """The state before the first step; the same for the same recipe and number of processes."""
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.network).to(device)
         if recipe.channels_last:
             network = network.to(memory_format=torch.channels_last)
         # The copy comes before the distillation puts its hooks on the network.
-        ema = copy.deepcopy(network).requires_grad_(False)
+        average = averaged(network, recipe.ema)
+        if device.type == "cuda" and size() > 1:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # torch has none for CPUs
         distillation = Distillation(recipe.distillation, network, device) if recipe.distillation else None
-        trained = [*network.parameters()]
+        learner = Learner(network, distillation, recipe)
+        trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+        optimiser = optimiser_of(recipe, trained)
         if distillation:
-            trained += [p for p in distillation.distiller.parameters() if p.requires_grad]
+            distillation.check_normalisation(recipe.data)
         if recipe.channels_last and device.type == "cpu":
             convolve_in_channels_last(network)
         if recipe.compile:
             network.compile()  # in place: its parameters keep their names
         # All ranks start from the same weights and draw different numbers from here on.
-        if not ranks.first:
-            torch.manual_seed(ranks.seed(recipe.seed))
+        own_seed = seed_of(recipe.seed, rank())
+        if rank() > 0:
+            torch.manual_seed(own_seed)
         return cls(
             recipe=recipe,
-            ranks=ranks,
             network=network,
-            ema=ema,
+            averaged=average,
             distillation=distillation,
-            optimiser=OPTIMISERS[recipe.optimiser](decayed(trained, recipe.weight_decay)),
-            generator=torch.Generator(device).manual_seed(ranks.seed(recipe.seed)),
+            learner=distributed(learner, device),
+            optimiser=optimiser,
+            schedule=schedule_of(recipe, optimiser),
+            generator=torch.Generator(device).manual_seed(own_seed),
             hard=torch.zeros(0, 3, dtype=torch.int64, device=device),
         )
 
@@ -115,9 +117,9 @@ class TrainingState:
         return sha256_file(weights_path(path))
 
     @property
-    def trained(self) -> list[nn.Parameter]:
-        """All that the optimiser moves."""
-        return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+    def ema(self) -> nn.Module:
+        """The network that holds the averaged weights and statistics."""
+        return self.averaged.module
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take over what :meth:`save` wrote.
@@ -126,16 +128,14 @@ class TrainingState:
             CheckpointError: it does not belong to this recipe's network or to another number of ranks.
         """
         try:
-            # One row for each rank; states older than ranks hold the row itself.
-            random = {name: torch.atleast_2d(saved[name]) for name in self._random()}
-            if (ranks := len(random["generator"])) != self.ranks.size:
+            if (ranks := len(saved["random"])) != size():
                 raise CheckpointError(
                     f"the run was trained by {ranks} process{'es' * (ranks > 1)}; it can "
-                    f"go on with as many, not with {self.ranks.size}"
+                    f"go on with as many, not with {size()}"
                 )
-            mine = {name: rows[self.ranks.rank].clone() for name, rows in random.items()}
+            mine = saved["random"][rank()]
             self.network.load_state_dict(saved["network"])
-            self.ema.load_state_dict(saved["ema"])
+            self.averaged.load_state_dict(saved["averaged"])
             if self.distillation:
                 self.distillation.distiller.load_state_dict(saved["distiller"])
             self.optimiser.load_state_dict(saved["optimiser"])
@@ -146,6 +146,7 @@ class TrainingState:
             self.hard = saved["hard"].to(self.hard.device)
             self.step, self.images, self.seconds = saved["step"], saved["images"], saved["seconds"]
             self.changes = list(saved["changes"])
+            self.schedule = schedule_of(self.recipe, self.optimiser, self.step)
         except (KeyError, ValueError, RuntimeError):
             raise CheckpointError("the saved state does not fit the recipe; start the run anew") from None
 
@@ -155,8 +156,8 @@ class TrainingState:
         Args:
             facts: what it was trained on.
         """
-        random = {name: self.ranks.gather(stream) for name, stream in self._random().items()}
-        if not self.ranks.first:
+        random = each_rank(self._random())
+        if rank() > 0:
             return
         folder.mkdir(parents=True, exist_ok=True)
         progress = {
@@ -171,11 +172,11 @@ class TrainingState:
                 "recipe": self.recipe.model_dump_json(),
                 "facts": facts,
                 "network": self.network.state_dict(),
-                "ema": self.ema.state_dict(),
+                "averaged": self.averaged.state_dict(),
                 "distiller": self.distillation.distiller.state_dict() if self.distillation else {},
                 "optimiser": self.optimiser.state_dict(),
                 "hard": self.hard,
-                **random,
+                "random": random,
                 **progress,
             },
         )
@@ -193,14 +194,3 @@ class TrainingState:
         """Look for false alarms of the averaged network in ``count`` crops and remember them."""
         new = mined(self.ema.eval(), batches, count, side, self.recipe.data, self.recipe.bf16)
         self.hard = remembered(self.hard, new)
-
-    @torch.no_grad()
-    def average(self) -> None:
-        """Move the averaged weights and statistics towards the network's; faster in the first steps."""
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        pairs = list(zip(self.ema.state_dict().values(), self.network.state_dict().values()))
-        floating = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
-        torch._foreach_lerp_([mine for mine, _ in floating], [theirs for _, theirs in floating], 1 - decay)
-        for mine, theirs in pairs:
-            if not mine.is_floating_point():
-                mine.copy_(theirs)

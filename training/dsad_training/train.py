@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import signal
 import time
 from collections import defaultdict
@@ -18,9 +17,16 @@ from dsad_training.checkpoint import STATE_FILE, load_state
 from dsad_training.data.batches import Batches
 from dsad_training.data.sources import load_training_data
 from dsad_training.display import Display, NoDisplay
-from dsad_training.distributed import Ranks, joined_ranks, usable_device
+from dsad_training.distributed import (
+    each_rank,
+    first_before_the_others,
+    joined_ranks,
+    rank,
+    size,
+    usable_device,
+)
 from dsad_training.evaluate import evaluate
-from dsad_training.losses import task_loss
+from dsad_training.learner import truth_of
 from dsad_training.recipe import Phase, Recipe, build_recipe
 from dsad_training.state import TrainingState
 
@@ -54,8 +60,8 @@ def train(
         CheckpointError, DataError: the state or the data set cannot be read.
     """
     out, place = Path(out), usable_device(device)
-    with joined_ranks(device) as ranks:
-        return _train(recipe, data, out, minutes, overrides, place, ranks)
+    with joined_ranks(device):
+        return _train(recipe, data, out, minutes, overrides, place)
 
 
 def _train(
@@ -65,7 +71,6 @@ def _train(
     minutes: float | None,
     overrides: list[str],
     place: torch.device,
-    ranks: Ranks,
 ) -> bool:
     saved = None
     if recipe is None:
@@ -76,11 +81,11 @@ def _train(
             raise UsageError(f"{out} is on its way: what it starts from is chosen before the first step")
     elif (out / STATE_FILE).exists():
         raise UsageError(f"{out} already holds a run: resume it, or choose another folder")
-    check_shares(recipe, ranks)
-    with ranks.first_before_the_others():
+    check_shares(recipe, size())
+    with first_before_the_others():
         images = load_training_data(data, recipe.data, recipe.seed, place)
 
-    state = TrainingState.fresh(recipe, place, ranks)
+    state = TrainingState.fresh(recipe, place)
     if saved:
         if saved["facts"]["split_hash"] != images.facts["split_hash"]:
             was, given = (f"{f['data']} ({f['split_hash']})" for f in (saved["facts"], images.facts))
@@ -97,7 +102,7 @@ def _train(
 
     started = last_save = clock = time.monotonic()
     sums, count = defaultdict(float), 0
-    shown = Display(out, state.step, recipe.steps) if ranks.first else NoDisplay()
+    shown = Display(out, state.step, recipe.steps) if rank() == 0 else NoDisplay()
     with stop_requests() as stop, shown as display:
         for note in images.notes:
             display.say(note)
@@ -107,8 +112,8 @@ def _train(
             phase = recipe.phases[number]
             if batches is None or within == 0:
                 batches = images.batches(phase.all_images, recipe.data.augmentation, state.generator)
-            rate = learning_rate(phase, within)
-            losses = training_step(state, batches, phase, rate)
+            (rate, *_) = state.schedule.get_last_lr()
+            losses = training_step(state, batches, phase)
 
             for name, loss in losses.items():
                 sums[name] += loss
@@ -122,11 +127,12 @@ def _train(
                 display.losses(state.step, state.seconds, number, means, rate)
                 sums, count = defaultdict(float), 0
             due = recipe.validate_every and state.step % recipe.validate_every == 0
-            if ranks.first and images.held_out and not phase.all_images and (due or end_of_phase):
+            if rank() == 0 and images.held_out and not phase.all_images and (due or end_of_phase):
                 result = evaluate(state.ema, images.held_out, recipe.data)
                 display.validation(state.step, state.seconds, result)
             out_of_time = minutes is not None and now - started >= 60 * minutes
-            stopping, saving = ranks.any(bool(stop) or out_of_time, now - last_save > SAVE_EVERY)
+            asked = each_rank((bool(stop) or out_of_time, now - last_save > SAVE_EVERY))
+            stopping, saving = map(any, zip(*asked))
             if stopping or saving or end_of_phase:
                 state.save(out, facts)
                 last_save = now
@@ -140,65 +146,44 @@ def _train(
     return True
 
 
-def training_step(state: TrainingState, batches: Batches, phase: Phase, rate: float) -> dict[str, Tensor]:
+def training_step(state: TrainingState, batches: Batches, phase: Phase) -> dict[str, Tensor]:
     """Draw a batch, move the weights and their average one step, and count it.
 
     Returns:
         The parts of the loss on this rank's share of the batch; reading them waits for the device.
     """
-    recipe, ranks = state.recipe, state.ranks
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
+    recipe, share = state.recipe, phase.batch // size()
     if recipe.mine_every and state.step % recipe.mine_every == 0:
-        state.mine(batches, phase.batch // ranks.size, phase.crop)
+        state.mine(batches, share, phase.crop)
     batches.hard = state.hard
-    image, truth, known, soft = batches.draw(phase.batch // ranks.size, phase.crop)
-    if soft is not None:
-        truth, known = torch.lerp(truth, soft, torch.where(known > 0, recipe.data.soft_share, 1.0)), None
-    image = recipe.data.normalised(image)
+    crops = batches.draw(share, phase.crop)
+    truth, known = truth_of(crops, recipe.data.soft_share)
+    image = recipe.data.normalised(crops.image)
     if recipe.channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
     views = (image, batches.blurred(image)) if state.network.two_views else (image,)
     state.network.train()
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=recipe.bf16):
-        outputs = state.network(*views)
-        losses = {
-            "task": task_loss(outputs, truth, recipe.bce, known, recipe.balanced_bce, recipe.iou_by_image)
-        }
-        if state.distillation:
-            losses[recipe.distillation.method] = state.distillation.loss(outputs, image)
+    losses = state.learner(views, truth, known)
     state.optimiser.zero_grad()
     sum(losses.values()).backward()
-    ranks.average_gradients(state.trained)
-    ranks.average_statistics(state.network)
     if recipe.clip:
         nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
     state.optimiser.step()
     state.step += 1
     state.images += phase.batch
-    state.average()
+    state.schedule.step()
+    state.averaged.update_parameters(state.network)
     return {name: loss.detach() for name, loss in losses.items()}
 
 
-def check_shares(recipe: Recipe, ranks: Ranks) -> None:
+def check_shares(recipe: Recipe, ranks: int) -> None:
     """Every rank trains on the same share of each batch, of two images or more."""
     for number, phase in enumerate(recipe.phases):
-        if phase.batch % ranks.size or phase.batch < 2 * ranks.size:
+        if phase.batch % ranks or phase.batch < 2 * ranks:
             raise UsageError(
-                f"phases.{number}.batch: {phase.batch} images do not give each of {ranks.size} "
-                f"processes the same share of 2 or more; choose a multiple of {ranks.size}"
+                f"phases.{number}.batch: {phase.batch} images do not give each of {ranks} "
+                f"processes the same share of 2 or more; choose a multiple of {ranks}"
             )
-
-
-def learning_rate(phase: Phase, within: int) -> float:
-    """Linear rise over the warm-up, then ``lr``, or a half cosine or a line from ``lr`` to ``final_lr``."""
-    if within < phase.warm_up:
-        return phase.lr * (within + 1) / phase.warm_up
-    if phase.schedule == "constant":
-        return phase.lr
-    progress = (within - phase.warm_up) / max(1, phase.steps - phase.warm_up)
-    left = 1 - progress if phase.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
-    return phase.final_lr + (phase.lr - phase.final_lr) * left
 
 
 @contextmanager

@@ -57,10 +57,10 @@ def _compile(
     checkpoint: Path, folder: Path, manifest: Manifest, precisions: tuple[Precision, ...], note: str = ""
 ) -> Model:
     network = load_weights(checkpoint)[0]
-    graph = to_onnx(deployable(network), manifest.size_multiple)
+    graph = to_onnx(deployable(network, manifest.input_channels), manifest.size_multiple)
     manifest = manifest.model_copy(update={"opset": OPSET})
     subject = Model(_write(folder / "engines", manifest, graph), weights_path(checkpoint), note)
-    _export(network, subject.engine / EXPORT_FILE, manifest.size_multiple)
+    _export(network, subject.engine / EXPORT_FILE, manifest)
     for precision in set(precisions) - {"fp32"}:
         update = {"name": f"{manifest.name}-{precision}", "precision": precision}
         _write(folder / "engines", manifest.model_copy(update=update), _reduced(graph, precision, manifest))
@@ -85,14 +85,14 @@ def _reduced(graph: onnx.ModelProto, precision: Precision, manifest: Manifest) -
     return graph
 
 
-def _export(network: nn.Module, path: Path, multiple: int) -> None:
+def _export(network: nn.Module, path: Path, manifest: Manifest) -> None:
     """The network as torch's exporter alone leaves it, with every frame size."""
-    axes = {2: "height", 3: "width"}
+    axes, side = {2: "height", 3: "width"}, 2 * manifest.size_multiple
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Prediction(network),
-            (torch.zeros(1, 1, 2 * multiple, 2 * multiple),),
+            (torch.zeros(1, manifest.input_channels, side, side),),
             path,
             dynamo=False,
             opset_version=OPSET,

@@ -1,14 +1,7 @@
-import hashlib
-
 import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
-from table_rows import PAPER, ROWS
-
-from dsad_core.engines.manifest import Manifest, Normalisation, Provenance, TestResult
-from dsad_training.tables.compose import compose
 
 COUNT = 12
 
@@ -59,58 +52,3 @@ def tiny_recipe():
             {"steps": 2, "batch": 2, "crop": 64, "lr": 0.005, "all_images": True},
         ],
     }
-
-
-@pytest.fixture
-def engine(tmp_path):
-    """Writes the manifest of an engine that a row's composed recipe would have made."""
-
-    def write(row, data_set="nudt", seed=1, iou=0.8, name=None, **changes):
-        teacher = f"runs/teacher-{seed}" if ROWS[row].distiller else None
-        content = compose(row, "best", data_set, 20, seed, teacher)
-        recipe, made_of = content.pop("name"), PAPER.data_sets[data_set]
-        name = name or f"{recipe}-{seed}"
-        result = TestResult(
-            data_set="any-name",
-            split="test",
-            split_hash=changes.pop("test_hash", made_of.test),
-            threshold=0.5,
-            matching="nearest",
-            images=changes.pop("images", made_of.test_images),
-            targets=900,
-            iou=iou,
-            niou=iou,
-            pd=0.95,
-            fa=1.25e-5,
-            counts={},
-            seed=seed,
-        )
-        made = {
-            "recipe_content": content,
-            "split_hash": made_of.train,
-            "images_seen": 5000,
-            "recipe_changes": [],
-        }
-        manifest = Manifest(
-            name=name,
-            network=content["network"]["name"],
-            width=content["network"]["width"],
-            distiller=ROWS[row].distiller,
-            training_data=f"{made_of.name} train",
-            normalisation=Normalisation(mean=(0.4,), std=(0.2,)),
-            input_channels=1,
-            size_multiple=16,
-            threshold=0.5,
-            opset=17,
-            sha256=hashlib.sha256(name.encode()).hexdigest(),
-            parameters=298_664,
-            cost_gmac=0.9725,
-            test_results=changes.pop("results", [result]),
-            provenance=Provenance(commit="", recipe=recipe, seed=seed, **{**made, **changes}),
-        )
-        folder = tmp_path / "engines" / name
-        folder.mkdir(parents=True)
-        (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest.model_dump(mode="json")))
-        return folder
-
-    return write

@@ -12,9 +12,11 @@ import torch
 from dsad_training.compile.deployable import deployable
 from dsad_training.compile.graph import OPSET, to_onnx
 from dsad_training.networks.amfunet import AMFUNet
+from dsad_training.networks.build import build_network
 from dsad_training.networks.dmfnet import DMFNet
 from dsad_training.networks.dnanet import DNANet
 from dsad_training.networks.dsa import DirectionalAttention
+from dsad_training.recipe import network_part
 
 #: All that a graph may consist of, besides what normalises by groups in DMFNet.
 OPERATORS = {
@@ -174,3 +176,15 @@ def test_num16_compiles_too(build):
     torch.manual_seed(2)
     network = normalised(build(16, "dsa"))
     assert_agrees(network, to_onnx(deployable(network), network.size_multiple), [(32, 48)])
+
+
+def test_branches_of_the_training_leave_the_graph_as_it_is():
+    parts = [network_part(name="dnanet", width=4, reparameterised=branched) for branched in (True, False)]
+    branched, plain = (to_onnx(deployable(build_network(part).eval()), 16).graph for part in parts)
+    nodes = [
+        [(node.name, node.op_type, list(node.input)) for node in graph.node] for graph in (branched, plain)
+    ]
+    assert nodes[0] == nodes[1]
+    assert [list(each.dims) for each in branched.initializer] == [
+        list(each.dims) for each in plain.initializer
+    ]

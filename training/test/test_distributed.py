@@ -14,7 +14,7 @@ from dsad_core.errors import DsadError, UsageError
 from dsad_training.checkpoint import CheckpointError, load_state, load_weights
 from dsad_training.data.batches import Batches
 from dsad_training.data.sources import load_training_data
-from dsad_training.distributed import Ranks
+from dsad_training.distributed import seed_of
 from dsad_training.recipe import build_recipe, load_recipe
 from dsad_training.state import TrainingState
 from dsad_training.train import check_shares, train, training_step
@@ -36,34 +36,42 @@ Batches.draw = counted
 sys.exit(0 if train(None if recipe == "-" else load_recipe(recipe), [data], out) else 3)
 """
 
-#: Gradients of a training step, before the optimiser takes it, by two ranks and by one that averages.
+#: Gradients and statistics of a training step, by two ranks.
 GRADIENTS = """
 import sys
 import torch
 from dsad_training.data.batches import Batches
 from dsad_training.data.sources import load_training_data
-from dsad_training.distributed import joined_ranks
+from dsad_training.distributed import joined_ranks, rank
 from dsad_training.recipe import load_recipe
 from dsad_training.state import TrainingState
 from dsad_training.train import training_step
+torch.set_num_threads(1)
 recipe, data, out = sys.argv[1:]
 recipe = load_recipe(recipe)
-with joined_ranks("cpu") as ranks:
+with joined_ranks("cpu"):
     images = load_training_data([data], recipe.data, 0)
-    state = TrainingState.fresh(recipe, torch.device("cpu"), ranks)
+    state = TrainingState.fresh(recipe, torch.device("cpu"))
     batches = Batches(images.kept, recipe.data.augmentation, state.generator)
-    training_step(state, batches, recipe.phases[0], 0.0)
-    gradients = [parameter.grad for parameter in state.trained]
-    torch.save([gradients, list(state.network.buffers())], f"{out}/{ranks.rank}.pt")
+    training_step(state, batches, recipe.phases[0])
+    gradients = {name: parameter.grad for name, parameter in state.network.named_parameters()}
+    torch.save([gradients, dict(state.network.named_buffers())], f"{out}/{rank()}.pt")
 """
 
 
-def start(folder, script, *words):
-    """The script under torchrun, as two processes."""
+def start(folder, script, *words, processes=2):
+    """The script under torchrun."""
     path = folder / "script.py"
     path.write_text(script)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+    ]
     return subprocess.Popen(
         [*torchrun, *map(str, [path, *words])],
         stdout=subprocess.PIPE,
@@ -76,7 +84,7 @@ def start(folder, script, *words):
 
 def finish(process):
     try:
-        return process.communicate(timeout=120)[0]
+        return process.communicate(timeout=600)[0]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -96,20 +104,32 @@ def test_gradients_are_those_of_one_process_averaged(recipe_file, tiny_data, tmp
     phase = {"steps": 1, "batch": 16, "crop": 32, "lr": 0.01}
     output = finish(process := start(tmp_path, GRADIENTS, recipe_file(phases=[phase]), tiny_data, tmp_path))
     assert process.returncode == 0, output
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    (first, statistics), (second, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
 
     recipe = load_recipe(tmp_path / "tiny.yaml", ["phases.0.batch=8"])
     images, alone = load_training_data([tiny_data], recipe.data, 0), []
     for rank in range(2):
         state = TrainingState.fresh(recipe, torch.device("cpu"))
-        generator = torch.Generator().manual_seed(Ranks(rank, 2).seed(recipe.seed))
-        batches = Batches(images.kept, recipe.data.augmentation, generator)
-        training_step(state, batches, recipe.phases[0], 0.0)
-        alone.append([[p.grad for p in state.trained], [b.float() for b in state.network.buffers()]])
-    for part in range(2):
-        for mine, other, one, two in zip(found[0][part], found[1][part], alone[0][part], alone[1][part]):
-            assert torch.equal(mine, other)
-            torch.testing.assert_close(mine.float(), (one + two) / 2, rtol=1e-4, atol=1e-6)
+        generator = torch.Generator().manual_seed(seed_of(recipe.seed, rank))
+        training_step(state, Batches(images.kept, recipe.data.augmentation, generator), recipe.phases[0])
+        alone.append(state.network)
+    for (name, one), (_, two) in zip(*(network.named_parameters() for network in alone)):
+        # Bit for bit: halves of two numbers have one sum, in whatever order.
+        assert torch.equal(first[name], (one.grad + two.grad) / 2), name
+        assert torch.equal(first[name], second[name])
+    for name, statistic in alone[0].named_buffers():
+        assert torch.equal(statistics[name], statistic), name
+
+
+def test_one_process_under_torchrun_trains_as_one_without(recipe_file, tiny_recipe, tiny_data, tmp_path):
+    output = finish(
+        process := start(tmp_path, TRAIN, recipe_file(), tiny_data, tmp_path / "one", 0, processes=1)
+    )
+    assert process.returncode == 0, output
+    train(build_recipe(tiny_recipe), [tiny_data], tmp_path / "none")
+    one, none = (load_state(tmp_path / name) for name in ("one", "none"))
+    for part in ("network", "averaged"):
+        assert all(torch.equal(one[part][name], none[part][name]) for name in none[part])
 
 
 def test_sigterm_at_one_rank_stops_all_and_the_run_resumes_to_the_same_weights(
@@ -131,23 +151,23 @@ def test_sigterm_at_one_rank_stops_all_and_the_run_resumes_to_the_same_weights(
     resumed = finish(start(tmp_path, TRAIN, "-", tiny_data, tmp_path / "cut", 0))
     one, other = (load_state(tmp_path / name) for name in ("whole", "cut"))
     assert one["step"] == other["step"] == 4 and one["images"] == 16, resumed
-    for part in ("network", "ema", "distiller"):
+    for part in ("network", "averaged", "distiller"):
         assert one[part] and all(torch.equal(one[part][name], other[part][name]) for name in one[part])
-    assert len(one["generator"]) == 2 and not torch.equal(*one["generator"])
+    assert len(one["random"]) == 2 and not torch.equal(*(each["generator"] for each in one["random"]))
     assert load_weights(tmp_path / "whole")[2]["step"] == 4
     records = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "task" in record] == [4]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny_recipe):
-    check_shares(build_recipe(tiny_recipe), Ranks(0, 1))
+    check_shares(build_recipe(tiny_recipe), 1)
     for size in (2, 3):
         with pytest.raises(UsageError, match=r"phases\.[01]\.batch") as caught:
-            check_shares(build_recipe(tiny_recipe), Ranks(0, size))
+            check_shares(build_recipe(tiny_recipe), size)
         assert isinstance(caught.value, DsadError) and "\n" not in str(caught.value)
 
 
 def test_ranks_have_seeds_of_their_own():
-    seeds = {Ranks(rank, 8).seed(seed) for rank in range(8) for seed in range(20)}
+    seeds = {seed_of(seed, rank) for rank in range(8) for seed in range(20)}
     assert len(seeds) == 160 and max(seeds) < 1 << 63
-    assert Ranks(0, 8).seed(5) == 5
+    assert seed_of(5, 0) == 5

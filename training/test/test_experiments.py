@@ -9,7 +9,7 @@ from dsad_tools.data.dataset import SirstDataset
 from dsad_core.errors import DataError, UsageError
 from dsad_training.checkpoint import load_weights
 from dsad_training.evaluate import evaluate
-from dsad_training.experiments import table
+from dsad_training import results
 from dsad_training.experiments.cohort import Cohort
 from dsad_training.experiments.frames import load_frames, on_grid, score
 from dsad_training.experiments.graphs import recorded
@@ -183,12 +183,12 @@ def test_a_plan_runs_stops_and_goes_on(sets, tmp_path):
     assert stopped.done == 0 and not (tmp_path / "results.csv").exists()
     outcome = run_plan(plan, sets, tmp_path, commit="abc")
     assert outcome.done == outcome.runs and not outcome.failed
-    lines = table.read(tmp_path / "results.csv")
+    lines = results.read(tmp_path / "results.csv")
     rows = lines[lines["kind"] == "row"]
     assert set(rows["method"]) == {"alone", "dsad"} and set(rows["map"]) == {"", "dsa", "sa", "ones"}
     assert set(lines[lines["kind"] == "sweep"]["split"]) == {"validation"}
     assert (rows["images"] == 6).all() and (rows["minutes"] > 0).all() and set(lines["commit"]) == {"abc"}
-    chosen = table.best_weights(lines)["dnanet", "dsad"]
+    chosen = results.best_weights(lines)["dnanet", "dsad"]
     assert set(rows[rows["method"] == "dsad"]["weight"]) == {chosen}
     # Every cell can be had again from the run's own weights.
     cell = rows[(rows["split"] == "test") & (rows["data_set"] == "nudt")].iloc[0]
@@ -198,7 +198,7 @@ def test_a_plan_runs_stops_and_goes_on(sets, tmp_path):
     assert (again.iou, again.pd, again.fa) == pytest.approx((cell["iou"], cell["pd"], cell["fa"]), abs=1e-9)
     # Nothing is done twice; a new budget is new work.
     assert run_plan(plan, sets, tmp_path).done == outcome.runs
-    assert len(table.read(tmp_path / "results.csv")) == len(lines)
+    assert len(results.read(tmp_path / "results.csv")) == len(lines)
     (tmp_path / "results.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="columns"):
         run_plan(plan, sets, tmp_path)

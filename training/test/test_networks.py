@@ -1,11 +1,15 @@
 import pytest
 import torch
+from torch import nn
 
 from dsad_training.losses import task_loss
 from dsad_training.networks.amfunet import AMFUNet
+from dsad_training.networks.branches import fold
+from dsad_training.networks.build import build_network
 from dsad_training.networks.dmfnet import DMFNet
 from dsad_training.networks.dnanet import DNANet
 from dsad_training.networks.residual import ChannelAttention
+from dsad_training.recipe import network_part
 
 NETWORKS = [DNANet, AMFUNet, DMFNet]
 
@@ -73,3 +77,25 @@ def test_dmfnets_encoders_have_their_own_weights_and_views():
 
 def test_channel_attention_survives_fewer_channels_than_its_ratio():
     assert ChannelAttention(4, ratio=16)(torch.randn(2, 4, 8, 8)).shape == (2, 4, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["dnanet", "amfunet", "dmfnet"])
+def test_branches_fold_into_the_convolutions_beside_them(name):
+    part = network_part(name=name, width=4, spatial="cbam", reparameterised=True)
+    torch.manual_seed(0)
+    network = build_network(part)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight, 1, 0.2)
+            nn.init.normal_(module.bias, 0, 0.2)
+    image = torch.randn(1, 1, 32, 48, dtype=torch.float64)
+    folded = fold(network.double().eval())
+    plain = build_network(part.model_copy(update={"reparameterised": False}))
+    shapes = [{key: value.shape for key, value in each.state_dict().items()} for each in (folded, plain)]
+    assert shapes[0] == shapes[1] and len(network.state_dict()) > len(shapes[0])
+    with torch.inference_mode():
+        for one, other in zip(network(image), folded(image)):
+            torch.testing.assert_close(one, other)
+            assert other.std() > 1e-3

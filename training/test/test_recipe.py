@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from dsad_core.errors import UsageError
 from dsad_training.recipe import build_recipe, load_recipe
@@ -49,3 +50,21 @@ def test_files_that_are_no_recipe(tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [1\n")
     with pytest.raises(UsageError, match="not valid YAML"):
         load_recipe(tmp_path / "broken.yaml")
+
+
+def test_a_recipe_goes_over_its_base(tiny_recipe, tmp_path):
+    (tmp_path / "bases").mkdir()
+    first, second = tmp_path / "bases" / "first.yaml", tmp_path / "bases" / "second.yaml"
+    first.write_text(yaml.safe_dump({**tiny_recipe, "name": "first"}))
+    second.write_text("base: first.yaml\ndata: {std: 0.5, augmentation: {noise: 0.1}}\n")
+    phases = "[{steps: 1, batch: 2, crop: 16, lr: 0.1}]"
+    (tmp_path / "top.yaml").write_text(f"base: bases/second.yaml\ndata: {{std: 0.6}}\nphases: {phases}\n")
+    recipe = load_recipe(tmp_path / "top.yaml", ["data.std=0.7"])
+    assert (recipe.data.std, recipe.data.augmentation.noise, recipe.data.validation) == (0.7, 0.1, 2)
+    assert recipe.name == "top" and recipe.steps == 1
+    first.write_text("base: second.yaml\n")
+    with pytest.raises(UsageError, match=r"second.yaml is a base of itself"):
+        load_recipe(tmp_path / "bases" / "second.yaml")
+    first.write_text("base: none.yaml\n")
+    with pytest.raises(UsageError, match=r"cannot read recipe .*none.yaml"):
+        load_recipe(first)

@@ -1,31 +1,70 @@
-"""``dsad table`` and ``dsad recipe``."""
+"""``dsad table``: the paper's rows beside the lines of a CSV and the bench."""
 
 import json
+from dataclasses import asdict
 
+import pandas as pd
 import pytest
 import typer
-import yaml
-from table_rows import PAPER, ROWS
+from table_rows import PAPER
 from typer.testing import CliRunner
 
 from dsad_core.errors import DsadError
-from dsad_training.recipe import build_recipe
+from dsad_training.experiments.cli import register as register_experiments
+from dsad_training.results import RESULTS, Line, append, read, weights_table
 from dsad_training.tables.cli import register
+from dsad_training.tables.compare import compare, outcomes
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """The commands, on a machine that has no engine but those in ``tmp_path/engines``."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dsad_core.engines.locate.engine_roots", lambda: [tmp_path / "engines"])
+def run():
     app = typer.Typer()
+    app.callback()(lambda: None)  # an app of one command would not take its name
     register(app)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def line(method="alone", seed=0, iou=0.7, **changes):
+    """A run of DNANet num4 on NUDT-SIRST."""
+    base = Line(
+        run=f"{method}-{seed}",
+        kind="row",
+        network="dnanet",
+        width=4,
+        spatial="cbam",
+        data_set="nudt",
+        method=method,
+        map="dsa" if method == "dsad" else "",
+        seed=seed,
+        weight=0.0 if method == "alone" else 0.5,
+        gradient_ratio=None,
+        images=1000,
+        minutes=1.0 if method == "alone" else 3.0,
+        split="test",
+        iou=iou,
+        niou=iou,
+        pd=0.95,
+        fa=1.25e-5,
+        hits=900,
+        targets=945,
+        grid=256,
+        threshold=0.5,
+        split_hash=PAPER.data_sets["nudt"].test,
+        device="cpu",
+        commit="abc",
+    )
+    return Line(**{**asdict(base), **changes})
+
+
+@pytest.fixture
+def results(tmp_path):
+    path = tmp_path / "results.csv"
+    return lambda *lines: append(path, list(lines)) or path
+
+
 @pytest.mark.parametrize("number", range(1, 7))
-def test_without_ours_every_row_says_not_run(run, number):
-    result = run("table", number)
+def test_without_ours_every_row_says_not_run(run, results, number):
+    result = run("table", number, "--results", results(line(kind="earlier")))
     rows = PAPER.tables[number].rows.values()
     assert result.exit_code == 0
     assert result.output.count("not run") == sum(len(row.scores) for row in rows)
@@ -34,44 +73,88 @@ def test_without_ours_every_row_says_not_run(run, number):
             assert all(str(value) in result.output for value in (scores.iou, scores.pd, scores.fa))
 
 
-def test_ours_is_printed_with_what_it_was_reached_by(run, engine):
-    engine("table1/dsad", seed=1, iou=0.8123)
-    engine("table1/dsad", "nuaa", seed=7, iou=0.7)
-    output = run("table", 1).output
-    assert output.count("not run") == 22
-    lines = output.splitlines()
-    (line,) = (line for line in lines if "ours [1] [2]" in line)
-    assert len(line) <= 80
-    assert line.split() == "ours [1] [2] 0.30 0.97 81.23 95.00 1.25 70.00 95.00 1.25".split()
-    (note,) = (line for line in lines if line.startswith("[1]"))
-    for part in ("table1-dsad-nudt-best", "5,000 images seen", "seed 1", PAPER.data_sets["nudt"].test):
-        assert part in note
+def test_seeds_are_averaged_and_stand_in_their_row(run, results):
+    path = results(line("dsad", 0, 0.80), line("dsad", 1, 0.82), line("dsad", 0, 0.5, split="validation"))
+    output = run("table", 1, "--results", path).output
+    assert output.count("not run") == 23
+    (shown,) = (text for text in output.splitlines() if "84.79" in text)
+    assert (
+        shown.split() == "DSAD 84.79 98.10 0.882 81.00 ±1.41 95.00 ±0.00 1.25 ±0.00 0.5 2 1,000 3.0".split()
+    )
 
 
-def test_a_run_that_went_on_from_another_says_so(run, engine):
-    folder = engine("table1/dsad")
-    manifest = yaml.safe_load((folder / "manifest.yaml").read_text())
-    manifest["provenance"]["recipe_content"]["start"] = "runs/before"
-    (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    assert "started from runs/before, whose images are not counted" in run("table", 1).output
+def test_alone_is_met_after_as_many_images_and_after_as_many_minutes(results):
+    longer = {"kind": "longer", "images": 3000, "minutes": 2.9}
+    path = results(
+        *(line("dsad", seed, 0.80 + 0.01 * seed) for seed in (0, 1)),
+        *(line("alone", seed, 0.70 + 0.01 * seed) for seed in (0, 1)),
+        *(line("alone", seed, 0.79 + 0.01 * seed, **longer) for seed in (0, 1)),
+        line("kd", 0, 0.75),
+    )
+    cells = {}
+    for cell in compare(1, read(path), PAPER):
+        if cell.ours is not None:
+            cells.setdefault(cell.row, []).append(cell)
+    (dsad,), (kd,) = cells["dsad"], cells["kd"]
+    assert [cell.ours["images"] for cell in cells["dna-num4"]] == [1000, 3000]
+    assert dsad.equal_images == "+10.00, 14.1 sd" and dsad.equal_minutes == "+1.00, overlap"
+    assert kd.equal_images == "+4.50, one seed" and cells["dna-num4"][0].equal_images == ""
 
 
-def test_json_holds_the_same(run, engine):
-    engine("table1/dsad", iou=0.8123)
-    content = json.loads(run("table", 1, "--json").output)
-    (row,) = (row for row in content["rows"] if row["row"] == "dsad")
-    assert row["paper"]["NUDT-SIRST"] == {"iou": 84.79, "pd": 98.1, "fa": 0.882}
-    (outcome,) = row["ours"]["NUDT-SIRST"]
-    assert outcome["iou"] == {"mean": pytest.approx(81.23), "deviation": None}
-    assert outcome["seeds"] == [1] and outcome["parameters"] == 298_664
-    assert row["ours"]["NUAA-SIRST"] == []
+def test_other_images_weights_and_splits_are_never_averaged(results):
+    path = results(
+        line("kd", 0, 0.7),
+        line("kd", 1, 0.8, weight=2.0),
+        line("kd", 2, 0.8, images=2000),
+        line("kd", 3, 0.9, split_hash="0" * 12),
+        line("kd", 0, 0.75),
+    )
+    found = outcomes(read(path), PAPER)
+    assert sorted(found["iou"]) == pytest.approx([75, 80, 80]) and (found["seeds"] == 1).all()
 
 
-def test_table_7_is_the_papers_until_ours_is_measured(run):
-    result = run("table", 7)
-    assert result.output.count("not run") == 1 and "17.24" in result.output
+def test_the_sweep_is_printed_with_how_hard_each_weight_pulls(results):
+    swept = {"kind": "sweep", "split": "validation"}
+    path = results(
+        *(
+            line("kd", 0, iou, weight=weight, gradient_ratio=weight / 4, **swept)
+            for weight, iou in ((2.0, 0.6), (0.5, 0.7))
+        ),
+        line("kd", 0, 0.9, weight=8.0),
+    )
+    found = weights_table(read(path))
+    assert found[["weight", "ratio", "chosen"]].values.tolist() == [[0.5, 0.125, True], [2.0, 0.5, False]]
+    assert found["iou"].tolist() == pytest.approx([70, 60])
+    app = typer.Typer()
+    register_experiments(app)
+    output = CliRunner().invoke(app, ["experiments", "weights", str(path)]).output
+    assert "0.125" in output and output.count("*") == 2
+
+
+def test_json_holds_the_same(run, results):
+    path = results(line("dsad", 0, 0.8123))
+    content = json.loads(run("table", 1, "--results", path, "--json").output)
+    (row,) = (cell for cell in content if cell["row"] == "dsad" and cell["data_set"] == "nudt")
+    assert row["paper"] == {"iou": 84.79, "pd": 98.1, "fa": 0.882}
+    assert row["ours"]["iou"] == pytest.approx(81.23) and row["ours"]["iou_sd"] is None
+    assert sum(cell["ours"] is None for cell in content) == 23
+
+
+def test_the_kept_results_are_of_the_papers_splits():
+    lines = read(RESULTS)
+    hashes = {key: data_set.test for key, data_set in PAPER.data_sets.items()}
+    test = lines[lines["split"] == "test"]
+    assert len(test) and (test["split_hash"] == test["data_set"].map(hashes)).all()
+    assert pd.api.types.is_float_dtype(lines["iou"]) and not lines.duplicated(["run", "split"]).any()
+
+
+def test_table_7_prints_our_bench(run):
+    shown = run("table", 7).output
+    assert "17.24" in shown and "not run" not in shown
     content = json.loads(run("table", 7, "--json").output)
-    assert len(content["rows"]) == 6 and content["ours"] == []
+    assert len(content["rows"]) == 6 and content["machine"]
+    pairs = {tuple(one["pair"]) for one in content["ours"]}
+    assert pairs == {("DNA-num16", "DNA-num4"), ("AMFU-num16", "AMFU-num4"), ("DMF-num16", "DMF-num4")}
 
 
 @pytest.fixture
@@ -99,7 +182,7 @@ def bench(tmp_path):
 def test_table_7_sets_ours_beside_the_papers(run, bench):
     shown = run("table", 7, "--bench", bench).output
     (line,) = (line for line in shown.splitlines() if "direct, 2 threads" in line)
-    assert line.split()[-6:] == ["DNA-num16", "DNA-num4", "90.50", "30.25", "60.25", "3.01x"]
+    assert line.split()[-6:] == ["DNA-num16", "DNA-num4", "90.5", "30.25", "60.25", "3.01x"]
     assert "ours, A CPU" in shown and "not run" not in shown and "17.24" in shown
     (ours,) = json.loads(run("table", 7, "--bench", bench, "--json").output)["ours"]
     assert ours["pair"] == ["DNA-num16", "DNA-num4"] and ours["speedup"] == 3.01
@@ -126,21 +209,11 @@ def test_a_foreign_bench_file_is_named_in_one_line(run, tmp_path, content, named
     "arguments, named",
     [
         (("table", 8), "table 8"),
-        (("table", 1, "--runs", "nowhere"), "nowhere"),
+        (("table", 1, "--results", "nowhere"), "nowhere"),
+        (("table", 7, "--results", "nowhere"), "not with table 7"),
         (("table", 1, "--bench", "bench.json"), "not with table 1"),
     ],
 )
 def test_bad_arguments_are_named_in_one_line(run, arguments, named):
     error = run(*arguments).exception
     assert isinstance(error, DsadError) and named in str(error) and "\n" not in str(error)
-
-
-def test_recipe_command_writes_what_train_reads(run, tmp_path):
-    listed = run("recipe").output
-    assert all(name in listed for name in ROWS)
-    arguments = ("recipe", "table2/mgd", "--teacher", "runs/t", "--epochs", 20)
-    content = yaml.safe_load(run(*arguments).output)
-    recipe = build_recipe(content)
-    assert recipe.name == "table2-mgd-nudt-best" and recipe.distillation.teacher == "runs/t"
-    assert run(*arguments, "--out", tmp_path / "mgd.yaml").exit_code == 0
-    assert yaml.safe_load((tmp_path / "mgd.yaml").read_text()) == content

@@ -1,4 +1,4 @@
-"""The paper's tables as data, and the recipes of their rows."""
+"""The paper's tables as data."""
 
 from collections import defaultdict
 
@@ -6,12 +6,10 @@ import pytest
 import torch
 from table_rows import PAPER, ROWS
 
-from dsad_core.errors import UsageError
 from dsad_training.cost import cost, parameters
 from dsad_training.distillers.build import DISTILLERS
 from dsad_training.networks.build import build_network
-from dsad_training.recipe import build_recipe, network_part
-from dsad_training.tables.compose import compose, protocols
+from dsad_training.recipe import network_part
 
 #: No counter that gives the paper's other ten costs gives these.
 UNEXPLAINED = {"DNA-num16": "14.11", "AMFU-num16": "22.69"}
@@ -53,52 +51,3 @@ def test_latencies_agree_with_themselves():
         for entry in entries:
             assert entry.teacher - entry.student == entry.decline
             assert abs(entry.teacher / entry.student - entry.speedup) < 0.01
-
-
-@pytest.mark.parametrize("name", ROWS)
-@pytest.mark.parametrize("protocol", protocols())
-def test_every_row_has_a_recipe_that_trains_that_row(name, protocol):
-    row = ROWS[name]
-    for key in row.scores:
-        teacher = "runs/teacher" if row.distiller else None
-        recipe = build_recipe(compose(name, protocol, key, epochs=20, seed=3, teacher=teacher))
-        network = PAPER.networks[row.network]
-        assert (recipe.network.name, recipe.network.width) == (network.name, network.width)
-        assert recipe.network.spatial == network.spatial and recipe.seed == 3
-        assert (recipe.distillation and recipe.distillation.method) == row.distiller
-        # Protocols under one budget cost the same.
-        pixels = sum(phase.steps * phase.batch * phase.crop**2 for phase in recipe.phases)
-        budget = 20 * PAPER.data_sets[key].train_images * 256**2
-        assert pixels == pytest.approx(budget, rel=0.01)
-
-
-def test_the_validation_part_is_a_share_of_the_training_split():
-    def images(protocol, data_set):
-        return compose("table1/dna-num4", protocol, data_set)["data"]["validation"]
-
-    assert [images("best", "nudt"), images("best", "nuaa"), images("paper", "nuaa")] == [100, 32, 0]
-
-
-def test_composed_distillers_are_built_as_the_row_says():
-    recipe = build_recipe(compose("table4/sa", "best", teacher="runs/t"))
-    assert recipe.distillation.options == {"weights": "sa"}
-    assert not build_recipe(compose("table1/pkd", "best", teacher="runs/t")).distillation.options
-
-
-@pytest.mark.parametrize(
-    "arguments, named",
-    [
-        ({"name": "table1/none"}, "table1/none"),
-        ({"name": "table7/dsad"}, "table7/dsad"),
-        ({"name": "table1"}, "table1"),
-        ({"name": "table1/kd"}, "--teacher"),
-        ({"name": "table1/dna-num4", "teacher": "runs/t"}, "--teacher"),
-        ({"name": "table5/dna-num4", "data_set": "nuaa"}, "nuaa"),
-        ({"name": "table1/dna-num4", "protocol": "worst"}, "worst"),
-        ({"name": "table1/dna-num4", "epochs": 0.001}, "0.001 epochs"),
-    ],
-)
-def test_a_row_that_cannot_be_composed_says_why(arguments, named):
-    with pytest.raises(UsageError, match=named) as caught:
-        compose(**{"protocol": "best", **arguments})
-    assert "\n" not in str(caught.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from dsad_core.errors import UsageError
 from dsad_tools.data.dataset import SirstDataset
@@ -19,12 +20,15 @@ from dsad_training.checkpoint import (
     load_state,
     load_weights,
     save_state,
+    save_weights,
 )
 from dsad_training.data.packed import pack
 from dsad_training.evaluate import evaluate
+from dsad_training.networks.build import build_network
 from dsad_training.recipe import build_recipe
+from dsad_training.schedule import averaged, schedule_of
 from dsad_training.state import TrainingState
-from dsad_training.train import learning_rate, train
+from dsad_training.train import train
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def recipe(tiny_recipe):
 
 def final(folder):
     state = load_state(folder)
-    return {**state["network"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
+    return {**state["network"], **{f"averaged.{k}": v for k, v in state["averaged"].items()}}
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(recipe, tiny_data, tmp_path):
@@ -58,7 +62,7 @@ def test_a_distilled_run_resumes_to_the_same_weights(tiny_recipe, tiny_data, tmp
     assert not train(build_recipe(content), [tiny_data], tmp_path / "cut", minutes=0)
     assert train(None, [tiny_data], tmp_path / "cut")
     whole, cut = (load_state(tmp_path / name) for name in ("whole", "cut"))
-    for part in ("network", "ema", "distiller"):
+    for part in ("network", "averaged", "distiller"):
         assert whole[part] and all(torch.equal(whole[part][name], cut[part][name]) for name in whole[part])
 
 
@@ -76,17 +80,10 @@ def test_a_compiled_run_leaves_the_same_files(tiny_recipe, tiny_data, tmp_path):
             recipe = build_recipe({**tiny_recipe, "compile": name == "compiled"})
             train(recipe, [tiny_data], tmp_path / name, minutes=0)
     plain, compiled = (load_state(tmp_path / name) for name in ("plain", "compiled"))
-    for part in ("network", "ema"):
+    for part in ("network", "averaged"):
         assert plain[part].keys() == compiled[part].keys()
         assert all(torch.equal(plain[part][name], compiled[part][name]) for name in plain[part])
     assert train(None, [tiny_data], tmp_path / "compiled", overrides=["compile=false"])
-
-
-def test_a_state_from_before_ranks_resumes(recipe, tiny_data, tmp_path):
-    train(recipe, [tiny_data], tmp_path, minutes=0)
-    old = load_state(tmp_path)
-    save_state(tmp_path, {**old, "generator": old["generator"][0], "torch_rng": old["torch_rng"][0]})
-    assert train(None, [tiny_data], tmp_path)
 
 
 def test_a_run_starts_from_the_weights_of_another(tiny_recipe, tiny_data, tmp_path):
@@ -126,6 +123,14 @@ def test_a_start_from_another_spatial_attention_leaves_that_alone_fresh(tiny_rec
         assert torch.equal(weight, state.ema.state_dict()[name])
 
 
+def test_a_teacher_of_other_normalisation_is_refused(tiny_recipe, tmp_path):
+    recipe = build_recipe({**tiny_recipe, "data": {"mean": 0.3}})
+    save_weights(tmp_path, build_network(recipe.network).state_dict(), recipe, {})
+    content = {**tiny_recipe, "distillation": {"method": "kd", "teacher": str(tmp_path)}}
+    with pytest.raises(UsageError, match="mean 0.3 and std 0.225, the recipe has 0.45"):
+        TrainingState.fresh(build_recipe(content), torch.device("cpu"))
+
+
 def test_a_change_on_the_way_is_recorded(recipe, tiny_data, tmp_path):
     train(recipe, [tiny_data], tmp_path, minutes=0)
     assert train(None, [tiny_data], tmp_path, overrides=["phases.1.steps=1"])
@@ -141,20 +146,48 @@ def test_log_has_losses_and_validation(recipe, tiny_data, tmp_path):
     assert validation["frames"] == 2 and validation["targets"] == 2
 
 
-def test_learning_rate_rises_then_falls(recipe):
-    phase = recipe.phases[0]
-    rates = [learning_rate(phase, step) for step in range(phase.steps)]
-    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005])
+def test_learning_rate_rises_then_falls_phase_by_phase(recipe):
+    rates = [0.005, 0.01, 0.01, 0.005, 0.005, 0.0025]
+    state = TrainingState.fresh(recipe, torch.device("cpu"))
+    for step, rate in enumerate(rates):
+        assert state.schedule.get_last_lr() == pytest.approx([rate, rate])
+        # Wherever it is picked up it goes on alike.
+        assert schedule_of(recipe, state.optimiser, step).get_last_lr() == pytest.approx([rate, rate])
+        state.optimiser.step()
+        state.schedule.step()
+
+
+def test_the_average_follows_faster_at_first(recipe):
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    model, expected = averaged(network, 0.3), 0.0
+    for step in range(1, 5):
+        nn.init.constant_(network.weight, step)
+        model.update_parameters(network)
+        decay = 0 if step == 1 else min(0.3, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+        assert model.module.weight.item() == pytest.approx(expected)
+
+
+def test_biases_and_scales_are_not_decayed(recipe):
+    state = TrainingState.fresh(recipe, torch.device("cpu"))
+    decayed = {
+        id(p): group["weight_decay"] for group in state.optimiser.param_groups for p in group["params"]
+    }
+    for name, parameter in state.network.named_parameters():
+        assert decayed[id(parameter)] == (recipe.weight_decay if parameter.ndim > 1 else 0), name
 
 
 def test_learns_the_tiny_data_set(tiny_recipe, tiny_data, tmp_path):
     phase = {"steps": 150, "batch": 8, "crop": 32, "lr": 0.02, "warm_up": 5}
     train(build_recipe({**tiny_recipe, "phases": [phase], "ema": 0.9}), [tiny_data], tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    (held_out,) = (record["validation"] for record in records if "validation" in record)
+    assert held_out["iou"] > 0.5 and held_out["pd"] == 1
     network, recipe, _ = load_weights(tmp_path)
     data = pack((s.name, s.image, s.mask) for s in SirstDataset(tiny_data, "test"))
     result = evaluate(network, data, recipe.data)
-    assert result.frames == 4 and result.targets == 4
-    assert result.iou > 0.5 and result.pd == 1
+    assert result.frames == 4 and result.targets == 4 and result.pd == 1
 
 
 def test_refuses_to_overwrite_a_run(recipe, tiny_data, tmp_path):

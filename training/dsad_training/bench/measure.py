@@ -110,7 +110,7 @@ def compare(
     plain = PlainLoop(build_network(recipe.network), source, phase.batch, phase.crop, workers)
     loops = (
         (plain.step, comparison.plain),
-        (lambda: training_step(state, batches, phase, phase.lr), comparison.ours),
+        (lambda: training_step(state, batches, phase), comparison.ours),
     )
     for step, _ in loops:
         for _ in range(WARM_UP):

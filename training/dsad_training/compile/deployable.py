@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dsad_training.networks.branches import fold
 from dsad_training.networks.dsa import LearnableDirectionalAttention
 from dsad_training.networks.residual import ChannelAttention
 
@@ -37,11 +38,12 @@ def deployable(network: nn.Module, channels: int = 1) -> Prediction:
     """Copy in eval mode, float32, that reads an image of one channel or three and gives the prediction's logits.
 
     With one, the three input channels hold the same grey image with the same mean and deviation, so that the
-    convolutions that read it may sum their weights over them; zero padding adds the same zeros to each. A
-    BatchNorm becomes part of the convolution before it. One that follows no convolution stays: in these
-    networks a ReLU or a zero-padded convolution is behind it, and its offset cannot move through either.
+    convolutions that read it may sum their weights over them; zero padding adds the same zeros to each. Branches
+    beside a convolution are folded into it. A BatchNorm becomes part of the convolution before it. One that follows
+    no convolution stays: in these networks a ReLU or a zero-padded convolution is behind it, and its offset cannot
+    move through either.
     """
-    network = copy.deepcopy(network).eval().float().requires_grad_(False)
+    network = fold(network).eval().float().requires_grad_(False)
     if channels == 1:
         for path in network.image_blocks:
             block = network.get_submodule(path)

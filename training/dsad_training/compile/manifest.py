@@ -12,6 +12,7 @@ from dsad_core.engines.manifest import Manifest, Normalisation, Precision, Prove
 from dsad_core.files import sha256_file
 from dsad_training.compile.graph import OPSET
 from dsad_training.cost import cost, parameters
+from dsad_training.networks.branches import fold
 from dsad_training.recipe import Recipe
 
 
@@ -94,7 +95,7 @@ def network_fields(network: nn.Module, recipe: Recipe) -> dict[str, Any]:
         "threshold": 0.5,
         "opset": OPSET,
         "parameters": parameters(network),
-        "cost_gmac": round(cost(network) / 1e9, 4),
+        "cost_gmac": round(cost(fold(network)) / 1e9, 4),
     }
 
 

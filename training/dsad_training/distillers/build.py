@@ -21,7 +21,7 @@ from dsad_training.distillers.nst import NST
 from dsad_training.distillers.pkd import PKD
 from dsad_training.distillers.rkd import RKD
 from dsad_training.distillers.trace import Trace, Tracer
-from dsad_training.recipe import DistillationPart
+from dsad_training.recipe import DataPart, DistillationPart
 
 DISTILLERS: dict[str, type[Distiller]] = {
     "dsad": DSAD,
@@ -80,6 +80,15 @@ class Distillation:
     def teacher_sha256(self) -> str:
         return self._teacher.sha256
 
+    def check_normalisation(self, data: DataPart) -> None:
+        """Raise a UsageError unless the teacher was trained on images normalised as the student's are."""
+        taught = self._teacher.data
+        if (taught.mean, taught.std) != (data.mean, data.std):
+            raise UsageError(
+                f"distillation.teacher learned from images normalised by mean {taught.mean} and std {taught.std}, "
+                f"the recipe has {data.mean} and {data.std}; give data.mean and data.std the teacher's values"
+            )
+
     def loss(self, outputs: list[Tensor], image: Tensor, taught: Trace | None = None) -> Tensor:
         """Weighted loss of the student's last pass, which returned ``outputs`` for ``image``, in fp32.
 
@@ -103,7 +112,8 @@ class Teacher:
     def __init__(
         self, path: str | Path, device: torch.device, taps: Sequence[str] = (), entering: bool = False
     ):
-        network, _, _ = load_weights(path)
+        network, recipe, _ = load_weights(path)
+        self.data = recipe.data
         self.network = network.to(device).requires_grad_(False)
         self.sha256 = sha256_file(weights_path(path))
         self.tracer = traced(self.network, taps, entering)

@@ -11,6 +11,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Train what the paper's tables are made of.")
     group.command("run")(run)
     group.command("list")(list_runs)
+    group.command("weights")(weights)
     app.add_typer(group, name="experiments")
 
 
@@ -34,6 +35,32 @@ def run(
     typer.echo(f"{outcome.done} of {outcome.runs} runs are done; results in {out / 'results.csv'}")
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def weights(
+    results: Annotated[Path, typer.Argument(help="results.csv of a plan with a sweep.")] = Path(
+        "runs/paper/results.csv"
+    ),
+) -> None:
+    """Print each method's weights, their validation IoU and how hard they pull beside the task."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from dsad_core.errors import UsageError
+    from dsad_training.results import read, weights_table
+
+    found = weights_table(read(results))
+    if found.empty:
+        raise UsageError(f"{results}: holds no sweep of weights; dsad experiments run makes one")
+    table = Table(title="validation IoU after a short training; * is the weight that is taken")
+    for heading in ("network", "method", "weight", "IoU %", "|g_kd| / |g_task|", ""):
+        table.add_column(heading, justify="left" if heading in ("network", "method") else "right")
+    for line in found.itertuples():
+        mark = "*" if line.chosen else ""
+        table.add_row(
+            line.network, line.method, f"{line.weight:g}", f"{line.iou:.2f}", f"{line.ratio:.3g}", mark
+        )
+    Console().print(table)
 
 
 def list_runs(plan: Annotated[Path, typer.Argument(help="Plan file.")]) -> None:

@@ -25,7 +25,7 @@ from dsad_training.experiments.plan import Run
 from dsad_training.losses import task_loss
 from dsad_training.recipe import Recipe
 from dsad_training.state import TrainingState
-from dsad_training.train import learning_rate
+from dsad_training.schedule import decay_at, learning_rate
 
 #: Steps before the kernels are recorded, and steps after it that are timed.
 WARM, TIMED = 3, 8
@@ -242,7 +242,7 @@ class Cohort:
     def _fill(self) -> None:
         """The next batch, learning rate and averaging into the inputs."""
         image, blurred, truth = self._draw()
-        decay = min(self.recipe.ema, (1 + self.step_number + 1) / (10 + self.step_number + 1))
+        decay = decay_at(self.recipe.ema, self.step_number + 1)
         rate = learning_rate(self.phase, self.step_number)
         if self.inputs is None:
             rates = [torch.zeros((), device=self.device) for _ in range(2)]
@@ -289,6 +289,7 @@ def started(recipe: Recipe, device: torch.device, teacher: Teacher | None) -> Tr
     state = TrainingState.fresh(recipe.model_copy(update={"distillation": None}), device)
     if recipe.distillation:
         state.distillation = Distillation(recipe.distillation, state.network, device, teacher)
+        state.distillation.check_normalisation(recipe.data)
         own = [p for p in state.distillation.distiller.parameters() if p.requires_grad]
         if own:
             state.optimiser.add_param_group({"params": own})

@@ -19,10 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from dsad_training import results
 from dsad_training.checkpoint import WEIGHTS_FILE
 from dsad_training.compile.manifest import commit as commit_of_checkout
 from dsad_training.distributed import usable_device
-from dsad_training.experiments import table
 from dsad_training.experiments.plan import Job, Plan, Run, plan_jobs, plan_runs
 from dsad_training.experiments.worker import STOP, Bench, serve
 
@@ -85,7 +85,7 @@ class Queue:
         self.bench, self.size = bench, jobs
         self.results = bench.out / RESULTS
         self.runs = plan_runs(bench.plan)
-        lines = table.read(self.results)
+        lines = results.read(self.results)
         scored = dict(zip(lines["run"], lines["images"]))
         self.done = {run.name for run in self.runs if self._is_done(run, scored)}
         left = [run for run in self.runs if run.name not in self.done]
@@ -136,7 +136,7 @@ class Queue:
                 workers.append(idle := self._start())
             self.waiting.remove(job)
             idle.job = job
-            idle.channel.send((job, table.best_weights(table.read(self.results))))
+            idle.channel.send((job, results.best_weights(results.read(self.results))))
 
     def _hear(self, worker: Worker, workers: list[Worker]) -> None:
         try:
@@ -148,7 +148,7 @@ class Queue:
         if kind == "say":
             self._say(content)
         elif kind == "done":
-            table.append(self.results, content)
+            results.append(self.results, content)
             self.done |= {run.name for run in job.runs}
             self._say(f"done: {job.name}{shown(content)}")
         elif kind == "stopped":
@@ -207,7 +207,7 @@ class Queue:
         )
 
 
-def shown(lines: list[table.Line]) -> str:
+def shown(lines: list[results.Line]) -> str:
     """The scores of a job in one line."""
     parts = [f"{line.split} IoU {100 * (line.iou or 0):.2f}" for line in lines]
     return f"  {', '.join(parts)}" if len(parts) <= 2 else f"  {len(parts)} scores"

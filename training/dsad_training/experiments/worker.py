@@ -15,7 +15,7 @@ from dsad_training.checkpoint import STATE_FILE, save_weights
 from dsad_training.experiments.cohort import SAVE_EVERY, Cohort, Student
 from dsad_training.experiments.frames import Frames, load_frames, score
 from dsad_training.experiments.plan import Job, Plan
-from dsad_training.experiments.table import Line
+from dsad_training.results import Line
 
 THRESHOLD = 0.5
 #: What the parent sends to end a job after the step at hand.

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from dsad_training.networks.amfunet import AMFUNet
+from dsad_training.networks.branches import branch
 from dsad_training.networks.dmfnet import DMFNet
 from dsad_training.networks.dnanet import DNANet
 from dsad_training.recipe import NetworkPart
@@ -24,6 +25,8 @@ def build_network(part: NetworkPart) -> nn.Module:
     its bias.
     """
     network = NETWORKS[part.name](part.width, part.spatial, part.dsa)
+    if part.reparameterised:
+        branch(network)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_normal_(module.weight)

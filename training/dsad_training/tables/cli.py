@@ -1,109 +1,131 @@
-"""``dsad table`` and ``dsad recipe``."""
+"""``dsad table``."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dsad_core.errors import UsageError
 
-RUNS = Path("runs")
-#: Columns to print in, whatever the terminal's: a line that is too long for it wraps, but no figure is cut.
+if TYPE_CHECKING:
+    from dsad_training.tables.compare import Cell
+
+#: Columns to print in, whatever the terminal's: no figure is cut.
 WIDTH = 160
+NOTES = (
+    "Ours: mean ± sample deviation over the seeds. Beside alone: IoU points, and in pooled deviations where the intervals "
+    "mean ± deviation are apart; otherwise nothing is ranked.",
+    "Equal core-minutes: alone at the budget nearest in time. The paper's Fa are too low: the common script drops false "
+    "alarms whose area equals a matched target's.",
+)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands around the paper's tables."""
+    """Add ``table`` to the ``dsad`` program."""
     app.command("table")(table)
-    app.command("recipe")(recipe)
 
 
 def table(
     number: Annotated[int, typer.Argument(help="1 to 6, or 7 for the paper's latencies.")],
-    runs: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder with runs and engines beside those installed; may be repeated. "
-            f"Default: {RUNS}, where it exists."
-        ),
+    results: Annotated[
+        Path | None, typer.Option(help="CSV of dsad experiments run. Default: the one kept with the recipes.")
     ] = None,
     bench: Annotated[
-        Path | None, typer.Option(help="Table 7: bench.json of dsad bench engine, set beside the paper's.")
+        Path | None, typer.Option(help="Table 7: bench.json of dsad bench engine --networks. Default: ours.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print a table of the paper with what was trained and tested here under each row."""
+    """Print a table of the paper with what was trained, or timed, here."""
     from rich.console import Console
 
-    from dsad_core.engines.locate import list_engines
-    from dsad_training.tables.latency import latency_dict, latency_table
-    from dsad_training.tables.ours import find_trained
+    from dsad_training.results import RESULTS, read
+    from dsad_training.tables.compare import compare
+    from dsad_training.tables.latency import BENCH, latency_dict, latency_table
     from dsad_training.tables.paper import LATENCY_TABLE, load_paper
-    from dsad_training.tables.show import footnotes, rich_table
-    from dsad_training.tables.table import join
 
-    for folder in runs or []:
-        if not folder.is_dir():
-            raise UsageError(f"--runs {folder}: no such folder")
     console = Console(highlight=False, markup=False, width=WIDTH)
-    paper = load_paper()
     if number == LATENCY_TABLE:
+        if results is not None:
+            raise UsageError(f"--results goes with Tables 1 to 6, not with table {LATENCY_TABLE}")
+        measured = bench or BENCH
         if as_json:
-            print(json.dumps(latency_dict(bench), indent=2))
+            print(json.dumps(latency_dict(measured), indent=2))
         else:
-            console.print(latency_table(bench))
+            console.print(latency_table(measured))
         return
     if bench is not None:
         raise UsageError(f"--bench goes with table {LATENCY_TABLE}, not with table {number}")
-    paper.table(number)
-    folders = runs if runs is not None else [folder for folder in (RUNS,) if folder.is_dir()]
-    joined = join(number, find_trained(list_engines(), folders))
+    if results is not None and not results.is_file():
+        raise UsageError(f"--results {results}: no such file")
+    paper = load_paper()
+    cells = list(compare(number, read(results or RESULTS), paper))
     if as_json:
-        print(json.dumps(joined.to_dict(), indent=2, allow_nan=False))
+        print(json.dumps([_plain(cell) for cell in cells], indent=2, allow_nan=False))
         return
-    console.print(rich_table(joined))
-    for line in footnotes(joined):
-        console.print(line, soft_wrap=True)
+    caption = paper.table(number).caption
+    for data_set in paper.table(number).data_sets:
+        title = f"Table {number}: {caption}, {paper.data_sets[data_set].name}"
+        console.print(_rich(title, [cell for cell in cells if cell.data_set == data_set]))
+    for note in NOTES:
+        console.print(note, soft_wrap=True)
 
 
-def recipe(
-    row: Annotated[
-        str | None, typer.Argument(help="Row of the paper's tables, as table1/dsad; all are listed without.")
-    ] = None,
-    protocol: Annotated[str, typer.Option(help="How to train it.")] = "best",
-    data_set: Annotated[str, typer.Option(help="nudt or nuaa.")] = "nudt",
-    epochs: Annotated[
-        float, typer.Option(help="Budget, in passes over the training split in 256x256 crops.")
-    ] = 1500.0,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
-    teacher: Annotated[
-        str | None, typer.Option(help="Run folder or weights file of the teacher of a distilled row.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
-) -> None:
-    """Write the recipe of a row of the paper's Tables 1 to 6, for dsad train."""
-    import yaml
+def _rich(title: str, cells: list["Cell"]) -> Any:
+    from dsad_training.tables.latency import narrow_table
 
-    from dsad_core.files import write_atomic
-    from dsad_training.recipe import build_recipe
-    from dsad_training.tables.compose import compose, protocols
-    from dsad_training.tables.paper import load_paper
+    shown = narrow_table(title)
+    shown.add_column("method", no_wrap=True)
+    headings = [
+        "paper\nIoU %",
+        "\nPd %",
+        "\nFa 1e-5",
+        "ours\nIoU %",
+        "\nPd %",
+        "\nFa 1e-5",
+        "\nweight",
+        "\nseeds",
+    ]
+    headings += ["\nimages", "\nminutes", "beside alone at equal\nimages", "\ncore-minutes"]
+    for heading in headings:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    before = ""
+    for cell in cells:
+        first = ("", "", "", "")
+        if cell.row != before:
+            first = (cell.method, str(cell.paper.iou), str(cell.paper.pd), str(cell.paper.fa))
+        before = cell.row
+        shown.add_row(*first, *_ours(cell))
+    return shown
 
-    if row is None:
-        paper = load_paper()
-        for number, rows in paper.tables.items():
-            typer.echo(f"Table {number}: {rows.caption}")
-            for name, entry in rows.rows.items():
-                learns = f" from {paper.networks[entry.network].teacher}" if entry.distiller else ""
-                typer.echo(f"  {f'table{number}/{name}':24} {entry.label}{learns}, {'/'.join(entry.scores)}")
-        typer.echo(f"protocols: {', '.join(protocols())}")
-        return
-    content = compose(row, protocol, data_set, epochs, seed, teacher)
-    build_recipe(content, origin=content["name"])
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_atomic(out, text)
-        typer.echo(f"wrote {out}")
+
+def _ours(cell: "Cell") -> list[str]:
+    if cell.ours is None:
+        return ["not run"]
+    ours = cell.ours
+    scores = []
+    for name, form in (("iou", ".2f"), ("pd", ".2f"), ("fa", "#.3g")):
+        deviation = ours[f"{name}_sd"]
+        more = "" if deviation != deviation else f" ±{deviation:{form}}"
+        scores.append("-" if ours[name] != ours[name] else f"{ours[name]:{form}}{more}")
+    weight = "" if ours["method"] == "alone" else f"{ours['weight']:g}"
+    facts = [weight, str(ours["seeds"]), f"{ours['images']:,}", f"{ours['minutes']:.1f}"]
+    return [*scores, *facts, cell.equal_images, cell.equal_minutes]
+
+
+def _plain(cell: "Cell") -> dict[str, Any]:
+    paper = {name: float(value) for name, value in cell.paper.model_dump().items()}
+    content = {
+        "row": cell.row,
+        "method": cell.method,
+        "data_set": cell.data_set,
+        "paper": paper,
+        "ours": None,
+    }
+    if cell.ours is not None:
+        # NumPy's numbers are none of JSON's, nor is NaN.
+        content["ours"] = json.loads(cell.ours.to_json()) | {
+            "equal_images": cell.equal_images,
+            "equal_minutes": cell.equal_minutes,
+        }
+    return content

@@ -5,14 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from dsad_core.errors import UsageError
 from dsad_training.tables.paper import LATENCY_TABLE, load_paper
-from dsad_training.tables.show import NOT_RUN, narrow_table
 
 #: Side of the paper's images, px.
 SIDE = 256
+#: What ``dsad bench engine --networks --out`` wrote here.
+BENCH = Path(__file__).parent / "bench.json"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def read_bench(path: Path) -> tuple[str, list[Measured]]:
     return machine, found
 
 
-def latency_table(bench: Path | None) -> Table:
+def latency_table(bench: Path) -> Table:
     """The paper's rows, then ours out of ``bench.json``."""
     latency = load_paper().latency
     table = narrow_table(f"Table {LATENCY_TABLE}: {latency.caption}, ms for one {SIDE}x{SIDE} image")
@@ -61,9 +63,6 @@ def latency_table(bench: Path | None) -> Table:
         for pair, entry in zip(latency.pairs, entries):
             figures = (str(value) for value in (entry.teacher, entry.student, entry.decline))
             table.add_row(platform, *pair, *figures, f"{entry.speedup}x", style="dim")
-    if bench is None:
-        table.add_row("ours", NOT_RUN)
-        return table
     machine, found = read_bench(bench)
     table.add_section()
     table.add_row(f"ours, {machine}")
@@ -72,18 +71,18 @@ def latency_table(bench: Path | None) -> Table:
         table.add_row(
             f"  {one.contender}, {_threads(one.threads)}",
             *one.pair,
-            f"{one.teacher:.2f}",
-            f"{one.student:.2f}",
-            f"{saved:.2f}",
-            f"{one.speedup:.2f}x",
+            f"{one.teacher:.4g}",
+            f"{one.student:.4g}",
+            f"{saved:.4g}",
+            f"{one.speedup:.3g}x",
         )
     return table
 
 
-def latency_dict(bench: Path | None) -> dict[str, Any]:
+def latency_dict(bench: Path) -> dict[str, Any]:
     """The same, ready for JSON."""
     latency = load_paper().latency
-    machine, found = read_bench(bench) if bench else ("", [])
+    machine, found = read_bench(bench)
     rows = [
         {
             "platform": platform,
@@ -104,9 +103,21 @@ def latency_dict(bench: Path | None) -> dict[str, Any]:
     }
 
 
+def narrow_table(title: str) -> Table:
+    """A table whose columns are one blank apart."""
+    return Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+
+
 def _measured(entry: dict[str, Any]) -> Measured | None:
     paper = load_paper()
-    known = {(one.name, one.width): name for name, one in paper.networks.items() if one.spatial == "cbam"}
+    known = {(one.name, one.width): name for name, one in paper.networks.items() if one.spatial != "dsa"}
     pair = tuple(known.get((entry["network"], width), "") for width in entry["widths"])
     if pair not in paper.latency.pairs or (entry["width"], entry["height"]) != (SIDE, SIDE):
         return None

@@ -123,16 +123,6 @@ class Paper(Part):
             raise UsageError(f"table {number}: the paper has Tables 1 to {LATENCY_TABLE}")
         return self.tables[number]
 
-    def row(self, name: str) -> Row:
-        """The row that ``table<N>/<row>`` names, as in ``table1/dsad``."""
-        for number, table in self.tables.items():
-            prefix, _, row = name.partition("/")
-            if prefix == f"table{number}":
-                if row in table.rows:
-                    return table.rows[row]
-                raise UsageError(f"row {name!r}: Table {number} has the rows {', '.join(table.rows)}")
-        raise UsageError(f"row {name!r} is not of the form table1/dsad; the tables with rows are 1 to 6")
-
 
 @functools.cache
 def load_paper() -> Paper:

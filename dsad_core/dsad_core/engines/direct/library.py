@@ -126,6 +126,10 @@ def load_kernels() -> Kernels:
         path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
         if path.is_file():
             return Kernels(path, name)
+    # Left by a build that failed, see setup.py.
+    failed = Path(__file__).with_name(f"_kernels{suffix}.failed")
+    if failed.is_file():
+        raise _missing(f"not built: {failed.read_text().strip()}")
     if shutil.which("g++") is None:
         raise _missing(f"not built; {_REINSTALL}")
     raise _missing(

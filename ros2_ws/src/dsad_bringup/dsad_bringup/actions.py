@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
+from launch.launch_context import LaunchContext
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 

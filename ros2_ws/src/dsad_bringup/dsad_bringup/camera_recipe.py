@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dsad_core.errors import UsageError
+from dsad_core.errors import UsageError, one_line
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_recipe(camera: str, folder: Path) -> CameraRecipe:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = CameraRecipe(**content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise UsageError(f"camera:={camera}: {path} is no recipe: {' '.join(str(error).split())}") from None
+        raise UsageError(f"camera:={camera}: {path} is no recipe: {one_line(error)}") from None
     if not isinstance(recipe.detector, dict):
         raise UsageError(f"camera:={camera}: {path}: detector holds no names and values")
     return recipe

@@ -17,8 +17,9 @@ from rclpy.executors import SingleThreadedExecutor
 from dsad_common import topics
 from dsad_common.qos import reliable
 
-#: Generous: two loaded cores and late discovery. Waiting ends as soon as the condition holds.
-DEADLINE = 60.0
+#: Seconds. Generous: a process may take half a minute to start on two loaded cores. Waiting ends as soon as the
+#: condition holds.
+DEADLINE = 90.0
 
 
 def isolate(checkout: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from copy import copy
 from typing import Any
 
 import rclpy
@@ -19,27 +20,26 @@ from dsad_core.engines import progress
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
-from dsad_detector.compressed import INPUTS, CompressedFrame
-from dsad_detector.counters import Counters, DropShare
+from dsad_detector.compressed import INPUTS
+from dsad_detector.counters import DropShare
 from dsad_detector.status import DetectorStatus
 from dsad_detector.first_frame import first_frame_size
+from dsad_detector.frame_intake import FrameIntake
 from dsad_detector.following import Following
 from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.lifecycle import SafeLifecycleNode, transition
 from dsad_detector.loading import Loaded, load_detector
-from dsad_detector.loss import LossCounter
 from dsad_detector.messages import engine_info, frame_counters
 from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
-from dsad_detector.transport import advice
 
-#: From Iron on, rclpy gives a callback of two arguments the message's info too.
-HAS_MESSAGE_INFO = hasattr(Subscription, "CallbackType")
 #: Seconds that a build which was told to end may take for it.
 PATIENCE_SECONDS = 1.0
 
@@ -52,7 +52,7 @@ class DetectorNode(SafeLifecycleNode):
     in a thread of its own.
 
     Attributes:
-        hung: *configure* could not be ended; see ``run_node``.
+        done, hung: the node ends by itself; *configure* could not be ended. See ``run_node``.
 
     Raises:
         BadParameter, UsageError: a parameter given at start is refused.
@@ -72,7 +72,8 @@ class DetectorNode(SafeLifecycleNode):
         self._image_input: ImageInput | None = None
         self._fault = ""
         self._doing = ""
-        self._task = progress.Progress(self._tell)
+        self._task = progress.Progress(self._note_progress)
+        self.done = Future()
         self.hung = False
         self._reset_input()
         self._outputs = Outputs(
@@ -84,7 +85,7 @@ class DetectorNode(SafeLifecycleNode):
         self._following = Following(self, self._qos, self._warnings, self._outputs.targets)
         self._engine_publisher = self._qos.publisher(EngineInfo, topics.ENGINE, latched())
         self._counters_publisher = self._qos.publisher(FrameCounters, topics.COUNTERS, latched())
-        self._counters_told = None
+        self._last_counters = None
         self._diagnostics = Diagnostics(self, self._report)
         if self._value("autostart"):
             # Not here: a transition may take long, and the node should answer services before it.
@@ -129,22 +130,22 @@ class DetectorNode(SafeLifecycleNode):
             self._loaded.detector,
             self._outputs,
             self._camera,
-            self._counters,
+            self._intake.counters,
             self._warnings,
             self._value("deadline_ms"),
             self._following.frames,
             self._following.thread,
         )
         self._inference.start()
-        callback = self._on_image_with_info if HAS_MESSAGE_INFO else self._on_image
+        self._intake.deliver = self._inference.put
         self._camera_input = self._qos.subscription(
             CameraInfo, topics.CAMERA_INFO, self._camera.update, best_effort(10)
         )
         self._image_input = ImageInput(
             self,
             self._qos,
-            callback,
-            self._on_lost,
+            self._intake.callback,
+            self._intake.on_lost,
             self._value("image_reliability"),
             self._value("image_transport"),
         )
@@ -176,18 +177,19 @@ class DetectorNode(SafeLifecycleNode):
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
         answers = (self._outputs.mask, self._outputs.timing, self._following.tracks)
-        self.bring_up(SubscriberWait(self, answers, self._value("wait_for"), everywhere=True).ready)
+        wait = SubscriberWait(self, answers, self._value("wait_for"), everywhere=True)
+        self.bring_up(wait.ready, self._on_refused)
+
+    def _on_refused(self) -> None:
+        if self._value("exit_when_refused"):
+            self.done.set_result(2)
 
     def _reset_input(self) -> None:
-        self._counters = Counters(activated=time.monotonic_ns())
+        self._intake = FrameIntake(self, self._topic, self._warnings)
         self._drops = DropShare()
         wanted = self._value("image_rectified")
         by_name = self._topic.rsplit("/", 1)[-1].startswith("image_rect")
         self._camera = CameraInfoBuffer(rectified=by_name if wanted == "auto" else wanted == "yes")
-        self._loss = LossCounter(
-            lambda: [tuple(publisher.endpoint_gid) for publisher in self._image_publishers()]
-        )
-        self._frame_size: tuple[int, int] | None = None
 
     def _stop(self) -> None:
         if self._image_input is not None:
@@ -215,7 +217,7 @@ class DetectorNode(SafeLifecycleNode):
 
     # The engine
 
-    def _tell(self, text: str) -> None:
+    def _note_progress(self, text: str) -> None:
         self._doing = text
 
     def _publish_engine(self, info: EngineInfo) -> None:
@@ -224,52 +226,12 @@ class DetectorNode(SafeLifecycleNode):
             self._engine_publisher.publish(info)
 
     def _publish_counters(self) -> None:
-        """Tell what became of all frames, unless it was told already."""
-        message = frame_counters(self._counters)
-        if message != self._counters_told and rclpy.ok():
-            self._counters_told = message
-            told = frame_counters(self._counters)
-            told.header.stamp = self.get_clock().now().to_msg()
-            self._counters_publisher.publish(told)
-
-    # Input
-
-    def _on_image_with_info(self, message: Image, info: dict[str, Any]) -> None:
-        received = time.monotonic_ns()
-        if lost := self._loss.lost_before(info["publication_sequence_number"]):
-            self._counters.lost_by_number += lost
-            self._report_lost()
-        self._take(message, received)
-
-    def _on_image(self, message: Image) -> None:
-        self._take(message, time.monotonic_ns())
-
-    def _take(self, message: Image, received: int) -> None:
-        if hasattr(message, "format"):
-            message = CompressedFrame.of(message)
-        counters, size = self._counters, (message.width, message.height)
-        counters.received += 1
-        counters.last_received = received
-        counters.frame_bytes = max(counters.frame_bytes, len(message.data))
-        counters.last_frame = f"{message.width}x{message.height} {message.encoding}"
-        if self._frame_size not in (None, size):
-            counters.size_changes += 1
-            self._warnings.report(
-                "frame size", "frame size changed from {}x{} to {}x{}".format(*self._frame_size, *size)
-            )
-        self._frame_size = size
-        self._inference.put(message, received)
-
-    def _on_lost(self, count: int) -> None:
-        self._counters.lost_by_transport += count
-        self._report_lost()
-
-    def _report_lost(self) -> None:
-        self._warnings.report(
-            "lost",
-            f"{self._counters.lost} frames lost on their way from {self._topic}: "
-            + advice(self._counters.frame_bytes, rclpy.get_rmw_implementation_identifier()),
-        )
+        """Publish what became of all frames, unless it was published already."""
+        message = frame_counters(self._intake.counters)
+        if message != self._last_counters and rclpy.ok():
+            self._last_counters = copy(message)
+            message.header = Header(stamp=self.get_clock().now().to_msg())
+            self._counters_publisher.publish(message)
 
     # Parameters and diagnostics
 
@@ -301,9 +263,6 @@ class DetectorNode(SafeLifecycleNode):
             self._inference.deadline_ms = changes["deadline_ms"]
         return None
 
-    def _image_publishers(self) -> list:
-        return self.get_publishers_info_by_topic(self._topic)
-
     def _report(self) -> Report:
         self._publish_counters()
         self._look_for_another_detector()
@@ -315,15 +274,15 @@ class DetectorNode(SafeLifecycleNode):
             state=self.state,
             fault=self._fault,
             detector=self._loaded.detector if self._loaded else None,
-            counters=self._counters,
+            counters=self._intake.counters,
             topic=self._topic,
-            publishers=[_full_name(publisher) for publisher in self._image_publishers()],
-            silence=now - self._counters.last_received / 1e9,
+            publishers=[_full_name(publisher) for publisher in self._intake.publishers()],
+            silence=now - self._intake.counters.last_received / 1e9,
             stale_timeout=self._value("stale_timeout_s"),
             warnings=warnings,
             frame_kinds=self._following.frames.counts,
             doing=self._doing,
-            drop_share=self._drops.look(now, self._counters),
+            drop_share=self._drops.look(now, self._intake.counters),
             drop_warn_share=self._value("drop_warn_share"),
             reliability=self._image_input.reliability if self._image_input else "",
         ).report()

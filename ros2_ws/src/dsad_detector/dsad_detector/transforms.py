@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from dsad_core.errors import UsageError
+from dsad_core.errors import UsageError, one_line
 from dsad_core.frame.rotation import quaternion_matrix
 from dsad_core.tracking.directions import Directions
 from rclpy.duration import Duration
@@ -51,8 +51,7 @@ class Transforms:
             return quaternion_matrix(q.x, q.y, q.z, q.w)
         except self._errors as error:
             name = source or "a frame without a name"
-            text = " ".join(str(error).split())
-            self._warnings.report("TF", f"{self._asked_by}: no TF from {name} to {target}: {text}")
+            self._warnings.report("TF", f"{self._asked_by}: no TF from {name} to {target}: {one_line(error)}")
             return None
 
     def turned(self, target: str, found: Directions, stamp_ns: int) -> Directions | None:

@@ -86,7 +86,7 @@ def test_timing_is_in_order_and_every_frame_is_accounted_for(detector):
     assert last.frames_received == last.frames_answered + last.frames_dropped + last.frames_refused
     assert last.frames_answered - first.frames_answered < sent
     # frames_lost needs message info, which Humble's rclpy has not.
-    from dsad_detector.node import HAS_MESSAGE_INFO
+    from dsad_detector.frame_intake import HAS_MESSAGE_INFO
 
     if HAS_MESSAGE_INFO:
         assert last.frames_received + last.frames_lost - first.frames_received - first.frames_lost == sent

@@ -17,6 +17,7 @@ from typing import Annotated, Optional
 import typer
 from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.graph import PROFILE_VARIABLES, Graph, build_graph
+from dsad_common import topics
 from dsad_core.errors import DsadError, UsageError
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
@@ -146,7 +147,7 @@ def _measure(
                 nonlocal counts, seen
                 counts, seen = message, time.monotonic()
 
-            node.create_subscription(FrameCounters, "counters", on_counters, latched())
+            node.create_subscription(FrameCounters, topics.COUNTERS, on_counters, latched())
             deadline = time.monotonic() + START_SECONDS + frames / rate
             while not sent or (not _accounted(counts, sent) and time.monotonic() - seen < QUIET_SECONDS):
                 executor.spin_once(timeout_sec=0.05)
@@ -170,7 +171,7 @@ def _measure(
         counts.frames_dropped,
         counts.frames_refused,
         counts.frames_lost,
-        re.sub(r".*image_raw: ", "", said[-1]) if said else "",
+        re.sub(r".*image_raw: |\(\d+ more like it\)$", "", said[-1]).strip() if said else "",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Optional
 import typer
 from ament_index_python.packages import get_package_share_directory
 from dsad_bringup.graph import build_graph
+from dsad_common import topics
 from dsad_core.errors import DsadError
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
@@ -102,7 +103,7 @@ def _measure(graph, folder: Path, seconds: float) -> tuple[list[Usage], int]:
                 nonlocal answers
                 answers += 1
 
-            node.create_subscription(FrameTiming, "timing", on_answer, reliable(50))
+            node.create_subscription(FrameTiming, topics.TIMING, on_answer, reliable(50))
 
             def spin(duration: float, until=lambda: False) -> None:
                 deadline = time.monotonic() + duration

@@ -1,0 +1,51 @@
+"""``dsad bench drivers`` and ``dsad bench footprint``: short runs of the real thing."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from ament_index_python.packages import get_package_share_directory
+from conftest import DSAD
+from dsad_bringup.graph import build_graph
+
+from dsad_replay.bench.drivers import NAMESPACE, Outcome, _measure, _table
+
+
+def bench(*options):
+    return subprocess.run([*DSAD, "bench", *options], capture_output=True, text=True, timeout=200)
+
+
+def test_every_frame_of_a_driver_is_received_or_counted(tmp_path):
+    share = Path(get_package_share_directory("dsad_bringup"))
+    graph = build_graph({"engine": "local-contrast", "namespace": NAMESPACE, "log_level": "warn"}, share)
+    outcome = _measure(graph, tmp_path, "stock, reliable", False, "reliable", "64x48@50", 10)
+    assert outcome.sent == 10 and 0 < outcome.answered <= outcome.received
+    assert outcome.received == outcome.answered + outcome.dropped + outcome.refused
+    # Only frames before the first one that came are in no count.
+    assert 0 <= outcome.uncounted < 10
+
+
+def test_what_was_never_counted_has_a_column():
+    outcome = Outcome("stock, best effort", "640x512@30", 150, 42, 40, 2, 0, 107, "")
+    assert (
+        outcome.uncounted == 1 and [column.header for column in _table([outcome]).columns][-1] == "uncounted"
+    )
+
+
+def test_memory_and_cpu_of_every_node(tmp_path):
+    result = bench(*("footprint", "--engine", "local-contrast", "--seconds", "1", "--output", str(tmp_path)))
+    assert result.returncode == 0, result.stderr
+    nodes = {node["node"]: node for node in json.loads((tmp_path / "footprint.json").read_text())["nodes"]}
+    assert set(nodes) == {"source", "detector"}
+    assert all(node["rss_mib"] > 10 and node["cpu"] >= 0 for node in nodes.values())
+
+
+@pytest.mark.parametrize("size", ["640x512", "640@30", "640x512@0"])
+def test_a_bad_size_is_one_line_and_status_2(size):
+    result = bench("drivers", "--sizes", size)
+    assert (
+        result.returncode == 2
+        and len(result.stderr.splitlines()) == 1
+        and size.split("@")[0] in result.stderr
+    )
