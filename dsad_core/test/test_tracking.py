@@ -129,6 +129,15 @@ def test_hits_little_below_the_threshold_confirm_what_stands_too(threshold, show
     assert bool(confirmed(tracks)) is shown
 
 
+@pytest.mark.parametrize("score, shown", [(0.3, False), (0.9, True)])
+def test_after_a_correction_only_strong_hits_confirm(score, shown):
+    tracker = Tracker()
+    tracker.update(SECOND, [], is_scene=False, corrected=True)
+    for index in range(1, 25):
+        tracks = tracker.update(SECOND + index * SECOND // 30, [], [spot(20, 30, score=score)])
+    assert bool(confirmed(tracks)) is shown
+
+
 def test_weak_hits_keep_a_confirmed_track_alive():
     tracker = Tracker()
     run(tracker, [line(20, 30, 40, 0)], seconds=1.0)

@@ -82,8 +82,9 @@ class Follower:
         motion = self._motion(frame, kind, stamp_ns) if self._moves else None
         self.motion_known = motion is None or motion.known
         weak = weak_targets(logits, mask, threshold, self._low(threshold)) if is_scene else []
+        corrected = kind in (FrameKind.SHUTTER, FrameKind.SETTLING)
         tracks = self.tracker.update(
-            stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape, threshold
+            stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape, threshold, corrected
         )
         self._last_targets = targets
         return tracks

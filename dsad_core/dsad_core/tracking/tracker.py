@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from dsad_core.tracking.weak import logit
 
 #: Pixels around a box that still belong to its target.
 RIM = 2.0
+#: Seconds after a correction in which the sensor's pattern may look like faint targets.
+CALM_S = 1.0
 
 
 @dataclass
@@ -78,6 +81,7 @@ class Tracker:
         self._frames: deque[float] = deque()
         self._next_id = 1
         self._threshold = 0.0  # logits
+        self._corrected_at = -math.inf
 
     @property
     def jumps(self) -> int:
@@ -93,6 +97,7 @@ class Tracker:
         is_scene: bool = True,
         size: tuple[int, int] | None = None,
         threshold: float = 0.5,
+        corrected: bool = False,
     ) -> list[Track]:
         """Take one frame.
 
@@ -107,6 +112,9 @@ class Tracker:
             size: (height, width) of the frame; tracks that leave it end. None for a frame without end.
             threshold: the engine's, a probability in (0, 1): how far a score lies from it, in logits, is the evidence.
 
+            corrected: True for a frame of the camera's correction (shutter, settling): what is born within ``CALM_S``
+                after it is confirmed by evidence above the threshold alone.
+
         Returns:
             The tracks alive after the frame, oldest first; tentative ones too.
         """
@@ -117,6 +125,8 @@ class Tracker:
             self._frames.clear()
         self._now += tick.seconds
         self._frame += 1
+        if corrected:
+            self._corrected_at = self._now
         self._bank.predict(tick.seconds, self._camera(motion), self.settings.acceleration)
         for life in self._lives:
             life.target = None
@@ -263,6 +273,8 @@ class Tracker:
         evidence = float(np.mean([evidence for _, evidence in life.recent]))
         if evidence >= 0.0:
             return age >= settings.confirm_s
+        if 0.0 <= life.born - self._corrected_at <= CALM_S:
+            return False
         return age >= settings.weak_confirm_s and (moves or evidence >= -settings.firm_drop)
 
     def _can_confirm(self, life: _Life) -> bool:
