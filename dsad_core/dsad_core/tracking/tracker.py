@@ -53,7 +53,7 @@ class Tracker:
 
     Detections are given in two lists. Those above the engine's threshold pair first, with all tracks together;
     then the weak ones keep the tracks that got none, as ByteTrack does, and continue weak ones that began below the
-    threshold. A hit's evidence is how far its score lies above the threshold, in logits. A track whose mean evidence
+    threshold. A hit's evidence is how far its peak lies above the threshold, in logits. A track whose mean evidence
     lies well below 0 is confirmed only where it moves against the scene.
 
     Times are seconds between stamps: dropped frames, 9 Hz and 100 Hz give the same lives. A jump of the stamps
@@ -110,7 +110,7 @@ class Tracker:
             is_scene: False for a frame that shows no scene (shutter, repeated, settling): tracks coast, and the
                 frame is not counted against them.
             size: (height, width) of the frame; tracks that leave it end. None for a frame without end.
-            threshold: the engine's, a probability in (0, 1): how far a score lies from it, in logits, is the evidence.
+            threshold: the engine's, a probability in (0, 1): how far a peak lies from it, in logits, is the evidence.
 
             corrected: True for a frame of the camera's correction (shutter, settling): what is born within ``CALM_S``
                 after it is confirmed by evidence above the threshold alone.
@@ -199,7 +199,7 @@ class Tracker:
         life.hits += 1
         life.last_hit = self._now
         life.hit_frame = self._frame
-        life.recent.append((self._now, logit(target.score) - self._threshold))
+        life.recent.append((self._now, target.peak - self._threshold))
         life.scores.append(target.score)
         life.box = (target.left - target.x, target.top - target.y, target.width, target.height)
         life.target = index
