@@ -43,7 +43,10 @@ def test_corrections_confirm_nothing_and_are_counted(detector):
     run = evaluate_tracks(detector, [scene(correction_s=1.0, dtype="uint16")])
     quiet = evaluate_tracks(detector, [scene(dtype="uint16")])
     assert run.kinds["repeated"] == 6 and run.kinds["shutter"] == 6 and run.kinds["settling"] >= 6
-    assert run.result.false_tracks <= quiet.result.false_tracks
+    # A spot of clutter may get another id over a correction, but nothing is confirmed where nothing is without one.
+    places = np.concatenate([line.points for line in quiet.sequences[0].tracks + quiet.sequences[0].truth])
+    for line in run.sequences[0].tracks:
+        assert np.linalg.norm(places - line.points[0], axis=1).min() < 3
 
 
 def test_a_scene_is_the_same_each_time_and_labels_what_is_in_view():
