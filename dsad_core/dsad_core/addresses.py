@@ -2,8 +2,9 @@
 
 import re
 
-#: What stands between ``scheme://`` and ``@``; a password may hold a slash or an @ of its own.
-_CREDENTIALS = re.compile(r"(\w+://)[^\s!?#]*@")
+#: What stands between ``scheme://`` and ``@``; a password may hold any sign, an @ of its own too.
+#: Of two slashes a path keeps one.
+_CREDENTIALS = re.compile(r"(\w+:/+)\S*@")
 
 
 def without_credentials(text: str) -> str:

@@ -61,6 +61,9 @@ class Detector:
         build_on_demand: on an engine that ``builds``, a frame of a size that ``warm_up`` has not prepared
             waits for minutes until the engine is built; False refuses it.
 
+    Attributes:
+        score: of logits, what a target with this peak is worth: see `targets.Target`.
+
     Raises:
         UsageError: an argument outside its range.
     """
@@ -87,7 +90,7 @@ class Detector:
         self.region = region
         self.build_on_demand = build_on_demand
         calibration = engine.manifest.calibration
-        self._score = sigmoid if calibration is None else calibration.score
+        self.score = sigmoid if calibration is None else calibration.score
         self._prepared_sizes: set[tuple[int, int]] = set()
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
         self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
@@ -227,5 +230,5 @@ class Detector:
             small = components.select(~large)
             mask[small.rows, small.columns] = 0
             components = components.select(large)
-        targets = extract_targets(logits, components, self.max_targets, self._score)
+        targets = extract_targets(logits, components, self.max_targets, self.score)
         return mask, targets, len(components) - len(targets)

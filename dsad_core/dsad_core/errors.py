@@ -1,8 +1,16 @@
 """Errors a user can cause. Each message is one line: what is wrong, where, and the way out."""
 
+from dsad_core.addresses import without_credentials
+
 
 class DsadError(Exception):
-    """Base of every error that bad input, a bad file or a missing device can cause."""
+    """Base of every error that bad input, a bad file or a missing device can cause.
+
+    Messages end in logs, diagnostics and reports, so passwords of stream addresses are left out of them.
+    """
+
+    def __init__(self, message: object = ""):
+        super().__init__(without_credentials(str(message)))
 
 
 class FrameError(DsadError):

@@ -19,7 +19,7 @@ class Target:
 
     ``x`` and ``y`` are the sub-pixel centroid, the box is ``left``, ``top``, ``width``, ``height``,
     ``area`` counts pixels. ``score`` (0 to 1) is the chance that it is a target where the engine is calibrated,
-    else the highest probability in the component.
+    else the highest probability in the component. ``peak`` is the highest logit in it.
     """
 
     x: float
@@ -30,6 +30,7 @@ class Target:
     height: int
     area: int
     score: float
+    peak: float
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -58,11 +59,13 @@ def extract_targets(
     if len(components) == 0:
         return []
     inside = logits[components.rows, components.columns].astype(np.float64)
-    scores = score(np.maximum.reduceat(inside, components.starts))
+    peaks = np.maximum.reduceat(inside, components.starts)
+    scores = score(peaks)
     left, top, width, height = components.boxes.T
     best = np.lexsort((left, top, -scores))[:max_targets]
     x, y = _centroids(logits, components, best)
-    fields = (x, y, left[best], top[best], width[best], height[best], components.areas[best], scores[best])
+    boxes = (left[best], top[best], width[best], height[best], components.areas[best])
+    fields = (x, y, *boxes, scores[best], peaks[best])
     return [Target(*values) for values in zip(*(field.tolist() for field in fields))]
 
 

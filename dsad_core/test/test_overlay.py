@@ -4,7 +4,7 @@ import pytest
 from dsad_core.overlay import BOX, OUTLINE, draw_overlay
 from dsad_core.targets import Target
 
-TARGET = Target(x=30.0, y=25.0, left=29, top=24, width=3, height=3, area=9, score=0.87)
+TARGET = Target(x=30.0, y=25.0, left=29, top=24, width=3, height=3, area=9, score=0.87, peak=1.9)
 
 
 def mask_of(target, shape):
@@ -32,7 +32,7 @@ def test_without_targets_it_is_the_frame():
 
 @pytest.mark.parametrize("left, top", [(0, 0), (77, 0), (0, 61), (77, 61)])
 def test_targets_at_the_edge_are_drawn_too(left, top):
-    target = Target(left + 1, top + 1, left, top, 3, 3, 9, 0.5)
+    target = Target(left + 1, top + 1, left, top, 3, 3, 9, 0.5, 0.0)
     frame = np.zeros((64, 80), np.uint8)
     picture = draw_overlay(frame, mask_of(target, frame.shape), [target])
     assert (picture == OUTLINE).all(axis=2).any() and (picture == BOX).all(axis=2).any()

@@ -13,7 +13,17 @@ SECOND = 1_000_000_000
 
 
 def spot(x, y, score=0.9, side=3):
-    return Target(x, y, round(x) - side // 2, round(y) - side // 2, side, side, side * side, score)
+    return Target(
+        x,
+        y,
+        round(x) - side // 2,
+        round(y) - side // 2,
+        side,
+        side,
+        side * side,
+        score,
+        np.log(score / (1 - score)),
+    )
 
 
 def run(tracker, paths, seconds=2.0, rate=30.0, drop=0.0, seed=0, weak=False, noise=0.3, score=0.9):
@@ -126,6 +136,15 @@ def test_hits_little_below_the_threshold_confirm_what_stands_too(threshold, show
         tracks = tracker.update(
             SECOND + index * SECOND // 30, [], [spot(20, 30, score=0.3)], threshold=threshold
         )
+    assert bool(confirmed(tracks)) is shown
+
+
+@pytest.mark.parametrize("score, shown", [(0.3, False), (0.9, True)])
+def test_after_a_correction_only_strong_hits_confirm(score, shown):
+    tracker = Tracker()
+    tracker.update(SECOND, [], is_scene=False, corrected=True)
+    for index in range(1, 25):
+        tracks = tracker.update(SECOND + index * SECOND // 30, [], [spot(20, 30, score=score)])
     assert bool(confirmed(tracks)) is shown
 
 
@@ -248,3 +267,12 @@ def test_one_target_is_one_track_at_any_rate(rate, drop, vx, vy, seed):
     answers = run(tracker, [line(300, 300, vx, vy)], rate=rate, drop=drop, seed=seed, seconds=3.0)
     ids = {track.id for tracks in answers for track in confirmed(tracks)}
     assert len(ids) == 1
+
+
+def test_evidence_is_the_peak_and_not_what_the_calibration_makes_of_it():
+    """A calibrated score of 0.3 may belong to a peak far above the threshold."""
+    tracker = Tracker()
+    for index in range(30):
+        target = Target(50.0 + index, 40.0, 49 + index, 39, 3, 3, 9, 0.3, 6.0)
+        tracks = tracker.update(SECOND + index * SECOND // 30, [target], [])
+    assert tracks[0].confirmed and tracks[0].score == pytest.approx(0.3)

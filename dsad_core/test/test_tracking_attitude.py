@@ -78,7 +78,7 @@ def test_a_target_that_the_pan_carries_along_is_still():
         for index in range(45):
             at = index / 25
             x = 160.0 - 400 * np.tan(0.1 * (at - 0.9))
-            target = Target(x, 128.0, round(x) - 1, 127, 3, 3, 9, 0.9)
+            target = Target(x, 128.0, round(x) - 1, 127, 3, 3, 9, 0.9, 2.2)
             logits = np.full(SIZE, -9.0, np.float32)
             stamp = START + round(at * SECOND)
             tracks = follower.update(EMPTY, stamp, [target], EMPTY, logits, 0.5)

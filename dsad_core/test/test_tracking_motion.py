@@ -61,7 +61,7 @@ def test_steps_of_level_and_gain_are_no_motion(scene):
 def test_a_target_that_moves_by_itself_is_no_motion_of_the_camera(scene):
     estimator = MotionEstimator()
     frames = [view(scene, np.eye(2, 3), seed=seed) for seed in range(2)]
-    boxes = [Target(330 + 8 * i, 230, 300 + 8 * i, 200, 60, 60, 3600, 0.9) for i in range(2)]
+    boxes = [Target(330 + 8 * i, 230, 300 + 8 * i, 200, 60, 60, 3600, 0.9, 2.2) for i in range(2)]
     for frame, box in zip(frames, boxes):
         cv2.rectangle(frame, (box.left, box.top), (box.left + 60, box.top + 60), 255, 6)
     estimator.update(frames[0], boxes[:1])

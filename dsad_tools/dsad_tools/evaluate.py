@@ -13,7 +13,7 @@ from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_core.metrics.counts import Matching, find_components
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.metrics.latency import LatencyStats
-from dsad_tools.data.sample import Sample, SampleSource
+from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
 from dsad_tools.metrics.live import HISTORY
 from dsad_tools.metrics.pictures import PictureSampler
 from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
@@ -65,9 +65,7 @@ def evaluate(
             raise DataError(f"{source.name}, frame {sample.name}: {error}") from error
     if not run.frames:
         raise DataError(f"{source.name} holds no frame to evaluate")
-    # A part of a split is another set of frames than the split.
-    whole = run.count >= len(source)
-    return run.record(detector, source, started, source.split_hash if whole else "")
+    return run.record(detector, source, started)
 
 
 class _Run:
@@ -112,7 +110,7 @@ class _Run:
             lambda: FramePicture(sample.name, sample.image, detection.mask, sample.mask, sample.boxes),
         )
 
-    def record(self, detector: Detector, source: SampleSource, started, split_hash: str) -> RunRecord:
+    def record(self, detector: Detector, source: SampleSource, started) -> RunRecord:
         engine = detector.engine
         accumulator = self.accumulator or DetectionAccumulator()
         facts = RunFacts(
@@ -125,7 +123,7 @@ class _Run:
             matching=accumulator.matching,
             source=source.name,
             split=getattr(source, "split", ""),
-            split_hash=split_hash,
+            split_hash=split_hash_of(source, self.count),
             started=started.isoformat(timespec="seconds"),
             machine=machine_facts(),
         )

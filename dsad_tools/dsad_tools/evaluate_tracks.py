@@ -77,6 +77,7 @@ class _Run:
                 detection.logits,
                 self.detector.threshold,
                 kind,
+                score=self.detector.score,
             )
             self.latency.add(time.monotonic_ns() - begin)
             if sample.boxes is None and sample.mask is not None:

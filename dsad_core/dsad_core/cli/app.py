@@ -7,38 +7,20 @@ installed, ``dsad up`` where the ROS 2 laboratory is, ``dsad train`` where the t
 
 import sys
 
-import typer
-from rich.console import Console
-from rich.markup import escape
-
-from dsad_core.cli.commands import add_commands
 from dsad_core.errors import DsadError
-
-app = typer.Typer(
-    name="dsad",
-    help="Infrared small-target detection: run, record, evaluate and measure.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback()
-def _root() -> None:
-    """Keeps the commands named even where only one is installed."""
-
-
-def build_app() -> typer.Typer:
-    """The application with every installed command."""
-    add_commands("command", app)
-    return app
 
 
 def main() -> None:
     """Run the command line. A user's error is one line on stderr and exit status 2."""
     try:
+        # Here, not above: these imports take a second, and Ctrl-C meanwhile must leave no traceback.
+        from dsad_core.cli.commands import build_app
+
         build_app()()
     except DsadError as error:
+        from rich.console import Console
+        from rich.markup import escape
+
         Console(stderr=True, highlight=False).print(
             f"[bold red]dsad:[/] {escape(str(error))}", soft_wrap=True
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from dsad_core.errors import UsageError
 from dsad_core.frame.monitor import FrameKind
-from dsad_core.targets import Target
+from dsad_core.targets import Target, sigmoid
 from dsad_core.tracking.motion import Motion, MotionEstimator, MotionSource
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import Track
@@ -65,6 +66,7 @@ class Follower:
         threshold: float,
         kind: FrameKind = FrameKind.SCENE,
         received_ns: int | None = None,
+        score: Callable = sigmoid,
     ) -> list[Track]:
         """Take one answered frame.
 
@@ -74,6 +76,7 @@ class Follower:
             targets, mask, logits: of its `Detection`, before anything was taken out for its kind.
             threshold: the mask's.
             kind: what the frame monitor says of it.
+            score: the detector's, for weak targets.
 
         Returns:
             The tracks alive after the frame; ``tracker.ended`` has those that ended with it.
@@ -81,9 +84,10 @@ class Follower:
         is_scene = kind is FrameKind.SCENE
         motion = self._motion(frame, kind, stamp_ns) if self._moves else None
         self.motion_known = motion is None or motion.known
-        weak = weak_targets(logits, mask, threshold, self._low(threshold)) if is_scene else []
+        weak = weak_targets(logits, mask, threshold, self._low(threshold), score=score) if is_scene else []
+        corrected = kind in (FrameKind.SHUTTER, FrameKind.SETTLING)
         tracks = self.tracker.update(
-            stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape, threshold
+            stamp_ns, targets, weak, motion, received_ns, is_scene, mask.shape, threshold, corrected
         )
         self._last_targets = targets
         return tracks

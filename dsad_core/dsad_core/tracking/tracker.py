@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from dsad_core.tracking.weak import logit
 
 #: Pixels around a box that still belong to its target.
 RIM = 2.0
+#: Seconds after a correction in which the sensor's pattern may look like faint targets.
+CALM_S = 1.0
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Tracker:
 
     Detections are given in two lists. Those above the engine's threshold pair first, with all tracks together;
     then the weak ones keep the tracks that got none, as ByteTrack does, and continue weak ones that began below the
-    threshold. A hit's evidence is how far its score lies above the threshold, in logits. A track whose mean evidence
+    threshold. A hit's evidence is how far its peak lies above the threshold, in logits. A track whose mean evidence
     lies well below 0 is confirmed only where it moves against the scene.
 
     Times are seconds between stamps: dropped frames, 9 Hz and 100 Hz give the same lives. A jump of the stamps
@@ -78,6 +81,7 @@ class Tracker:
         self._frames: deque[float] = deque()
         self._next_id = 1
         self._threshold = 0.0  # logits
+        self._corrected_at = -math.inf
 
     @property
     def jumps(self) -> int:
@@ -93,6 +97,7 @@ class Tracker:
         is_scene: bool = True,
         size: tuple[int, int] | None = None,
         threshold: float = 0.5,
+        corrected: bool = False,
     ) -> list[Track]:
         """Take one frame.
 
@@ -105,7 +110,10 @@ class Tracker:
             is_scene: False for a frame that shows no scene (shutter, repeated, settling): tracks coast, and the
                 frame is not counted against them.
             size: (height, width) of the frame; tracks that leave it end. None for a frame without end.
-            threshold: the engine's, a probability in (0, 1): how far a score lies from it, in logits, is the evidence.
+            threshold: the engine's, a probability in (0, 1): how far a peak lies from it, in logits, is the evidence.
+
+            corrected: True for a frame of the camera's correction (shutter, settling): what is born within ``CALM_S``
+                after it is confirmed by evidence above the threshold alone.
 
         Returns:
             The tracks alive after the frame, oldest first; tentative ones too.
@@ -117,6 +125,8 @@ class Tracker:
             self._frames.clear()
         self._now += tick.seconds
         self._frame += 1
+        if corrected:
+            self._corrected_at = self._now
         self._bank.predict(tick.seconds, self._camera(motion), self.settings.acceleration)
         for life in self._lives:
             life.target = None
@@ -189,7 +199,7 @@ class Tracker:
         life.hits += 1
         life.last_hit = self._now
         life.hit_frame = self._frame
-        life.recent.append((self._now, logit(target.score) - self._threshold))
+        life.recent.append((self._now, target.peak - self._threshold))
         life.scores.append(target.score)
         life.box = (target.left - target.x, target.top - target.y, target.width, target.height)
         life.target = index
@@ -263,6 +273,8 @@ class Tracker:
         evidence = float(np.mean([evidence for _, evidence in life.recent]))
         if evidence >= 0.0:
             return age >= settings.confirm_s
+        if 0.0 <= life.born - self._corrected_at <= CALM_S:
+            return False
         return age >= settings.weak_confirm_s and (moves or evidence >= -settings.firm_drop)
 
     def _can_confirm(self, life: _Life) -> bool:

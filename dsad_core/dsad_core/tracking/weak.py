@@ -1,16 +1,22 @@
 """Detections below the threshold of the mask, for the tracker's second pass."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from dsad_core.components import find_components
 from dsad_core.errors import UsageError
-from dsad_core.targets import Target, extract_targets
+from dsad_core.targets import Target, extract_targets, sigmoid
 
 
 def weak_targets(
-    logits: np.ndarray, mask: np.ndarray, threshold: float, low_threshold: float, limit: int = 20
+    logits: np.ndarray,
+    mask: np.ndarray,
+    threshold: float,
+    low_threshold: float,
+    limit: int = 20,
+    score: Callable = sigmoid,
 ) -> list[Target]:
     """Components above ``low_threshold`` that hold no pixel of the mask, highest score first.
 
@@ -20,6 +26,7 @@ def weak_targets(
         threshold: the mask's, a probability in (0, 1).
         low_threshold: a probability in (0, ``threshold``].
         limit: the best so many are returned.
+        score: see `extract_targets`.
 
     Raises:
         UsageError: the thresholds are not ``0 < low_threshold <= threshold < 1``.
@@ -35,7 +42,10 @@ def weak_targets(
     highest = np.maximum.reduceat(logits[components.rows, components.columns], components.starts)
     taken = np.maximum.reduceat(mask[components.rows, components.columns], components.starts)
     return extract_targets(
-        logits, components.select((highest <= logit(threshold)) & (taken == 0)), max_targets=limit
+        logits,
+        components.select((highest <= logit(threshold)) & (taken == 0)),
+        max_targets=limit,
+        score=score,
     )
 
 

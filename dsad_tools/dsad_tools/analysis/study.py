@@ -16,7 +16,7 @@ from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_tools.analysis.logits import probability
 from dsad_tools.analysis.marks import find_offsets
 from dsad_tools.analysis.sweep import SweepPoint, ThresholdSweep, default_thresholds
-from dsad_tools.data.sample import Sample, SampleSource
+from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
 
 COLUMNS = 6
 """Frames side by side in the grid, unless they are named."""
@@ -178,7 +178,7 @@ def analyse(
     return Study(
         source=source.name,
         split=getattr(source, "split", ""),
-        split_hash=source.split_hash,
+        split_hash=split_hash_of(source, scored + unlabelled),
         matching=matching,
         frames=scored,
         unlabelled=unlabelled,

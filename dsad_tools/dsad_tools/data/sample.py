@@ -56,3 +56,8 @@ class SampleSource(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+
+def split_hash_of(source: SampleSource, frames: int) -> str:
+    """The split's hash where ``frames`` are all of a source: a part of a split is another set of frames."""
+    return source.split_hash if frames >= len(source) else ""

@@ -31,7 +31,14 @@ def follow(source: SampleSource, detector: Detector, limit: int | None = None) -
         found = detector.detect(sample.image)
         detected = time.monotonic_ns()
         tracks = follower.update(
-            sample.image, stamp, found.targets, found.mask, found.logits, detector.threshold, kind
+            sample.image,
+            stamp,
+            found.targets,
+            found.mask,
+            found.logits,
+            detector.threshold,
+            kind,
+            score=detector.score,
         )
         ended = time.monotonic_ns()
         yield View(

@@ -14,7 +14,9 @@ def data_files():
         share: [Path("package.xml")],
         share / "launch": [Path("launch/detector.launch.py"), Path("launch/two_cameras.launch.py")],
         share / "config": sorted(
-            path for kind in ("yaml", "xml", "service", "json", "rviz") for path in Path("launch").glob(f"*.{kind}")
+            path
+            for kind in ("yaml", "xml", "service", "json", "rviz")
+            for path in Path("launch").glob(f"*.{kind}")
         ),
     }
     files[share / "config" / "cameras"] = sorted(Path("launch/cameras").glob("*.yaml"))

@@ -65,7 +65,6 @@ class Graph:
         namespace: of every node and topic.
         log_level: of every node.
         builder: the node that builds the engine, alone, where nothing else is to run.
-        autostart: whether the detector configures and activates itself.
         respawn, respawn_delay: whether a node that died is started again, and after how many seconds.
     """
 
@@ -75,7 +74,6 @@ class Graph:
     namespace: str
     log_level: str
     builder: NodeSpec | None = None
-    autostart: bool = True
     respawn: bool = False
     respawn_delay: float = 0.0
 
@@ -104,7 +102,6 @@ def build_graph(given: Mapping[str, str], share: Path, outer: str = "") -> Graph
         return Graph(nodes=(builder,), builder=builder, **settings)
     return Graph(
         nodes=(*_laboratory(given, values, outer), detector_node(values, engine, extra=recipe)),
-        autostart=values["autostart"] is not False,
         respawn=values["respawn"],
         respawn_delay=values["respawn_delay"],
         **settings,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from dsad_common.node_names import resolve_node
+
 #: A node's subscriptions are found one after the other, and each is one-sided for some milliseconds: we match
 #: it before it matches us, and what is sent in between is lost to it. So nothing new must have been found for
 #: this long, seconds.
@@ -17,7 +19,7 @@ class SubscriberWait:
     Args:
         node: the publishing node.
         publishers: of that node.
-        names: nodes that must subscribe.
+        names: nodes that must subscribe; with a / at the front from elsewhere than the own namespace.
         everywhere: to each of the publishers; else one is enough.
         patience: seconds after which `ready` waits no longer.
     """
@@ -49,7 +51,7 @@ class SubscriberWait:
         else:
             heard = set.intersection(*found) if len(found) == len(self._publishers) else set()
         namespace = self._node.get_namespace()
-        return [name for name in self._names if (namespace, name) not in heard]
+        return [name for name in self._names if resolve_node(name, namespace) not in heard]
 
     def settled(self) -> bool:
         """Whether the subscribers have stayed the same for a while; to be asked again and again."""

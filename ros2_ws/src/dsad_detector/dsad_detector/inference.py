@@ -194,6 +194,7 @@ class InferenceThread:
                     kind,
                     received,
                     targets if waits else None,
+                    self.detector.score,
                 )
             )
 

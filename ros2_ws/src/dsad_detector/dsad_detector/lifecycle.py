@@ -69,8 +69,11 @@ class SafeLifecycleNode(LifecycleNodeMixin, Node):
         """unconfigured, inactive, active, finalized, or the transition it is in, such as configuring."""
         return lifecycle_state(self)
 
-    def bring_up(self, ready: Callable[[], bool]) -> None:
-        """Configure, and activate once ``ready``, as far as the node is still unconfigured and each step succeeds."""
+    def bring_up(self, ready: Callable[[], bool], refused: Callable[[], None]) -> None:
+        """Configure, and activate once ``ready``, as far as the node is still unconfigured and each step succeeds.
+
+        Where it cannot be configured, ``refused`` is called.
+        """
         configured = self.worker.run(lambda: self._unless_outrun(self.trigger_configure))
 
         def activate() -> None:
@@ -78,6 +81,9 @@ class SafeLifecycleNode(LifecycleNodeMixin, Node):
                 return
             if configured.result() != TransitionCallbackReturn.SUCCESS:
                 self.destroy_timer(timer)
+                # None: somebody else configures it.
+                if configured.result() is not None:
+                    refused()
             elif ready():
                 self.destroy_timer(timer)
                 self._unless_outrun(self.trigger_activate)

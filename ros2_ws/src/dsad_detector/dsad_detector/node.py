@@ -20,6 +20,7 @@ from dsad_core.engines import progress
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -51,7 +52,7 @@ class DetectorNode(SafeLifecycleNode):
     in a thread of its own.
 
     Attributes:
-        hung: *configure* could not be ended; see ``run_node``.
+        done, hung: the node ends by itself; *configure* could not be ended. See ``run_node``.
 
     Raises:
         BadParameter, UsageError: a parameter given at start is refused.
@@ -72,6 +73,7 @@ class DetectorNode(SafeLifecycleNode):
         self._fault = ""
         self._doing = ""
         self._task = progress.Progress(self._note_progress)
+        self.done = Future()
         self.hung = False
         self._reset_input()
         self._outputs = Outputs(
@@ -175,7 +177,12 @@ class DetectorNode(SafeLifecycleNode):
     def _start(self) -> None:
         self.destroy_timer(self._autostart)
         answers = (self._outputs.mask, self._outputs.timing, self._following.tracks)
-        self.bring_up(SubscriberWait(self, answers, self._value("wait_for"), everywhere=True).ready)
+        wait = SubscriberWait(self, answers, self._value("wait_for"), everywhere=True)
+        self.bring_up(wait.ready, self._on_refused)
+
+    def _on_refused(self) -> None:
+        if self._value("exit_when_refused"):
+            self.done.set_result(2)
 
     def _reset_input(self) -> None:
         self._intake = FrameIntake(self, self._topic, self._warnings)

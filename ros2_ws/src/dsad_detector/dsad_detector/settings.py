@@ -121,6 +121,13 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter("autostart", True, "Configure and activate by itself at start.", read_only=True),
+    Parameter(
+        "exit_when_refused",
+        False,
+        "End with status 2 where autostart cannot configure, as an evaluated run wants it; else the node waits "
+        "for other parameters.",
+        read_only=True,
+    ),
 )
 
 

@@ -12,7 +12,7 @@ import rclpy
 from dsad_common.stamps import stamp_ns
 from dsad_core.errors import unexpected
 from dsad_core.frame.monitor import FrameKind
-from dsad_core.targets import Target
+from dsad_core.targets import Target, sigmoid
 from dsad_core.tracking import Follower, MotionState, Track
 from dsad_core.tracking.directions import Directions
 from dsad_msgs.msg import TargetArray
@@ -35,6 +35,7 @@ class Answer:
         kind: what the frame monitor says of the frame.
         received: steady clock, nanoseconds.
         message: its TargetArray, which waits for the tracks' ids; None where it is out already.
+        score: the detector's, for weak targets.
     """
 
     header: Any
@@ -46,6 +47,7 @@ class Answer:
     kind: FrameKind
     received: int
     message: TargetArray | None = None
+    score: Callable = sigmoid
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ class TrackingThread:
             answer.threshold,
             answer.kind,
             answer.received,
+            answer.score,
         )
 
     def _publish(self, answer: Answer, tracks: list[Track]) -> None:

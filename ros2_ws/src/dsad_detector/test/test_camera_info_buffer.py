@@ -5,7 +5,7 @@ from dsad_core.targets import Target
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from sensor_msgs.msg import CameraInfo
 
-TARGETS = [Target(10.5, 20.25, 9, 19, 3, 3, 9, 0.9), Target(100.0, 50.0, 99, 49, 3, 3, 9, 0.8)]
+TARGETS = [Target(10.5, 20.25, 9, 19, 3, 3, 9, 0.9, 2.0), Target(100.0, 50.0, 99, 49, 3, 3, 9, 0.8, 2.0)]
 
 
 def calibration(**fields) -> CameraInfo:
@@ -72,8 +72,8 @@ def test_a_target_outside_of_the_calibration_has_no_bearing_and_the_others_have(
     camera = CameraInfoBuffer()
     k = [60.0, 0.0, 80.0, 0.0, 60.0, 60.0, 0.0, 0.0, 1.0]
     camera.update(calibration(k=k, d=[-0.45, 0.2, 0.0, 0.0, -0.03]))
-    corner = Target(0.0, 0.0, 0, 0, 1, 1, 1, 0.9)
-    found = camera.bearings([corner, Target(90.0, 60.0, 89, 59, 3, 3, 9, 0.8)], 120, 160)
+    corner = Target(0.0, 0.0, 0, 0, 1, 1, 1, 0.9, 2.0)
+    found = camera.bearings([corner, Target(90.0, 60.0, 89, 59, 3, 3, 9, 0.8, 2.0)], 120, 160)
     assert np.isnan(found[0]).all() and found[1][0] > 0
     assert camera.fault.startswith("1 of 2 targets have no bearing")
     camera.bearings([TARGETS[0]], 120, 160, Time(sec=9))
@@ -98,5 +98,5 @@ def test_rectified_frames_take_the_projection():
     camera = CameraInfoBuffer(rectified=True)
     p = [150.0, 0.0, 80.0, 0.0, 0.0, 150.0, 60.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     camera.update(calibration(d=[-0.4, 0.2, 0.0, 0.0, 0.0], p=p))
-    ray = camera.bearings([Target(230.0, 60.0, 0, 0, 1, 1, 1, 0.9)], 120, 160)[0]
+    ray = camera.bearings([Target(230.0, 60.0, 0, 0, 1, 1, 1, 0.9, 2.0)], 120, 160)[0]
     np.testing.assert_allclose(ray, np.array([1, 0, 1]) / np.sqrt(2))

@@ -38,7 +38,7 @@ def header(index):
 
 
 def answer(index, x=40.0, kind=FrameKind.SCENE, message=True):
-    target = Target(x, 30.0, round(x) - 1, 29, 3, 3, 9, 0.9)
+    target = Target(x, 30.0, round(x) - 1, 29, 3, 3, 9, 0.9, 2.2)
     frame = np.zeros((64, 96), np.uint8)
     mask = frame.copy()
     mask[29:32, target.left : target.left + 3] = 255

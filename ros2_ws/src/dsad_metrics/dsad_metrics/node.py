@@ -67,6 +67,8 @@ class Metrics(Node):
         self._refusals_before = 0
         self._qos_watch = QosWatch(self, self.get_logger().warning)
         self._inputs = self._subscribe()
+        self._images = None
+        self._follow_output()
         self._publisher = self._qos_watch.publisher(DetectionMetrics, topics.METRICS, reliable(10))
         # Durations and waiting on the steady clock: simulated time may stand still or jump.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -78,7 +80,8 @@ class Metrics(Node):
 
     def close(self) -> None:
         """Count what is still on its way, and write the files."""
-        drain(self._inputs, patience=max(self._timeout, QUIET_AT_END), quiet=QUIET_AT_END)
+        inputs = self._inputs if self._images is None else [self._images, *self._inputs]
+        drain(inputs, patience=max(self._timeout, QUIET_AT_END), quiet=QUIET_AT_END)
         self._metrics.drain()
         if self._value("output_dir"):
             try:
@@ -101,12 +104,21 @@ class Metrics(Node):
             watch(TrackArray, topics.TRACKS, self._on_tracks, reliable(SMALL_DEPTH)),
             watch(FrameCounters, topics.COUNTERS, self._on_counters, latched()),
         ]
-        if self._pictures:
-            # Best effort: a picture that gets lost only leaves the choice for the report smaller.
-            inputs.insert(0, watch(Image, topics.IMAGE_RAW, self._on_image, best_effort(10)))
         self.create_subscription(EngineInfo, topics.ENGINE, self._nodes.take_engine, latched())
         self.create_subscription(SourceInfo, topics.SOURCE_INFO, self._nodes.take_source, latched())
         return inputs
+
+    def _follow_output(self) -> None:
+        """Take images only while there is a report to show them in: they are what costs most."""
+        wanted = self._pictures > 0 and bool(self._value("output_dir"))
+        if wanted and self._images is None:
+            # Best effort: a picture that gets lost only leaves the choice for the report smaller.
+            self._images = self._qos_watch.subscription(
+                Image, topics.IMAGE_RAW, self._on_image, best_effort(10)
+            )
+        elif not wanted and self._images is not None:
+            self.destroy_subscription(self._images)
+            self._images = None
 
     def _put(self, message, part: str, value) -> None:
         self._metrics.put(stamp_ns(message.header.stamp), part, value, time.monotonic_ns())
@@ -191,6 +203,7 @@ class Metrics(Node):
         return self._nodes.facts({name: self._value(name) for name in GIVEN_FACTS}, self._machine)
 
     def _publish(self) -> None:
+        self._follow_output()
         metrics, facts = self._metrics, self._facts()
         message = DetectionMetrics(
             engine=facts.engine,

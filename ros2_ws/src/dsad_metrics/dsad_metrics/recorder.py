@@ -1,8 +1,10 @@
-"""Node ``recorder``: topics as they are, byte for byte, into a rosbag2 without ROS's own recorder."""
+"""Node ``recorder``: topics as they are, byte for byte, into a rosbag2; ROS's own recorder where there is one."""
 
 from __future__ import annotations
 
 import importlib
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from dsad_common.events import QosWatch
 from dsad_common.parameters import declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
+from dsad_common.run import run_node
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import TrackArray
 from dsad_tools.bags.recording import Recording
@@ -22,11 +25,13 @@ from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 
+from dsad_metrics import ros2_bag
 from dsad_metrics.bag_thread import BagThread
 from dsad_metrics.event_bags import EventBags
 from dsad_metrics.settings import RECORDER
 from dsad_metrics.stopping import drain
 
+_INCOMPLETE = "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
 DEPTH = 200
 LOOK_SECONDS = 0.1
 #: At the end, a message still on its way comes within this time, s.
@@ -46,9 +51,7 @@ class Recorder(Node):
         self.done = Future()
         wanted = [_split(entry) for entry in self._value("topics") if entry]
         if not self._value("bag") or not wanted:
-            raise UsageError(
-                "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
-            )
+            raise UsageError(_INCOMPLETE)
         for topic, type_name in wanted:
             if type_name:
                 _require_known(topic, type_name)
@@ -84,7 +87,7 @@ class Recorder(Node):
         around, folder = self._value("around"), Path(self._value("bag"))
         if not around:
             return open_bag(folder)
-        if "tracks" not in wanted:
+        if topics.TRACKS not in wanted:
             raise UsageError(f"around {around} needs 'tracks' among the topics")
         latched = [self.resolve_topic_name(topic) for topic in topics.LATCHED]
         seconds_around = self._value("before"), self._value("after")
@@ -124,7 +127,7 @@ class Recorder(Node):
         name = self.resolve_topic_name(topic)
         self._bag.types[name] = type_name
 
-        looks = topic == "tracks" and self._value("around")
+        looks = topic == topics.TRACKS and self._value("around")
 
         def on_message(data: bytes) -> None:
             now = time.time_ns()
@@ -170,6 +173,43 @@ def _message_type(topic: str, type_name: str):
         raise UsageError(f"topic {topic}: type '{type_name}' is not installed") from None
 
 
+class _Wishes(Node):
+    """Reads the parameters of the recorder, for ``ros2 bag record``, and ends."""
+
+    def __init__(self):
+        super().__init__("recorder")
+        declare(self, RECORDER)
+        self.done = Future()
+        self.done.set_result(0)
+        value = {parameter.name: self.get_parameter(parameter.name).value for parameter in RECORDER}
+        wanted = [_split(entry)[0] for entry in value["topics"] if entry]
+        if not value["bag"] or not wanted:
+            raise UsageError(_INCOMPLETE)
+        if Path(value["bag"]).exists():
+            raise UsageError(f"{value['bag']}: exists already; remove it or name another folder")
+        self.bag = value["bag"]
+        self.topics = [self.resolve_topic_name(topic) for topic in wanted]
+        self.latched = [self.resolve_topic_name(topic) for topic in wanted if topic in topics.LATCHED]
+        self.part = value["part_size"] << 20, value["part_duration"]
+        self.around = value["around"]
+
+
 def main() -> None:
     """Console script."""
-    run_main(Recorder)
+    if not ros2_bag.installed():
+        run_main(Recorder)
+    wishes: list[_Wishes] = []
+
+    def recorder() -> _Wishes:
+        wishes.append(_Wishes())
+        return wishes[0]
+
+    if status := run_node(recorder):
+        sys.exit(status)
+    (wish,) = wishes
+    if wish.around:
+        run_main(Recorder)  # `ros2 bag record` keeps no seconds before an event of its own
+    with tempfile.TemporaryDirectory(prefix="dsad_recorder_") as folder:
+        words = ros2_bag.command(wish.bag, wish.topics, wish.latched, *wish.part, Path(folder))
+        status = ros2_bag.record(words, Path(wish.bag))
+    sys.exit(status)

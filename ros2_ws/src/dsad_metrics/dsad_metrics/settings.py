@@ -50,7 +50,7 @@ METRICS = (
         "report_frames",
         12,
         "Pictures in the report: half of them the worst frames, the others spread "
-        "evenly. 0 does not subscribe to image_raw.",
+        "evenly. Without any, and without output_dir, image_raw is not subscribed to.",
         minimum=0,
         maximum=200,
         unit="frames",

@@ -19,6 +19,8 @@ from dsad_msgs.msg import (
     Track,
     TrackArray,
 )
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 SECOND = 1_000_000_000
@@ -58,6 +60,15 @@ class Client(NodeClient):
         """Until figures arrive that fulfil the condition."""
         self.wait(lambda: self.metrics is not None and condition(self.metrics), what)
         return self.metrics
+
+    def set_parameter(self, node: str, name: str, value: str) -> None:
+        client = self.node.create_client(SetParameters, f"{node}/set_parameters")
+        self.wait(client.service_is_ready, f"parameters of {node}")
+        future = client.call_async(
+            SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        )
+        self.wait(future.done, f"{name} set")
+        assert future.result().results[0].successful
 
     # One frame's parts
 

@@ -224,3 +224,17 @@ def test_a_best_effort_driver_announces_frames_like_any_other(start, client):
     client.wait(missed, "a frame that was announced and never answered")
     client.wait(lambda: "metrics" in client.statuses, "a status")
     assert "QoS mismatch" not in client.statuses["metrics"].message
+
+
+def test_images_are_taken_only_while_there_is_a_report_to_show_them_in(start, client, tmp_path):
+    start("metrics", publish_rate=20.0)
+    client.wait_for_listener()
+    client.wait_for(lambda metrics: True, "the first figures")
+    names = [
+        name for name, _ in client.node.get_subscriber_names_and_types_by_node("metrics", client.namespace)
+    ]
+    assert f"{client.namespace}/mask" in names and f"{client.namespace}/image_raw" not in names
+    client.set_parameter("metrics", "output_dir", str(tmp_path / "out"))
+    hold_an_image(client)
+    client.set_parameter("metrics", "output_dir", "")
+    client.wait(lambda: not client.image.get_subscription_count(), "the end of the subscription")

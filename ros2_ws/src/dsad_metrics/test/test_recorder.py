@@ -110,7 +110,7 @@ def test_the_seconds_around_a_track_alone_are_recorded(start, client, tmp_path):
     client.wait_for_listener(client.image, client.tracks)
     client.send_image(client.image, START, blob(3, 4))
     client.send_tracks(START, {5: (3.0, 4.0)}, 32, 40)
-    client.wait(lambda: int(client.fact("recorder", "messages") or 0) == 2, "the frame and its tracks")
-    assert process.stop() == 0 and "wrote 1 bags of tracks" in process.log()
+    client.wait(lambda: int(client.fact_of("recorder", "messages") or 0) == 2, "the frame and its tracks")
+    assert process.interrupt() == 0 and "wrote 1 bags of tracks" in process.log()
     (bag,) = folder.iterdir()
     assert bag.name.endswith("-track5") and len(list(BagSource(bag))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -36,9 +37,12 @@ def up(
         return
     given = read_assignments(arguments or [])
     graph = build_replay_graph(given, Path(get_package_share_directory("dsad_bringup")))
-    # Here, not above: rclpy takes a quarter of a second to import, and `dsad --help` needs none of it.
+    # Here, not above: rclpy takes a quarter of a second to import, and `dsad --help` needs none of it. As a wheel
+    # it executes the interpreter anew, which Ctrl-C would interrupt with a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     from dsad_replay.runner import Runner
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     raise typer.Exit(Runner(graph, console).run())
 
 

@@ -28,6 +28,7 @@ from dsad_bringup.graph import (
 from dsad_common import topics
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
+from dsad_metrics import ros2_bag
 from dsad_source.routes import COMPRESSED_IMAGE, IMAGE, plan_routes
 from dsad_tools.bags.read import BagReader
 
@@ -90,15 +91,17 @@ def build_replay_graph(given: Mapping[str, str], share: Path) -> ReplayGraph:
         counters.insert(0, _recorder(values))
     # Each waits for those it sends to, from the end of the chain to its beginning, so that even the
     # first frame is answered and scored.
-    detector = _answering_all(values, detector_node(values, engine, [node.name for node in counters]))
+    detector = detector_node(values, engine, [_listening(node) for node in counters])
+    detector = _answering_all(values, detector)
+    # There is nobody to give it another engine.
+    detector = replace(detector, parameters={**detector.parameters, "exit_when_refused": True})
     listeners = [detector, *counters]
-    source = _source(values, [node.name for node in listeners], values["namespace"])
+    source = _source(values, [_listening(node) for node in listeners], values["namespace"])
     return ReplayGraph(
         nodes=(source, *listeners) if source else tuple(listeners),
         **settings,
         source=source,
         source_ends=source is not None and _ends(values),
-        autostart=chosen(values, "autostart", True),
         output=output,
     )
 
@@ -190,6 +193,11 @@ def _ends(values: Mapping[str, Any]) -> bool:
     """Whether the source comes to an end by itself."""
     endless = values["loop"] or values["source"] in ("camera", "synthetic", "none")
     return values["limit"] > 0 if endless else True
+
+
+def _listening(node: NodeSpec) -> str:
+    """The name under which a node subscribes, relative to the namespace."""
+    return ros2_bag.NODE if node.executable == "recorder" and ros2_bag.installed() else node.name
 
 
 def _metrics(values: Mapping[str, Any], output: Path | None) -> NodeSpec:

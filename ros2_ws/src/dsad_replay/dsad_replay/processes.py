@@ -35,11 +35,13 @@ class Process:
         spec: the node.
         command: program and arguments.
         log: file that takes its output; an older one is replaced.
+        parameters: file of its parameters, deleted once it has ended.
     """
 
-    def __init__(self, spec: NodeSpec, command: Sequence[str], log: Path):
+    def __init__(self, spec: NodeSpec, command: Sequence[str], log: Path, parameters: Path):
         self.spec = spec
         self.log = log
+        self.parameters = parameters
         with open(log, "wb") as output:
             self._popen = subprocess.Popen(
                 command,
@@ -98,7 +100,8 @@ def start(graph: Graph, logs: Path) -> list[Process]:
     started: list[Process] = []
     try:
         for spec, command in reversed(list(zip(graph.nodes, commands))):
-            started.insert(0, Process(spec, command, logs / f"{spec.name}.log"))
+            log, parameters = logs / f"{spec.name}.log", _parameters(spec, logs)
+            started.insert(0, Process(spec, command, log, parameters))
     except BaseException:
         stop(started, lambda: None)
         raise
@@ -120,7 +123,7 @@ def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
             f"{spec.package} {spec.executable} is not installed: build the workspace and source its setup"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = folder / f"{spec.name}.yaml"
+    parameters = _parameters(spec, folder)
     content = {spec.full_name: {"ros__parameters": dict(spec.parameters)}} if spec.parameters else {}
     # The address of a camera may hold a password.
     parameters.touch(mode=0o600)
@@ -132,6 +135,10 @@ def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
     if spec.parameters:
         command += ["--params-file", str(parameters)]
     return [*command, "--log-level", graph.log_level]
+
+
+def _parameters(spec: NodeSpec, folder: Path) -> Path:
+    return folder / f"{spec.name}.yaml"
 
 
 def stop(
@@ -155,6 +162,8 @@ def stop(
                 process.signal(signal.SIGKILL)
                 _wait(process, TERMINATE_SECONDS, tick)
                 killed = True
+        # It may hold the password of a camera, which is nobody's who gets the logs.
+        process.parameters.unlink(missing_ok=True)
     tick()
     if killed:
         remove_stale_segments()

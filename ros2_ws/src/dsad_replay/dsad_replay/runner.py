@@ -54,7 +54,7 @@ class Runner:
             run with an end was cut short.
 
         Raises:
-            RunError: a node died, or the detector cannot start, or no report was written.
+            RunError: a node died or refused to start, or no report was written.
             UsageError: a package is not built.
         """
         begin = time.time()
@@ -90,8 +90,6 @@ class Runner:
                     self._give_up(_exit_reason(process))
                 source_over = True
                 self._watch.progress.restart(time.monotonic())
-            if self._watch.fault and self._graph.autostart:
-                self._give_up(f"the detector cannot start: {self._watch.fault}")
             if source_over and self._watch.progress.settled(time.monotonic()):
                 return
 

@@ -1,4 +1,4 @@
-"""A node that watches a run from outside: its figures, and the detector's counters and engine."""
+"""A node that watches a run from outside: its figures and the detector's counters."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import time
 
 from dsad_common import topics
 from dsad_common.qos import latched, reliable
-from dsad_msgs.msg import DetectionMetrics, EngineInfo, FrameCounters, FrameTiming
+from dsad_msgs.msg import DetectionMetrics, FrameCounters, FrameTiming
 from rclpy.node import Node
 
 from dsad_replay.progress import Progress
 
 
 class Watch(Node):
-    """Feeds a ``Progress`` from the topics ``metrics`` and ``timing``.
+    """Feeds a ``Progress`` from the topics ``metrics``, ``timing`` and ``counters``.
 
     Attributes:
         progress: how far the run is.
-        fault: why the detector could not be configured, in one line; empty if it could.
     """
 
     def __init__(self, name: str, namespace: str | None = None):
         super().__init__(name, namespace=namespace)
         self.progress = Progress()
-        self.fault = ""
         self.create_subscription(
             DetectionMetrics,
             topics.METRICS,
@@ -42,7 +40,3 @@ class Watch(Node):
             lambda message: self.progress.on_timing(message, time.monotonic()),
             latched(),
         )
-        self.create_subscription(EngineInfo, topics.ENGINE, self._on_engine, latched())
-
-    def _on_engine(self, info: EngineInfo) -> None:
-        self.fault = info.refusal

@@ -75,6 +75,8 @@ class BagReplay(SourceNode):
             raise UsageError("restamp and clock exclude each other: /clock tells the recorded time.")
         self._bag = Path(self.value("bag"))
         self._reader = BagReader(self._bag)
+        for note in self._reader.info().notes:
+            self.get_logger().warning(f"{self._bag}: {note}")
         self._replacements: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._turns = count()
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if self.value("clock") else None
@@ -156,9 +158,17 @@ class BagReplay(SourceNode):
         sent = self._publishers_by_topic.items()
         return {
             "bag": self._bag,
-            **self._reader.info().origin,
+            **self._origin(),
+            "notes": "; ".join(self._reader.info().notes),
             **{f"sends {topic}": publisher.topic_name for topic, publisher in sent},
         }
+
+    def _origin(self) -> dict[str, str]:
+        """What the bag was made of; a part of a split is another set of frames than the split."""
+        origin, limit = self._reader.info().origin, self.value("limit")
+        frames = next(topic.count for topic in self._reader.topics() if topic.name == self._frames)
+        whole = not limit or limit >= frames
+        return {key: text for key, text in origin.items() if whole or key != "split_hash"}
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
         for topic, logged, data in self._reader.messages(raw=True, topics=list(self._publishers_by_topic)):

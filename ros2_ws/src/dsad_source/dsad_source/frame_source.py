@@ -13,7 +13,7 @@ from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.encodings import find_encoding
 from dsad_msgs.msg import SourceInfo, TargetArray
 from dsad_tools.data.open import open_source
-from dsad_tools.data.sample import SampleSource
+from dsad_tools.data.sample import SampleSource, split_hash_of
 from dsad_tools.scenes.clutter import TERRAINS
 from dsad_tools.scenes.generator import DTYPES, SceneGenerator
 from sensor_msgs.msg import CameraInfo, Image
@@ -157,9 +157,7 @@ class FrameSource(SourceNode):
         }
 
     def _split_hash(self) -> str:
-        """Of the source, where it is played whole: a part of a split is another set of frames."""
-        limit = self.value("limit")
-        return "" if limit and limit < len(self._source) else self._source.split_hash
+        return split_hash_of(self._source, self.value("limit") or len(self._source))
 
     def _tell_source(self) -> None:
         source = self._source

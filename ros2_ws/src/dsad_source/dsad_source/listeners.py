@@ -18,7 +18,8 @@ class Listeners:
         frame_publisher: its publisher of frames.
         companions: its publishers of what goes with them.
         answering: ask for a node that subscribes to the frames and publishes ``timing``.
-        names: nodes of the same namespace that must subscribe to the frames or a companion.
+        names: nodes, of the same namespace or by their full names, that must subscribe to the frames or a
+            companion.
     """
 
     def __init__(self, node, frame_publisher, companions: list, answering: bool, names: list[str]):

@@ -65,7 +65,7 @@ COMMON = (
     Parameter(
         "wait_for",
         [""],
-        "Names of nodes of this namespace that must listen before the first frame; "
+        "Nodes of this namespace, or full names, that must listen before the first frame; "
         "empty: anybody on 'image_raw'.",
     ),
     Parameter("start_paused", False, "Wait for ~/start or ~/step before the first frame."),
