@@ -106,7 +106,7 @@ def _with_rims(shape: tuple[int, int], components: Components) -> tuple[np.ndarr
     labels = np.zeros((y1 - y0, x1 - x0), np.float32)
     labels[components.rows - y0, components.columns - x0] = components.owners + 1
     grown = np.where(labels > 0, labels, cv2.dilate(labels, _KERNEL)).ravel()
-    pixels = np.flatnonzero(grown)
+    pixels = np.flatnonzero(grown > 0)
     owner = grown[pixels].astype(np.int64) - 1
     order = np.argsort(owner, kind="stable")
     rows, columns = np.divmod(pixels[order], labels.shape[1])

@@ -39,8 +39,11 @@ def assign(cost: np.ndarray, limit: np.ndarray | float) -> list[tuple[int, int]]
 
 def _clusters(possible: np.ndarray) -> list[tuple[list[int], list[int]]]:
     """Connected parts of the bipartite graph that hold at least one pair."""
-    rows_of = [np.flatnonzero(column).tolist() for column in possible.T]
-    columns_of = [np.flatnonzero(row).tolist() for row in possible]
+    rows_of: list[list[int]] = [[] for _ in range(possible.shape[1])]
+    columns_of: list[list[int]] = [[] for _ in range(possible.shape[0])]
+    for row, column in np.argwhere(possible).tolist():
+        rows_of[column].append(row)
+        columns_of[row].append(column)
     seen: set[int] = set()
     clusters = []
     for start, columns in enumerate(columns_of):

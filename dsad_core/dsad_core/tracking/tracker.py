@@ -270,7 +270,7 @@ class Tracker:
         share = settings.confirm_share if moves else settings.still_share
         if len(life.recent) < max(settings.confirm_hits, share * self._frames_since(life.born)):
             return False
-        evidence = float(np.mean([evidence for _, evidence in life.recent]))
+        evidence = sum(evidence for _, evidence in life.recent) / len(life.recent)
         if evidence >= 0.0:
             return age >= settings.confirm_s
         if 0.0 <= life.born - self._corrected_at <= CALM_S:
@@ -311,7 +311,7 @@ class Tracker:
             vx=vx,
             vy=vy,
             covariance=self._bank.covariance(row),
-            score=float(np.mean(life.scores)),
+            score=sum(life.scores) / len(life.scores),
             left=x + left,
             top=y + top,
             width=width,

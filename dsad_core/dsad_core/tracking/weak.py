@@ -41,12 +41,10 @@ def weak_targets(
     # What holds a pixel of the mask is no weak target; nor is one that min_area took out of the mask: it was refused.
     highest = np.maximum.reduceat(logits[components.rows, components.columns], components.starts)
     taken = np.maximum.reduceat(mask[components.rows, components.columns], components.starts)
-    return extract_targets(
-        logits,
-        components.select((highest <= logit(threshold)) & (taken == 0)),
-        max_targets=limit,
-        score=score,
-    )
+    weak = (highest <= logit(threshold)) & (taken == 0)
+    if np.count_nonzero(weak) > limit:
+        weak &= highest >= np.partition(highest[weak], -limit)[-limit]
+    return extract_targets(logits, components.select(weak), max_targets=limit, score=score)
 
 
 def logit(probability: float) -> float:
