@@ -35,7 +35,8 @@ class Encoding:
 _UYVY = Encoding(np.dtype(np.uint8), 2, luma=1)
 _YUYV = Encoding(np.dtype(np.uint8), 2, luma=0)
 
-#: By name, as ROS calls them: ``yuv422`` and ``yuv422_yuy2`` are the older names of ``uyvy`` and ``yuyv``. Of those with one sample type the first is the one that frames are written in.
+#: By name, as ROS calls them: ``yuv422`` and ``yuv422_yuy2`` are the older names of ``uyvy`` and ``yuyv``. Of those
+#: with one sample type the first is the one that frames are written in.
 ENCODINGS = {
     "mono8": Encoding(np.dtype(np.uint8)),
     "8UC1": Encoding(np.dtype(np.uint8)),

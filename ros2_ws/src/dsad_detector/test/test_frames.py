@@ -47,13 +47,13 @@ def test_our_own_encodings_never_touch_cv_bridge(bridge):
 
 def test_without_cv_bridge_an_unknown_encoding_is_named(bridge):
     bridge(None)
-    with pytest.raises(FrameError, match="'yuv422'.*cv_bridge, which is not installed") as caught:
-        frames.decode_frame(image("yuv422"))
+    with pytest.raises(FrameError, match="'bayer_rggb8'.*cv_bridge, which is not installed") as caught:
+        frames.decode_frame(image("bayer_rggb8"))
     assert caught.value.reason == "encoding"
 
 
 @pytest.mark.parametrize(
-    "encoding, wanted, dtype", [("yuv422", "mono8", np.uint8), ("bayer_rggb16", "mono16", np.uint16)]
+    "encoding, wanted, dtype", [("bayer_rggb8", "mono8", np.uint8), ("bayer_rggb16", "mono16", np.uint16)]
 )
 def test_cv_bridge_converts_to_grey_of_the_same_depth(bridge, encoding, wanted, dtype):
     def convert(message, desired_encoding):
@@ -67,15 +67,15 @@ def test_cv_bridge_converts_to_grey_of_the_same_depth(bridge, encoding, wanted, 
 
 def test_what_cv_bridge_cannot_do_or_does_wrong_is_a_refused_frame(bridge):
     def refuse(message, desired_encoding):
-        raise RuntimeError("[16SC1] is not a\ncolor format")
+        raise RuntimeError("[32SC1] is not a\ncolor format")
 
     bridge(refuse)
-    with pytest.raises(FrameError, match=r"'16SC1' into mono8: \[16SC1\] is not a color format"):
-        frames.decode_frame(image("16SC1"))
+    with pytest.raises(FrameError, match=r"'32SC1' into mono8: \[32SC1\] is not a color format"):
+        frames.decode_frame(image("32SC1"))
     bridge(lambda message, desired_encoding: np.zeros((4, 12), np.uint8))
     with pytest.raises(FrameError, match="does not fit this NumPy"):
         frames.decode_frame(image("bayer_rggb16"))
     bridge(never)
     with pytest.raises(FrameError) as caught:
-        frames.decode_frame(image("yuv422", height=0))
+        frames.decode_frame(image("bayer_rggb8", height=0))
     assert caught.value.reason == "size"
