@@ -31,12 +31,12 @@ def drain(
     subscriptions = list(subscriptions)
     last = time.monotonic()
     end = last + patience
-    while (now := time.monotonic()) < end and now - last < (
-        quiet if publishing() else min(quiet, _LAST_SECONDS)
-    ):
+    while (begin := time.monotonic()) < end:
         # A sum, not any(): every subscription is emptied, not only the first that holds something.
         if sum(_take_all(subscription) for subscription in subscriptions):
-            last = now
+            last = time.monotonic()
+        elif begin - last >= (quiet if publishing() else min(quiet, _LAST_SECONDS)):
+            return
         else:
             time.sleep(_POLL)
 

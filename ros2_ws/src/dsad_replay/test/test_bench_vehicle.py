@@ -1,6 +1,7 @@
-"""``dsad bench drivers`` and ``dsad bench footprint``: short runs of the real thing."""
+"""``dsad bench drivers``, ``footprint`` and ``exits``: short runs of the real thing."""
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ament_index_python.packages import get_package_share_directory
 from conftest import DSAD
 from dsad_bringup.graph import build_graph
 
+from dsad_replay.bench import exits
 from dsad_replay.bench.drivers import NAMESPACE, Outcome, _measure, _table
 
 
@@ -39,6 +41,17 @@ def test_memory_and_cpu_of_every_node(tmp_path):
     nodes = {node["node"]: node for node in json.loads((tmp_path / "footprint.json").read_text())["nodes"]}
     assert set(nodes) == {"source", "detector"}
     assert all(node["rss_mib"] > 10 and node["cpu"] >= 0 for node in nodes.values())
+
+
+def test_how_a_node_ends():
+    found = exits.measure("metrics", exits.NETWORK, signal.SIGTERM, "local-contrast")
+    assert (found.status, found.traceback, found.orphans) == (0, False, 0)
+    assert found.report == 0 and found.bag is None and found.seconds > 0
+
+
+def test_how_nobody_ends_is_one_line_and_status_2():
+    result = bench("exits", "--only", "nobody")
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1 and "nobody" in result.stderr
 
 
 @pytest.mark.parametrize("size", ["640x512", "640@30", "640x512@0"])

@@ -3,7 +3,9 @@
 How long that takes is no matter of these tests: they only bound it for a machine that is busy.
 """
 
+import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import DSAD
+from rosbags.highlevel import AnyReader
 from test_early_ends import node, run_processes
 
 SECONDS = 60
@@ -93,13 +96,14 @@ def test_a_node(started, name, moment, number):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("moment", ["importing", "starting"])
+@pytest.mark.parametrize("moment", ["importing", "starting", "running"])
 def test_dsad_up(started, tmp_path, moment, number):
     arguments = ["engine:=local-contrast", "source:=synthetic", "rate:=20", "output:=out", "record:=out/bag"]
     process, log = started([*DSAD, "up", *arguments], block=False)
     reached = {
         "importing": lambda: has_loaded(process, "pydantic_core"),
         "starting": lambda: len(run_processes(tmp_path)) > 1,
+        "running": lambda: re.search(r"\b[1-9]\d* frames  Pd", log.read_text()),
     }
     wait_until(reached[moment], process, log)
     process.send_signal(number)
@@ -110,6 +114,12 @@ def test_dsad_up(started, tmp_path, moment, number):
     if moment == "importing":
         # Nothing is running yet; 1 is what the command line library ends with at Ctrl-C.
         assert status in ({-signal.SIGTERM} if number == signal.SIGTERM else {1, 130}), said
+    elif moment == "running":
+        assert status == 0, said
+        assert json.loads((tmp_path / "out" / "metrics.json").read_text())["metrics"]["frames"] > 0
+        with AnyReader([tmp_path / "out" / "bag"]) as bag:
+            counts = {name: info.msgcount for name, info in bag.topics.items()}
+        assert counts["/irst/image_raw"] >= counts["/irst/mask"] > 0
     else:
         # A report without frames is one too; where the metrics had not begun, that is said.
         assert status == 0 or (status == 2 and "left no" in said), said

@@ -50,6 +50,17 @@ def test_close_ends_generator_in_its_own_thread_and_frees_the_reader():
 
     reading = Prefetch(endless(), depth=2)
     next(reading)
-    reading.close()
+    assert reading.close()
     assert closed_by == ["prefetch"]
     assert list(reading) == []
+
+
+def test_a_read_that_hangs_does_not_hold_up_close():
+    goes_on = threading.Event()
+
+    def hanging():
+        yield goes_on.wait()
+
+    reading = Prefetch(hanging(), depth=2)
+    assert not reading.close()
+    goes_on.set()
