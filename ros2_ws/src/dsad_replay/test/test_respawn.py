@@ -52,7 +52,7 @@ def test_a_detector_started_again_answers_the_same_source(nodes, record_property
         wait(lambda: running["detector"].status is not None, "end")
         wait(lambda: time.monotonic() - killed >= graph.respawn_delay, "delay")
         command = processes.node_command(spec, graph, folder)
-        running["detector"] = processes.Process(spec, command, folder / "again.log")
+        running["detector"] = processes.Process(spec, command, folder / "again.log", folder / "detector.yaml")
         wait(lambda: answers[-1].activated != first, "answer of the new detector")
         seconds = time.monotonic() - killed
         # How long it takes is the machine's; the figure stands in the test's report.
