@@ -1,6 +1,7 @@
 """Seeded infrared scenes with exact truth: small moving targets over drifting clutter."""
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -66,19 +67,34 @@ class SceneGenerator:
         self.split_hash = ""
         self.notes: list[str] = []
         self._frames = frames
-        self._clutter = TERRAINS[terrain](height, width, np.random.default_rng((seed, 1 << 22)))
-        views = [self._clutter.at(frame) for frame in {0, frames // 2, frames - 1}]
-        margin = 6 * NETD
-        span = (
-            min(float(np.percentile(view, 0.1)) for view in views) - margin,
-            max(float(np.percentile(view, 99.9)) for view in views) + margin,
-        )
-        self._sensor = Sensor(width, dtype, span, seed)
-        self._disturbance = _disturbance(views[0])
+        self._terrain, self._dtype, self._seed = terrain, dtype, seed
         fewest, most = targets
         self._tracks = [
             Track(height, width, seed, slot, snr, 1.0 if slot < fewest else 0.5) for slot in range(most)
         ]
+
+    # What takes seconds comes with the first frame, in the thread that reads frames.
+
+    @cached_property
+    def _clutter(self):
+        return TERRAINS[self._terrain](self.height, self.width, np.random.default_rng((self._seed, 1 << 22)))
+
+    @cached_property
+    def _views(self) -> list[np.ndarray]:
+        return [self._clutter.at(frame) for frame in {0, self._frames // 2, self._frames - 1}]
+
+    @cached_property
+    def _sensor(self) -> Sensor:
+        margin = 6 * NETD
+        span = (
+            min(float(np.percentile(view, 0.1)) for view in self._views) - margin,
+            max(float(np.percentile(view, 99.9)) for view in self._views) + margin,
+        )
+        return Sensor(self.width, self._dtype, span, self._seed)
+
+    @cached_property
+    def _disturbance(self) -> float:
+        return _disturbance(self._views[0])
 
     def __len__(self) -> int:
         return self._frames

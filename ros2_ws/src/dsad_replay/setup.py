@@ -18,6 +18,7 @@ setup(
         "console_scripts": ["await_answers = dsad_replay.start:await_answers"],
         "dsad.plugins": [
             "bench.drivers = dsad_replay.bench.drivers:register",
+            "bench.exits = dsad_replay.bench.exits:register",
             "bench.footprint = dsad_replay.bench.footprint:register",
             "bench.pipeline = dsad_replay.bench.cli:register",
             "bench.tracking = dsad_replay.bench.tracking:register",

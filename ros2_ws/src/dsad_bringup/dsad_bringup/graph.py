@@ -37,6 +37,7 @@ class NodeSpec:
         remappings: (from, to) topic names.
         stop_seconds: how long it may take to finish after SIGINT, such as to write its report.
         ends: whether it comes to an end by itself; such a node is not started again.
+        only_listens: nobody waits for what it publishes: it is stopped once the others have ended.
     """
 
     package: str
@@ -47,6 +48,7 @@ class NodeSpec:
     remappings: tuple[tuple[str, str], ...] = ()
     stop_seconds: float = 10.0
     ends: bool = False
+    only_listens: bool = False
 
     @property
     def full_name(self) -> str:

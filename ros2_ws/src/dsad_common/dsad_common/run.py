@@ -85,6 +85,8 @@ def _spin(node, stopped: threading.Event, wakes: list[Callable[[], None]]) -> in
             executor.spin_once()
     finally:
         wakes.clear()
+        # Here, while the context lives: its destructor would find its handles gone and leave a traceback.
+        executor.shutdown(timeout_sec=0.0)
     return int(done.result() or 0) if done.done() else 0
 
 

@@ -35,13 +35,14 @@ from std_srvs.srv import Trigger
 from dsad_metrics.facts import RunningNodes
 from dsad_metrics.messages import boxes_of, mask_of, summary_message, track_metrics, tracks_of
 from dsad_metrics.settings import METRICS
-from dsad_metrics.stopping import drain
+from dsad_metrics.stopping import drain, have_publishers
 
 #: Messages that wait while a report is written: seconds of frames at any rate a detector reaches.
 PICTURE_DEPTH, SMALL_DEPTH = 200, 1000
 GIVEN_FACTS = ("engine", "target", "source", "split", "split_hash")
-#: At the end, an answer still on its way comes within this time or not at all, s.
-QUIET_AT_END = 0.5
+#: At the end, an answer still on its way comes within this time or not at all, s; and where frames go on, the
+#: counting ends after so long.
+QUIET_AT_END, PATIENCE_AT_END = 0.5, 1.0
 
 
 class Metrics(Node):
@@ -81,7 +82,7 @@ class Metrics(Node):
     def close(self) -> None:
         """Count what is still on its way, and write the files."""
         inputs = self._inputs if self._images is None else [self._images, *self._inputs]
-        drain(inputs, patience=max(self._timeout, QUIET_AT_END), quiet=QUIET_AT_END)
+        drain(inputs, PATIENCE_AT_END, QUIET_AT_END, lambda: have_publishers(self, inputs))
         self._metrics.drain()
         if self._value("output_dir"):
             try:

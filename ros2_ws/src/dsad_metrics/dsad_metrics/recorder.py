@@ -29,13 +29,14 @@ from dsad_metrics import ros2_bag
 from dsad_metrics.bag_thread import BagThread
 from dsad_metrics.event_bags import EventBags
 from dsad_metrics.settings import RECORDER
-from dsad_metrics.stopping import drain
+from dsad_metrics.stopping import drain, have_publishers
 
 _INCOMPLETE = "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
 DEPTH = 200
 LOOK_SECONDS = 0.1
-#: At the end, a message still on its way comes within this time, s.
-QUIET_AT_END = 0.5
+#: At the end, a message still on its way comes within this time, s; and where publishers go on, the recording
+#: ends after so long.
+QUIET_AT_END, PATIENCE_AT_END = 0.5, 1.0
 
 
 class Recorder(Node):
@@ -66,7 +67,11 @@ class Recorder(Node):
 
     def close(self) -> None:
         """Write what has arrived and finish the bag."""
-        drain(self._inputs.values(), patience=5.0, quiet=QUIET_AT_END)
+        # These two never fall silent: this node and the metrics publish them, too.
+        frames = [
+            self._inputs[topic] for topic in self._inputs if topic not in (topics.METRICS, topics.DIAGNOSTICS)
+        ]
+        drain(self._inputs.values(), PATIENCE_AT_END, QUIET_AT_END, lambda: have_publishers(self, frames))
         self._bag.close()
         log = self.get_logger()
         log.info(self._bag.outcome)

@@ -207,7 +207,8 @@ def _metrics(values: Mapping[str, Any], output: Path | None) -> NodeSpec:
         "target": chosen(values, "target", "cpu"),
         "source": without_credentials(f"{values['source']} {_place_of_source(values)}".strip()),
     } | if_given(values, "use_sim_time")
-    return make_node(values, "dsad_metrics", "metrics", "metrics", parameters, stop_seconds=60.0)
+    node = make_node(values, "dsad_metrics", "metrics", "metrics", parameters, stop_seconds=60.0)
+    return replace(node, only_listens=True)
 
 
 def _recorder(values: Mapping[str, Any]) -> NodeSpec:
@@ -215,7 +216,8 @@ def _recorder(values: Mapping[str, Any]) -> NodeSpec:
     if bag.exists():
         raise UsageError(f"record:={values['record']}: exists already; name a new folder or remove it")
     parameters = {"bag": str(bag), "topics": list(topics.RECORDED)}
-    return make_node(values, "dsad_metrics", "recorder", "recorder", parameters, stop_seconds=60.0)
+    node = make_node(values, "dsad_metrics", "recorder", "recorder", parameters, stop_seconds=60.0)
+    return replace(node, only_listens=True)
 
 
 def _place_of_source(values: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ class Process:
                 preexec_fn=_die_with(os.getpid()),
             )
         self._read_to = 0
+        self._interrupted = False
 
     @property
     def pid(self) -> int:
@@ -72,6 +73,12 @@ class Process:
             block = block[: block.rfind(b"\n") + 1]
         self._read_to += len(block)
         return block.decode(errors="replace").splitlines()
+
+    def interrupt(self) -> None:
+        """Send SIGINT, once: what ends is not disturbed by a second one."""
+        if not self._interrupted:
+            self._interrupted = True
+            self.signal(signal.SIGINT)
 
     def signal(self, number: int) -> None:
         """Send a signal; SIGKILL goes to everything the node has started."""
@@ -114,14 +121,7 @@ def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
     Raises:
         UsageError: its package is not built.
     """
-    try:
-        program = Path(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
-    except (PackageNotFoundError, LookupError):
-        program = None
-    if program is None or not program.is_file():
-        raise UsageError(
-            f"{spec.package} {spec.executable} is not installed: build the workspace and source its setup"
-        )
+    program = installed_program(spec.package, spec.executable)
     folder.mkdir(parents=True, exist_ok=True)
     parameters = _parameters(spec, folder)
     content = {spec.full_name: {"ros__parameters": dict(spec.parameters)}} if spec.parameters else {}
@@ -137,6 +137,19 @@ def node_command(spec: NodeSpec, graph: Graph, folder: Path) -> list[str]:
     return [*command, "--log-level", graph.log_level]
 
 
+def installed_program(package: str, executable: str) -> Path:
+    """An executable of a package.
+
+    Raises:
+        UsageError: the package is not built.
+    """
+    with contextlib.suppress(PackageNotFoundError, LookupError):
+        program = Path(get_package_prefix(package), "lib", package, executable)
+        if program.is_file():
+            return program
+    raise UsageError(f"{package} {executable} is not installed: build the workspace and source its setup")
+
+
 def _parameters(spec: NodeSpec, folder: Path) -> Path:
     return folder / f"{spec.name}.yaml"
 
@@ -146,7 +159,7 @@ def stop(
     tick: Callable[[], None],
     hurry: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Stop processes one after the other: SIGINT, then SIGTERM, then SIGKILL.
+    """Stop processes one after the other, those that only listen last and together: SIGINT, SIGTERM, SIGKILL.
 
     Args:
         processes: in the order in which they stop.
@@ -154,8 +167,10 @@ def stop(
         hurry: True when the user has lost patience: SIGTERM follows at once.
     """
     killed = False
-    for process in processes:
-        process.signal(signal.SIGINT)
+    order = sorted(processes, key=lambda process: process.spec.only_listens)
+    for place, process in enumerate(order):
+        for each in order[place:] if process.spec.only_listens else [process]:
+            each.interrupt()
         if not _wait(process, process.spec.stop_seconds, tick, hurry):
             process.signal(signal.SIGTERM)
             if not _wait(process, TERMINATE_SECONDS, tick):

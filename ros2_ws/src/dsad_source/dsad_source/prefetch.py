@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+#: Seconds that one item may take to be read at the end.
+_END_SECONDS = 1.0
 
 
 class Prefetch(Generic[Item]):
@@ -39,12 +41,13 @@ class Prefetch(Generic[Item]):
                 raise self._error
             raise StopIteration
 
-    def close(self) -> None:
-        """Stop reading; what was read ahead is dropped."""
+    def close(self) -> bool:
+        """Stop reading; what was read ahead is dropped. Whether the thread has ended: a read may hang."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout=5.0)
+        self._thread.join(_END_SECONDS)
+        return not self._thread.is_alive()
 
     def _read(self) -> None:
         try:

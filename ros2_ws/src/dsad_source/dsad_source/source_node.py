@@ -27,6 +27,8 @@ from dsad_source.prefetch import Prefetch
 _READ_AHEAD = 8  # items; bounds memory with large frames, covers disk and decoder hiccups
 _BUMP_LIMIT = 1_000_000_000
 _WINDOW_LIMIT = 64
+#: Seconds that the sending thread may take to end; it can be in the middleware, the reading one in a decoder.
+_END_SECONDS = 0.5
 
 COMMON = (
     Parameter("loop", False, "Begin again at the end."),
@@ -105,6 +107,7 @@ class SourceNode(Node):
     Attributes:
         qos_watch: makes the publishers, so that subscribers they do not match are told of.
         live: whether frames are made while they are sent: nothing is read ahead, nobody is waited for.
+        hung: a thread could not be ended. See ``run_node``.
     """
 
     live = False
@@ -115,6 +118,7 @@ class SourceNode(Node):
         self.done = Future()
         self.qos_watch = QosWatch(self, self.get_logger().warning)
         self.state = "starting"
+        self.hung = False
         self.player: Player
         self._frame_publisher = None
         self._last_stamp = 0
@@ -188,9 +192,10 @@ class SourceNode(Node):
         """Stop sending and let files and devices go."""
         self.player.stop()
         if self._reading:
-            self._reading.close()
+            self.hung = not self._reading.close()
         if self._thread.is_alive():
-            self._thread.join(timeout=5.0)
+            self._thread.join(_END_SECONDS)
+            self.hung = self.hung or self._thread.is_alive()
 
     def now_unique(self) -> int:
         """Now, on the ROS clock, never twice: stamps are what frames and answers are joined by."""
@@ -204,9 +209,11 @@ class SourceNode(Node):
 
     def _run(self) -> None:
         try:
+            # The first frames may take seconds to make or to read, as listeners take to be found.
+            self._read_ahead()
             if self._await_listeners():
                 while self._play() and self._finish():
-                    pass
+                    self._read_ahead()
         except Exception as error:
             # After SIGINT publishers are gone below our feet; that is no error.
             if self.context.ok():
@@ -230,8 +237,10 @@ class SourceNode(Node):
             self.get_logger().warning(f"{missing} within {patience:g} s: begins without")
         return True
 
-    def _play(self) -> bool:
+    def _read_ahead(self) -> None:
         self._reading = None if self.live else Prefetch(self.items(), _READ_AHEAD)
+
+    def _play(self) -> bool:
         try:
             for item in self._reading or self.items():
                 self.state = "playing"
