@@ -30,8 +30,8 @@ def test_encodings_that_would_lose_bits_are_refused(dtype, encoding):
 
 
 def test_unknown_encoding():
-    with pytest.raises(FrameError, match="'yuv422' is not one of mono8"):
-        image_message(FRAME, "yuv422")
+    with pytest.raises(FrameError, match="'bayer_rggb8' is not one of mono8"):
+        image_message(FRAME, "bayer_rggb8")
 
 
 def test_truth():
