@@ -102,8 +102,8 @@ def _with_rims(shape: tuple[int, int], components: Components) -> tuple[np.ndarr
     right, bottom = (components.boxes[:, :2] + components.boxes[:, 2:]).max(axis=0) + RIM
     x0, y0 = max(int(left), 0), max(int(top), 0)
     x1, y1 = min(int(right), shape[1]), min(int(bottom), shape[0])
-    # OpenCV dilates no integers of 32 bit; float32 holds every label below 2^24.
-    labels = np.zeros((y1 - y0, x1 - x0), np.float32)
+    # OpenCV dilates no integers of 32 bit; float32 holds every label below 2^24, and bytes take a quarter of the time.
+    labels = np.zeros((y1 - y0, x1 - x0), np.uint8 if len(components) < 255 else np.float32)
     labels[components.rows - y0, components.columns - x0] = components.owners + 1
     grown = np.where(labels > 0, labels, cv2.dilate(labels, _KERNEL)).ravel()
     pixels = np.flatnonzero(grown > 0)

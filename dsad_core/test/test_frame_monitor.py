@@ -131,6 +131,12 @@ def test_a_jump_of_the_stamps_or_another_size_starts_anew(scene):
     assert monitor.update(scene[21][:60], 2 * STEP) is FrameKind.SCENE
 
 
+def test_another_depth_of_the_pixels_starts_anew():
+    """Counts of 7000 after grey levels of 110 are no step."""
+    assert set(watch(drifting("uint8", 10) + drifting("uint16", 10))) == {"scene"}
+    assert set(watch(drifting("uint16", 10) + drifting("uint8", 10))) == {"scene"}
+
+
 def test_settings_outside_their_range_are_refused():
     with pytest.raises(UsageError, match="settle_s 0"):
         MonitorSettings(settle_s=0)

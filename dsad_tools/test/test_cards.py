@@ -64,7 +64,7 @@ def measured(tmp_path):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_card_of_an_engine_is_what_its_manifest_says(folder):
-    camera = engine_for("camera").resolve() == folder.resolve()
+    camera = engine_for("camera").name == folder.name
     assert (folder / "README.md").read_text(encoding="utf-8") == render(load_manifest(folder), camera)
 
 

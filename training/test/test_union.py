@@ -152,11 +152,10 @@ def test_a_threshold_is_chosen_for_a_rate_of_false_alarms(root, tiny_recipe, tmp
         "empty": 1,
         "clips": 2,
     }
-    threshold, choice = result.choose(0.0, set())
+    threshold, choice = result.choose(0.0)
     false = np.concatenate([peaks.false for peaks in result.peaks.values()])
     assert false.size == 0 or 1 / (1 + np.exp(-false.max())) <= threshold + 0.001
-    assert choice.pd == {"stills": 1.0, "clips": 1.0} and choice.images == 4
-    # A set that nobody labelled has no say.
-    assert result.choose(0.0, {"empty"})[1].data == "stills + clips"
+    found = {each.data_set: each.pd for each in choice.sets}
+    assert found == {"stills": 1.0, "empty": None, "clips": 1.0} and choice.images == 4
     # The more may alarm falsely, the lower the threshold.
-    assert result.choose(1e9, set())[0] == pytest.approx(0.05)
+    assert result.choose(1e9)[0] == pytest.approx(0.05)

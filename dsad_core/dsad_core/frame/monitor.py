@@ -109,7 +109,8 @@ class FrameMonitor:
             received_ns: moment of receipt on a steady clock, for stamps that don't move.
         """
         tick = self._clock.tick(stamp_ns, received_ns)
-        if tick.jumped or (self._last_frame is not None and self._last_frame.shape != frame.shape):
+        last = self._last_frame
+        if tick.jumped or (last is not None and (last.shape, last.dtype) != (frame.shape, frame.dtype)):
             self._forget()
         self._now += tick.seconds
         kind = self._kind(frame)

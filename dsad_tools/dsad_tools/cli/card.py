@@ -19,5 +19,5 @@ def card(
 
     for name in engines:
         folder = find_engine(name)
-        camera = engine_for("camera").resolve() == folder.resolve()
+        camera = engine_for("camera").name == folder.name
         typer.echo(f"wrote {write_card(folder, camera)}")

@@ -21,6 +21,7 @@ setup(
             "bench.exits = dsad_replay.bench.exits:register",
             "bench.footprint = dsad_replay.bench.footprint:register",
             "bench.pipeline = dsad_replay.bench.cli:register",
+            "bench.tracking = dsad_replay.bench.tracking:register",
             "command.up = dsad_replay.cli:register",
             "launch.laboratory = dsad_replay.graph:laboratory_nodes",
         ],

@@ -55,8 +55,8 @@ def test_a_case_names_itself():
     assert Case(256, 256, "mono8", None).title == "256x256 mono8, free-running"
 
 
-def bench(*options):
-    command = [*DSAD, "bench", "pipeline", "--engine", "local-contrast", *options]
+def bench(*options, what="pipeline"):
+    command = [*DSAD, "bench", what, "--engine", "local-contrast", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -76,6 +76,15 @@ def test_a_short_run_measures_every_case(tmp_path):
         assert set(spans) == {*STAGES, "overhead", "latency"}
     assert (tmp_path / "pipeline.png").read_bytes().startswith(b"\x89PNG")
     assert "64x48 mono16, 50 Hz" in result.stdout
+
+
+def test_the_mask_s_latency_is_told_with_tracks_and_without():
+    result = bench("--rate", "20", "--frames", "10", "--turns", "1", what="tracking")
+    assert result.returncode == 0, result.stderr
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[:3]}
+    for tracks in ("all", "none"):
+        answers, p50, p95, p99 = map(float, rows[tracks])
+        assert answers > 0 and 0 < p50 <= p95 <= p99
 
 
 @pytest.mark.parametrize("options", [("--sizes", "64:mono8"), ("--rates", "0"), ("--engine", "nobody")])
