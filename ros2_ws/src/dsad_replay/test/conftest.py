@@ -6,6 +6,9 @@ import sys
 import psutil
 import pytest
 
+# A shell's background job ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 DSAD = [sys.executable, "-c", "from dsad_core.cli.app import main; main()"]
 
 
