@@ -1,6 +1,7 @@
 """What the viewer is told of each frame, and the recording that Rerun makes of it."""
 
 import collections
+import socket
 import sys
 
 import cv2
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
+from dsad_core.errors import UsageError
 from dsad_tools.cli.view import register
 from dsad_tools.data.open import open_source
 from dsad_tools.view.follow import follow
@@ -67,6 +69,16 @@ def test_a_recording_holds_every_frame_its_mask_tracks_and_latency(folder, tmp_p
         rows[chunk.entity_path] += chunk.num_rows
     for entity in ("/frame/image", "/frame/mask", "/frame/tracks", "/frame/truth", "/latency/detector"):
         assert rows[entity] == FRAMES, entity
+
+
+def test_a_file_that_cannot_be_written_and_a_port_that_is_taken_are_one_line(folder, tmp_path):
+    pytest.importorskip("rerun", reason="Rerun is not installed")
+    result = run(folder, "--engine", "local-contrast", "--out", tmp_path / "none" / "out.rrd")
+    assert isinstance(result.exception, UsageError) and "out.rrd: cannot be written" in str(result.exception)
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run(folder, "--engine", "local-contrast", "--page", "--port", port)
+    assert isinstance(result.exception, UsageError) and "--port" in str(result.exception)
 
 
 def test_without_rerun_the_way_out_is_named(folder, monkeypatch):

@@ -48,7 +48,11 @@ class Calibration:
         return {name: peaks for name, peaks in self.peaks.items() if name not in self.unlabelled}
 
     def choose(self, rate: float) -> tuple[float, ThresholdChoice]:
-        """The lowest threshold whose false alarms a frame, averaged over the judged sets, do not exceed ``rate``."""
+        """The lowest threshold whose false alarms a frame, averaged over the judged sets, do not exceed ``rate``.
+
+        Raises:
+            UsageError: there is none.
+        """
         logits = np.log(np.linspace(LOWEST, HIGHEST, 950) / (1 - np.linspace(LOWEST, HIGHEST, 950)))
         rates = np.mean(
             [
@@ -58,7 +62,12 @@ class Calibration:
             axis=0,
         )
         allowed = np.flatnonzero(rates <= rate)
-        limit = logits[allowed[0]] if len(allowed) else logits[-1]
+        if not len(allowed):
+            raise UsageError(
+                f"no threshold up to {HIGHEST} has so few as {rate:g} false alarms a frame: "
+                f"there are {rates[-1]:.3g} left; give a higher --rate"
+            )
+        limit = logits[allowed[0]]
         sets = [self._set(name, float(limit)) for name in self.peaks]
         choice = ThresholdChoice(
             split_hash=self.split_hash, images=self.images, false_a_frame=rate, sets=sets

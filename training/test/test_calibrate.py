@@ -73,3 +73,10 @@ def test_answers_of_one_kind_are_refused():
     none.update(Peaks(np.zeros((1, 2)), np.ones(1, np.float32)), centroids=np.empty((0, 2)))
     with pytest.raises(UsageError, match="one kind"):
         calibration({"a": none}).scores()
+
+
+def test_a_rate_that_no_threshold_reaches_is_refused():
+    sure = FrocAccumulator()
+    sure.update(Peaks(np.zeros((1, 2)), np.full(1, 20.0, np.float32)), centroids=np.empty((0, 2)))
+    with pytest.raises(UsageError, match="there are 1 left; give a higher --rate"):
+        calibration({"a": sure}).choose(0.5)

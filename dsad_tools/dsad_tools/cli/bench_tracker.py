@@ -47,7 +47,15 @@ def tracker(
         found = detector.detect(sample.image)
         stamp = START_NS + round(index * 1e9 / FPS)
         begin, computed = time.monotonic_ns(), time.thread_time_ns()
-        follower.update(sample.image, stamp, found.targets, found.mask, found.logits, detector.threshold)
+        follower.update(
+            sample.image,
+            stamp,
+            found.targets,
+            found.mask,
+            found.logits,
+            detector.threshold,
+            score=detector.score,
+        )
         processor.append(time.thread_time_ns() - computed)
         wall.append(time.monotonic_ns() - begin)
     manifest, facts = detector.engine.manifest, machine_facts()

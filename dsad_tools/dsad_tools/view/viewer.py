@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dsad_core.detector import Detection
-from dsad_core.errors import UsageError
+from dsad_core.errors import UsageError, one_line
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.frame.normalise import to_unit
 from dsad_core.tracking import MotionState, Track
@@ -63,7 +63,7 @@ class Viewer:
         address: of the page, or None.
 
     Raises:
-        UsageError: Rerun is not installed.
+        UsageError: Rerun is not installed or does not start, or the file cannot be written.
     """
 
     def __init__(self, name: str, window: bool, file: Path | None = None, port: int = 9090):
@@ -88,14 +88,20 @@ class Viewer:
         )
         rerun.init(f"dsad view {name}", default_blueprint=layout)
         self.address: str | None = None
-        if file is not None:
-            rerun.save(file, default_blueprint=layout)
-        elif window:
-            rerun.spawn(default_blueprint=layout, hide_welcome_screen=True)
-        else:
-            stream = rerun.serve_grpc(default_blueprint=layout)
-            rerun.serve_web_viewer(web_port=port, open_browser=False, connect_to=stream)
-            self.address = f"http://localhost:{port}/?url={stream}"
+        try:
+            if file is not None:
+                rerun.save(file, default_blueprint=layout)
+            elif window:
+                rerun.spawn(default_blueprint=layout, hide_welcome_screen=True)
+            else:
+                stream = rerun.serve_grpc(default_blueprint=layout)
+                rerun.serve_web_viewer(web_port=port, open_browser=False, connect_to=stream)
+                self.address = f"http://localhost:{port}/?url={stream}"
+        except (OSError, RuntimeError) as error:
+            if file is not None:
+                raise UsageError(f"--out {file}: cannot be written ({one_line(error)})") from None
+            way_out = "try --page" if window else "is another viewer open? end it, or give another --port"
+            raise UsageError(f"Rerun does not start ({one_line(error)}); {way_out}") from None
         mask = rerun.AnnotationContext([(0, "", (0, 0, 0, 0)), (255, "target", MASK)])
         rerun.log("frame", mask, static=True)
 
