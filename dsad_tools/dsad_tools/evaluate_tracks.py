@@ -86,7 +86,7 @@ class _Run:
                 )
             try:
                 if sample.boxes is not None:
-                    self.detections.update(detection.mask, boxes=sample.boxes)
+                    self.detections.update(detection.components, boxes=sample.boxes)
                 size = sample.image.shape
                 self.tracks.add(stamp, tracks, size, sample.boxes, sample.ids, sample.image)
             except UsageError as error:

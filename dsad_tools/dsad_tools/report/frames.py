@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dsad_core.metrics.counts import find_components, match_boxes, match_nearest
+from dsad_core.components import find_components
+from dsad_core.metrics.counts import match_boxes, match_nearest
 from dsad_tools.metrics.record import FramePicture
 from dsad_tools.report.outline import outline_path
 
