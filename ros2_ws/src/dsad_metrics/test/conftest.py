@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from dsad_common.testing import NodeProcess, isolate
+from dsad_common.isolation import isolate
+from dsad_common.testing import NodeProcess
 from metrics_harness import Client
 
 isolate(Path(__file__).resolve().parents[4])

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from dsad_common.testing import isolate
+from dsad_common.isolation import isolate
 from processes import Sink
 
 isolate(Path(__file__).resolve().parents[4])
