@@ -9,7 +9,7 @@ from dsad_common.isolation import own_domain
 # A shell's background job ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DSAD = [sys.executable, "-c", "from dsad_core.cli.app import main; main()"]
+DSAD = [sys.executable, "-c", "from dsad_core.cli.start import main; main()"]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from dsad_core.cli.commands import add_commands
 
 def dsad(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "dsad_core.cli.app", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dsad_core.cli.start", *arguments], capture_output=True, text=True, timeout=60
     )
 
 
