@@ -13,7 +13,7 @@ from dsad_replay.bench.launched import bench_graph
 
 
 def bench(*options):
-    return subprocess.run([*DSAD, "bench", *options], capture_output=True, text=True, timeout=200)
+    return subprocess.run([*DSAD, "bench", *options], capture_output=True, text=True, timeout=300)
 
 
 def test_every_frame_of_a_driver_is_received_or_counted(tmp_path):
