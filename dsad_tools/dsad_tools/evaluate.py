@@ -91,9 +91,10 @@ class _Run:
             boxes = self.accumulator.matching == "box"
             truth = {"boxes": sample.boxes} if boxes else {"truth": sample.mask}
             counts = self.accumulator.update(detection.mask, **truth)
-            targets = (
-                {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.mask).centroids}
-            )
+            if boxes:
+                targets = {"boxes": sample.boxes}
+            else:
+                targets = {"centroids": find_components(sample.mask).centroids, "mask": sample.mask}
             self.froc.update(find_peaks(detection.logits), **targets)
         stages = detection.durations()
         for stage, duration in stages.items():

@@ -205,7 +205,8 @@ class _Scorer:
         logits = self._detector.logits(sample.image).copy()
         score = FrameScore(sample.name, number, self._sweep.update(logits, sample.mask)[self.study.threshold])
         self.study.ranking.append(score)
-        self.study.froc.update(find_peaks(logits), centroids=find_components(sample.mask).centroids)
+        centroids = find_components(sample.mask).centroids
+        self.study.froc.update(find_peaks(logits), centroids=centroids, mask=sample.mask)
         mask = probability(logits) > self.study.threshold
         self._offsets.append(find_offsets(mask, sample.mask, self._matching))
         badness = score.badness
