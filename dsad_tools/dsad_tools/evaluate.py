@@ -16,7 +16,8 @@ from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
 from dsad_tools.metrics.live import HISTORY
 from dsad_tools.metrics.pictures import PictureSampler
-from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.frame_picture import FramePicture
+from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 
 
 def evaluate(
@@ -138,6 +139,7 @@ class _Run:
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,
             pictures=self.sampler.result(),
+            film=self.sampler.film.result(),
             notes=list(source.notes),
             froc=self.froc.result() if self.froc.frames else None,
         )
