@@ -100,7 +100,7 @@ def load_weights(path: str | Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError):
         raise CheckpointError(f"{path}: damaged or not a safetensors file") from None
     if "recipe" not in metadata:

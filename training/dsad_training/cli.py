@@ -1,9 +1,9 @@
 """``dsad train`` and the commands around a run."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
-import math
 import typer
 
 from dsad_core.errors import UsageError
@@ -161,8 +161,8 @@ def curves(
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("curves.png"),
 ) -> None:
     """Draw how runs have learned so far: training loss and validation IoU."""
-    from dsad_tools.analysis.canvas import png
     from dsad_core.files import write_atomic
+    from dsad_tools.analysis.canvas import png
     from dsad_training.curves import curve_figure, read_curve
 
     write_atomic(out, png(curve_figure([read_curve(run) for run in runs])))
@@ -261,8 +261,8 @@ def kernels(
     padding: Annotated[str, typer.Option(help="Beyond the border: replicate or zeros.")] = "replicate",
 ) -> None:
     """Draw the kernels of the directional attention DSA and what it makes of a generated scene."""
-    from dsad_tools.analysis.canvas import png
     from dsad_core.files import write_atomic
+    from dsad_tools.analysis.canvas import png
     from dsad_training.kernels import kernel_figure
     from dsad_training.recipe import network_part
 

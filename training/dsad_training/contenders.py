@@ -7,8 +7,8 @@ from functools import partial
 
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError
-from dsad_tools.bench.runtimes import Runtime, PlainOnnxRuntime
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import PlainOnnxRuntime, Runtime
 
 #: Beside the engine that is made of weights for a benchmark: the network as torch's exporter leaves it.
 EXPORT_FILE = "torch.onnx"

@@ -14,7 +14,6 @@ from dsad_training.data.augmentation import Augmentation
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.residual import Spatial
 
-
 Positive = Annotated[float, Field(gt=0)]
 #: One value for all input channels, or one for each.
 Level = float | tuple[float, float, float]

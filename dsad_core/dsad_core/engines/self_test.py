@@ -19,8 +19,8 @@ from dsad_core.detector import Detector
 from dsad_core.engines import progress
 from dsad_core.engines.backends import EngineRequest, open_backend
 from dsad_core.engines.cache import keep_self_test, kept_self_test
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import load_platform
+from dsad_core.engines.protocol import Engine
 from dsad_core.errors import DsadError, EngineError
 from dsad_core.frame.geometry import padded_size
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dsad_core.frame.clock import FrameClock
 from dsad_core.targets import Target
 from dsad_core.tracking.assignment import assign
 from dsad_core.tracking.bank import Bank
-from dsad_core.frame.clock import FrameClock
 from dsad_core.tracking.judge import SPACING_SHARE, judge
 from dsad_core.tracking.motion import Motion
 from dsad_core.tracking.settings import TrackerSettings

@@ -14,8 +14,8 @@ from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.manifest import Precision
 from dsad_core.errors import DsadError, EngineError
 from dsad_core.frame.geometry import padded_size
-from dsad_tools.bench.runtimes import Runtime, runtimes
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import Runtime, runtimes
 
 #: Seconds after which a first answer is not waited for any longer.
 PATIENCE = 600

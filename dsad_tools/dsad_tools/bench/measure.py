@@ -15,8 +15,8 @@ from dsad_core.errors import DsadError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import to_unit
 from dsad_tools.bench.cold import ColdStart, cold_start
-from dsad_tools.bench.runtimes import Runtime
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import Runtime
 from dsad_tools.scenes.generator import SceneGenerator
 
 #: Generated scenes that the turns go through, and that masks are compared on.

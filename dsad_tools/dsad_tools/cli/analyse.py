@@ -11,10 +11,11 @@ from rich.table import Table
 
 from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.engines.load import load_engine
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import Backend
+from dsad_core.engines.protocol import Engine
 from dsad_core.errors import UsageError
-from dsad_tools.analysis import EngineStudy, Study, analyse as analyse_engines, write_study
+from dsad_tools.analysis import EngineStudy, Study, write_study
+from dsad_tools.analysis import analyse as analyse_engines
 from dsad_tools.data.open import open_source
 
 

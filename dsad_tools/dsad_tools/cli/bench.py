@@ -17,11 +17,11 @@ from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts, usable_cores
-from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.measure import Block, Case
-from dsad_tools.bench.plot import draw
-from dsad_tools.bench.report import results, runtime_versions, speedups, model_facts
 from dsad_tools.bench.models import Model, find_models
+from dsad_tools.bench.plot import draw
+from dsad_tools.bench.report import model_facts, results, runtime_versions, speedups
+from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
 from dsad_tools.cli.bench_tracker import tracker

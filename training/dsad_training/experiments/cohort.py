@@ -24,8 +24,8 @@ from dsad_training.experiments.graphs import recorded
 from dsad_training.experiments.plan import Run
 from dsad_training.losses import task_loss
 from dsad_training.recipe import Recipe
-from dsad_training.state import TrainingState
 from dsad_training.schedule import decay_at, learning_rate
+from dsad_training.state import TrainingState
 
 #: Steps before the kernels are recorded, and steps after it that are timed.
 WARM, TIMED = 3, 8

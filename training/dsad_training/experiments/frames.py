@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dsad_tools.data.dataset import SirstDataset
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.data.packed import PackedSet, pack, split
 from dsad_training.data.union import names_hash
 from dsad_training.recipe import DataPart

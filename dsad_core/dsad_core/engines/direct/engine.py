@@ -9,8 +9,8 @@ from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.direct.program import read_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
-from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.platform import Platform, effective_precision
+from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
 
