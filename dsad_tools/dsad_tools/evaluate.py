@@ -92,7 +92,7 @@ class _Run:
             truth = {"boxes": sample.boxes} if boxes else {"truth": sample.mask}
             counts = self.accumulator.update(detection.mask, **truth)
             targets = (
-                {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.mask).centroids}
+                {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.truth).centroids}
             )
             self.froc.update(find_peaks(detection.logits), **targets)
         stages = detection.durations()
@@ -133,7 +133,11 @@ class _Run:
             result=accumulator.result(),
             counters={"frames": self.count, "frames_unlabelled": self.unlabelled},
             frame_rate=self.count * 1e9 / self.busy_ns,
-            latency={stage: stats.result() for stage, stats in self.latency.items()},
+            latency={
+                stage: result
+                for stage, stats in self.latency.items()
+                if (result := stats.result()) is not None
+            },
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,
             pictures=self.sampler.result(),

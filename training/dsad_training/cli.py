@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dsad_core.engines.platform import Backend
 from dsad_core.errors import UsageError
 
 Data = Annotated[
@@ -89,7 +90,7 @@ def calibrate(
         list[str],
         typer.Option(help="Set whose warm objects nobody labelled; it has no say. May be repeated."),
     ] = [],
-    backend: Annotated[str | None, typer.Option(help="What runs the engine.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="What runs the engine.")] = None,
 ) -> None:
     """Choose an engine's threshold and what its scores are worth, on held-out images."""
     from rich.console import Console
@@ -197,9 +198,9 @@ def import_published(
 
     if (mean is None) != (std is None):
         raise UsageError("--mean and --std go together")
-    values = [_channel_values(text, name) for text, name in ((mean, "--mean"), (std, "--std"))]
+    means, stds = _channel_values(mean, "--mean"), _channel_values(std, "--std")
     folder = out or Path("runs") / checkpoint.name.split(".")[0]
-    typer.echo(f"wrote {import_weights(checkpoint, network, width, folder, *values, trained_on)}")
+    typer.echo(f"wrote {import_weights(checkpoint, network, width, folder, means, stds, trained_on)}")
 
 
 def _channel_values(text: str | None, option: str) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """A training as data: what a recipe file holds, checked before anything starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,7 +101,7 @@ class DataPart(Part):
 
     def normalised(self, image: Tensor) -> Tensor:
         """The image (N,1,H,W), full scale 1, as the network gets it: (N,1,H,W), or (N,3,H,W) by three means."""
-        if isinstance(self.mean, float):
+        if isinstance(self.mean, float) and isinstance(self.std, float):
             return (image - self.mean) / self.std
         mean, std = (torch.tensor(each, device=image.device).view(-1, 1, 1) for each in (self.mean, self.std))
         return (image - mean) / std
@@ -177,7 +178,7 @@ class Recipe(Part):
         raise IndexError("step lies after the last phase")
 
 
-def load_recipe(path: str | Path, overrides: list[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and apply ``key=value`` overrides (``phases.0.steps=100``).
 
     Raises:
@@ -217,7 +218,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {**base, **changes, **both}
 
 
-def build_recipe(content: dict[str, Any], overrides: list[str] = (), origin: str = "recipe") -> Recipe:
+def build_recipe(content: dict[str, Any], overrides: Sequence[str] = (), origin: str = "recipe") -> Recipe:
     """Validate a recipe's content after applying ``key=value`` overrides."""
     for override in overrides:
         key, equals, value = override.partition("=")

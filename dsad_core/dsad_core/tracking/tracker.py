@@ -262,7 +262,7 @@ class Tracker:
         if size is None:
             return np.zeros(len(self._bank), bool)
         place, end = self._bank.position, np.array(size[::-1])
-        return ((place < -RIM - 0.5) | (place > end - 0.5 + RIM)).any(axis=1)
+        return np.any((place < -RIM - 0.5) | (place > end - 0.5 + RIM), axis=1)
 
     def _confirms(self, life: _Life) -> bool:
         settings, age = self.settings, self._now - life.born + 1e-9
@@ -286,7 +286,7 @@ class Tracker:
         return sum(time >= born for time in self._frames)
 
     def _end(self, alive: np.ndarray) -> None:
-        for row in np.flatnonzero(~alive):
+        for row in np.flatnonzero(~alive).tolist():
             life = self._lives[row]
             if life.state is not TrackState.TENTATIVE:
                 life.state = TrackState.ENDED

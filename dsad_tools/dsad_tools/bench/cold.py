@@ -76,7 +76,8 @@ def main() -> None:
     try:
         every = runtimes(task["target"], list(BACKENDS), get_args(Precision))
         runtime = next(one for one in every if one.name == task["contender"])
-        size = padded_size(*task["size"], model.manifest.size_multiple)
+        height, width = task["size"]
+        size = padded_size(height, width, model.manifest.size_multiple)
         engine = runtime.open(model, task["target"], task["threads"], size)
         engine.infer(np.zeros((1, engine.manifest.input_channels, *size), np.float32))
     except DsadError as error:

@@ -149,4 +149,4 @@ def _png(image: np.ndarray) -> str:
     low, high = (float(value) for value in np.percentile(sample, (0.5, 99.9)))
     high = max(high, low + 1e-6)
     grey = np.clip((image.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return base64.b64encode(cv2.imencode(".png", grey)[1]).decode()
+    return base64.b64encode(cv2.imencode(".png", grey)[1].tobytes()).decode()

@@ -33,7 +33,8 @@ def load_union(root: Path, part: DataPart) -> tuple[PackedSet, PackedSet | None,
     Raises:
         DataError: a set or a split file cannot be read, or names what is not there.
     """
-    kept, held_out = [], []
+    kept: list[PackedSet] = []
+    held_out: list[PackedSet] = []
     for number, source in enumerate(part.sources):
         data = load_source(root, source)
         names = read_names(source.validation) if source.validation else set()

@@ -56,7 +56,7 @@ def on_grid(samples: SirstDataset, side: int) -> Iterator[tuple[str, np.ndarray,
     """Names, images and masks brought to (side,side) as DNANet's test does: Pillow's bilinear and nearest, no padding."""
     for sample in samples:
         image = Image.fromarray(sample.image).resize((side, side), Image.Resampling.BILINEAR)
-        mask = Image.fromarray(sample.mask).resize((side, side), Image.Resampling.NEAREST)
+        mask = Image.fromarray(sample.truth).resize((side, side), Image.Resampling.NEAREST)
         yield sample.name, np.asarray(image), np.asarray(mask)
 
 
