@@ -95,7 +95,7 @@ class _Run:
             if boxes:
                 targets = {"boxes": sample.boxes}
             else:
-                targets = {"centroids": find_components(sample.mask).centroids, "mask": sample.mask}
+                targets = {"centroids": find_components(sample.truth).centroids, "mask": sample.truth}
             self.froc.update(find_peaks(detection.logits), **targets)
         stages = detection.durations()
         for stage, duration in stages.items():
@@ -135,7 +135,11 @@ class _Run:
             result=accumulator.result(),
             counters={"frames": self.count, "frames_unlabelled": self.unlabelled},
             frame_rate=self.count * 1e9 / self.busy_ns,
-            latency={stage: stats.result() for stage, stats in self.latency.items()},
+            latency={
+                stage: result
+                for stage, stats in self.latency.items()
+                if (result := stats.result()) is not None
+            },
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,
             pictures=self.sampler.result(),

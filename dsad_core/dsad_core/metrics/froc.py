@@ -38,7 +38,7 @@ def find_peaks(logits: np.ndarray, least: float = -12.0) -> Peaks:
     if count == 1:
         return Peaks(np.empty((0, 2)), np.empty(0, np.float32))
     scores = np.full(count, -np.inf, np.float32)
-    np.maximum.at(scores, labels[highest], logits[highest])
+    np.maximum.at(scores, labels[highest].astype(np.intp), logits[highest])
     order = np.argsort(-scores[1:], kind="stable")[:MOST] + 1
     return Peaks(centres[order], scores[order])
 
@@ -91,9 +91,12 @@ class FrocAccumulator:
         Raises:
             UsageError: neither or both are given.
         """
-        if (centroids is None) == (boxes is None):
+        if boxes is not None and centroids is None:
+            near = _inside(peaks.places, boxes)
+        elif centroids is not None and boxes is None:
+            near = _near_centroids(peaks.places, centroids)
+        else:
             raise UsageError("a FROC frame needs centroids or boxes, not both")
-        near = _near_centroids(peaks.places, centroids) if boxes is None else _inside(peaks.places, boxes)
         self.frames += 1
         self.targets += near.shape[1]
         # Strongest first: the first peak near a target is its strongest.

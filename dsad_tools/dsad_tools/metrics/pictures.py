@@ -132,6 +132,7 @@ class PictureCollector:
         return image
 
     def _offer(self, image: np.ndarray, title: str, frame: JoinedFrame, counts: FrameCounts | None) -> None:
-        if image.shape == frame.mask.shape:
-            boxes = frame.boxes and frame.boxes.boxes
-            self._sampler.offer(counts, lambda: FramePicture(title, image, frame.mask, frame.truth, boxes))
+        mask = frame.mask
+        if mask is not None and image.shape == mask.shape:
+            boxes = None if frame.boxes is None else frame.boxes.boxes
+            self._sampler.offer(counts, lambda: FramePicture(title, image, mask, frame.truth, boxes))

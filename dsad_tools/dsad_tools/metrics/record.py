@@ -1,5 +1,6 @@
 """What is known of one frame, and of a whole run, once it has been joined and scored."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -65,7 +66,7 @@ class RunFacts:
     split: str = ""
     split_hash: str = ""
     started: str = ""
-    machine: dict[str, object] = field(default_factory=dict)
+    machine: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -78,7 +79,7 @@ def render(run: RunRecord) -> str:
 def _facts(run: RunRecord) -> list[tuple[str, str]]:
     facts, machine = run.facts, run.facts.machine
     threshold = "" if facts.threshold is None else f"{facts.threshold:g}"
-    rows = [
+    rows: list[tuple[str, Any]] = [
         ("Engine", facts.engine),
         ("ONNX SHA-256", facts.engine_sha256[:16]),
         ("Platform", facts.platform),

@@ -106,4 +106,4 @@ def _zoom(mark: Mark, width: int, height: int) -> Mark:
 
 
 def _png(image: np.ndarray) -> str:
-    return base64.b64encode(cv2.imencode(".png", eight_bit(image))[1]).decode()
+    return base64.b64encode(cv2.imencode(".png", eight_bit(image))[1].tobytes()).decode()

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dsad_tools.data.dataset import SirstDataset
 from dsad_core.errors import UsageError
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.data.augmentation import Augmentation
 from dsad_training.data.batches import Batches
 from dsad_training.data.cache import cached
