@@ -1,6 +1,7 @@
 """Whole-system tests: real processes, real middleware, each test in a ROS domain of its own."""
 
 import pytest
+
 from dsad_common.isolation import own_domain
 
 

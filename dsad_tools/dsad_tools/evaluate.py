@@ -15,9 +15,10 @@ from dsad_core.metrics.counts import Matching
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
+from dsad_tools.metrics.frame_picture import FramePicture
 from dsad_tools.metrics.live import HISTORY
 from dsad_tools.metrics.pictures import PictureSampler
-from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 
 
 def evaluate(
@@ -97,7 +98,8 @@ class _Run:
             else:
                 truth = None if sample.mask is None else as_components("truth", sample.mask)
                 counts = self.accumulator.update(detection.components, truth)
-                self.froc.update(peaks, centroids=truth.centroids)
+                centroids = None if truth is None else truth.centroids
+                self.froc.update(peaks, centroids=centroids, mask=sample.mask)
         stages = detection.durations()
         for stage, duration in stages.items():
             self.latency[stage].add(duration)
@@ -136,10 +138,15 @@ class _Run:
             result=accumulator.result(),
             counters={"frames": self.count, "frames_unlabelled": self.unlabelled},
             frame_rate=self.count * 1e9 / self.busy_ns,
-            latency={stage: stats.result() for stage, stats in self.latency.items()},
+            latency={
+                stage: result
+                for stage, stats in self.latency.items()
+                if (result := stats.result()) is not None
+            },
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,
             pictures=self.sampler.result(),
+            film=self.sampler.film.result(),
             notes=list(source.notes),
             froc=self.froc.result() if self.froc.frames else None,
         )

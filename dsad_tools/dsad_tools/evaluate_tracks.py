@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dsad_tools.data.sample import SampleSource
-from dsad_tools.data.sequence import DEFAULT_FPS
 from dsad_core.detector import Detector
 from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_core.metrics.latency import LatencyStats
 from dsad_core.tracking import Follower, TrackerSettings
+from dsad_tools.data.sample import SampleSource
+from dsad_tools.data.sequence import DEFAULT_FPS
 from dsad_tools.follow import follow
 from dsad_tools.metrics.track_run import TrackRun
 from dsad_tools.metrics.track_score import TrackScorer
@@ -56,8 +56,9 @@ class _Run:
         self.notes: list[str] = []
 
     def follow(self, source: SampleSource, follower: Follower) -> None:
-        frames = 0
-        for frames, each in enumerate(follow(source, self.detector, follower), 1):
+        empty = True
+        for each in follow(source, self.detector, follower):
+            empty = False
             self.kinds[each.kind.value] += 1
             self.latency.add(each.track_ns)
             sample = each.sample
@@ -71,7 +72,7 @@ class _Run:
                 self.tracks.add(each.stamp_ns, each.tracks, size, sample.boxes, sample.ids, sample.image)
             except UsageError as error:
                 raise DataError(f"{where}: {error}") from error
-        if not frames:
+        if empty:
             raise DataError(f"{source.name} holds no frame to evaluate")
         self.tracks.close(source.name, source.fps or DEFAULT_FPS)
         self.failures += follower.estimator.failures

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsad_core.errors import UsageError
 from dsad_core.components import Components, as_components
+from dsad_core.errors import UsageError
 from dsad_core.metrics import DetectionAccumulator, DetectionResult, FrameCounts, Matching
 
 TAILS = ((3.0, 5.0, 0.1), (5.0, 12.5, 0.5))
@@ -65,12 +65,13 @@ class ThresholdSweep:
             The frame's counts by threshold.
         """
         truth = as_components("truth", truth)
-        counts, area = None, -1
-        found = {}
+        counts: FrameCounts | None = None
+        area = -1
+        found: dict[float, FrameCounts] = {}
         for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
             mask = logits > limit
             # The masks are nested: one of equal area is the same mask, and trained networks give many.
-            if (new_area := int(np.count_nonzero(mask))) != area:
+            if (new_area := int(np.count_nonzero(mask))) != area or counts is None:
                 counts, area = accumulator.count(mask, truth), new_area
             accumulator.add(counts)
             found[threshold] = counts

@@ -1,4 +1,5 @@
 import pytest
+
 from dsad_common.isolation import own_domain
 
 

@@ -5,6 +5,7 @@ import sys
 import tempfile
 
 import pytest
+
 from dsad_common.isolation import own_domain
 
 HOLD = """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+
 from dsad_common.stamps import stamp_ns
 from dsad_core.components import find_components
 from dsad_core.detector import Detection

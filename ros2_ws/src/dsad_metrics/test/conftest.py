@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from metrics_harness import Client
+
 from dsad_common.isolation import isolate
 from dsad_common.testing import NodeProcess
-from metrics_harness import Client
 
 isolate(Path(__file__).resolve().parents[4])
 

@@ -4,6 +4,7 @@ import sys
 
 import psutil
 import pytest
+
 from dsad_common.isolation import own_domain
 
 # A shell's background job ignores Ctrl-C, and so would all that the tests start.

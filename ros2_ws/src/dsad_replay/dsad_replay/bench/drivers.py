@@ -11,15 +11,15 @@ import time
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+from rich.table import Table
+
 from dsad_bringup.graph import PROFILE_VARIABLES, Graph
 from dsad_common import topics
 from dsad_core.errors import DsadError, UsageError
 from dsad_core.frame.geometry import parse_size
-from rich.table import Table
-
 from dsad_replay.bench.output import wide_console, write_facts
 
 SIZES = ["640x512@30", "1920x1080@30", "2048x1536@30"]
@@ -76,7 +76,7 @@ def drivers(
     engine: Annotated[str, typer.Option(help="Name or folder of an engine.")] = "local-contrast",
     sizes: Annotated[list[str], typer.Option(help="WIDTHxHEIGHT@RATE of mono16 frames; repeatable.")] = SIZES,
     frames: Annotated[int, typer.Option(help="Frames that each driver sends.", min=1)] = 150,
-    output: Annotated[Optional[Path], typer.Option(help="Folder for drivers.json.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for drivers.json.")] = None,
 ) -> None:
     for size in sizes:
         _parse(size)
@@ -109,7 +109,6 @@ def _measure(
 ) -> Outcome:
     from dsad_common.qos import latched
     from dsad_msgs.msg import FrameCounters
-
     from dsad_replay.bench.launched import launched, spin
 
     size, rate = _parse(text)

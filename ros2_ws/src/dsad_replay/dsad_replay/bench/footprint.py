@@ -6,13 +6,13 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
-from dsad_common import topics
-from dsad_core.errors import DsadError
 from rich.table import Table
 
+from dsad_common import topics
+from dsad_core.errors import DsadError
 from dsad_replay.bench.output import wide_console, write_facts
 
 #: Seconds that the nodes may take to answer a first frame, and that they run before the measurement.
@@ -49,7 +49,7 @@ def footprint(
     rate: Annotated[float, typer.Option(help="Frames a second.", min=0.1, max=1000.0)] = 25.0,
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1.0)] = 20.0,
     metrics: Annotated[bool, typer.Option("--metrics", help="Start the metrics node, too.")] = False,
-    output: Annotated[Optional[Path], typer.Option(help="Folder for footprint.json.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for footprint.json.")] = None,
 ) -> None:
     # Not above: rclpy takes a quarter of a second to import, and `dsad --help` needs none of it.
     from dsad_replay.bench.launched import bench_graph
@@ -78,9 +78,9 @@ def _measure(graph, folder: Path, seconds: float) -> tuple[list[Usage], int]:
         DsadError: no frame is answered in time, or a node ends.
     """
     import psutil
+
     from dsad_common.qos import reliable
     from dsad_msgs.msg import FrameTiming
-
     from dsad_replay.bench.launched import launched, spin
 
     answers: list[FrameTiming] = []

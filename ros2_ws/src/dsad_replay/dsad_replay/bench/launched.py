@@ -9,11 +9,11 @@ from pathlib import Path
 
 import rclpy
 from ament_index_python.packages import get_package_share_directory
-from dsad_bringup.graph import Graph, build_graph
-from dsad_core.errors import DsadError
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from dsad_bringup.graph import Graph, build_graph
+from dsad_core.errors import DsadError
 from dsad_replay import processes
 from dsad_replay.ros import ros
 

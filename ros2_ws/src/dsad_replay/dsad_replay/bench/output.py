@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich.console import Console
+
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
-from rich.console import Console
 
 
 def wide_console() -> Console:
