@@ -41,7 +41,7 @@ help:
 	@echo 'make demo                run on generated infrared scenes; leaves out/demo/report.html'
 	@echo 'make demo DATA=<folder>  run on a data set, image folder or annotated sequence'
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
-	@echo 'make test                every test, green in under 10 minutes on two cores'
+	@echo 'make test                every test, several parts at a time'
 	@echo 'make test-dsad_detector  those of one package; or test-training, test-system'
 	@echo 'make test-oldest         dsad_core and dsad_tools with the oldest packages they may meet; needs Python 3.10'
 	@echo 'make test-libraries PYTHON=python3.14   dsad_core and dsad_tools with another Python'
@@ -84,6 +84,7 @@ demo: build
 	@$(CLEAN_ENV) DATA='$(DATA)' BAG='$(BAG)' OUT='$(OUT)' bash launch/demo.sh
 
 test:
+	@echo 'The tests of each part are shown when it ends.'
 	@$(TOGETHER) $(PARTS)
 
 # What continuous integration runs.
