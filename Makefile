@@ -32,7 +32,8 @@ JOBS ?= $(shell expr $$(nproc) + 1)
 TOGETHER = $(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target
 
 # Variables of a sourced ROS 2, a venv or a parent test run would leak into ours, and so would make's own.
-CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
+CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+  -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
   -u PYTHONPATH -u LD_LIBRARY_PATH -u VIRTUAL_ENV -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .PHONY: help setup build demo docs lint robot test ci test-libraries test-oldest clean $(PARTS)
