@@ -1,6 +1,11 @@
+import signal
+
 import pytest
 
 from dsad_common.isolation import own_domain
+
+# A shell's background job ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
