@@ -10,13 +10,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
+
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.tracking.track import MotionState, TrackState
 from dsad_tools.scenes.moving import MovingScene
 from dsad_tools.view.follow import follow
 from dsad_tools.view.viewer import View
-from PIL import Image
 
 #: (terrain, seed, pan in pixels a frame)
 SCENES = (("cloud", 3, 0.0), ("terrain", 5, 1.0))

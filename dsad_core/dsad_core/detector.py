@@ -93,7 +93,7 @@ class Detector:
         self.score = sigmoid if calibration is None else calibration.score
         self._prepared_sizes: set[tuple[int, int]] = set()
         self._tensor = np.empty((1, engine.manifest.input_channels, 0, 0), np.float32)
-        self._reflection = (np.empty(0, np.intp), np.empty(0, np.intp))
+        self._reflection: tuple[np.ndarray, np.ndarray] = (np.empty(0, np.intp), np.empty(0, np.intp))
         self._frame_size = (0, 0)
 
     @property
@@ -195,10 +195,11 @@ class Detector:
         padded = padded_size(height, width, self.engine.manifest.size_multiple)
         self._tensor = np.empty((1, self.engine.manifest.input_channels, *padded), np.float32)
         # np.pad reflects as often as it takes where the frame is smaller than the padding.
-        self._reflection = tuple(
+        rows, columns = (
             np.pad(np.arange(size), (0, full - size), mode="reflect")[size:]
             for size, full in zip((height, width), padded)
         )
+        self._reflection = rows, columns
         self._frame_size = (height, width)
 
     def _infer(self, tensor: np.ndarray, size: tuple[int, int]) -> np.ndarray:

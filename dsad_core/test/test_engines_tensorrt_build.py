@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from dsad_core.engines import progress
 from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.load import load_engine
@@ -17,7 +19,6 @@ from dsad_core.engines.platform import load_platform
 from dsad_core.engines.tensorrt.api import find_api
 from dsad_core.engines.tensorrt.cuda import Device, find_device
 from dsad_core.errors import DsadError, UnsupportedModelError
-from onnx import TensorProto, helper, numpy_helper
 
 real_api, real_reason = find_api()
 real_gpu = find_device()

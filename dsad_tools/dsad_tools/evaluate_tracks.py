@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from dsad_tools.data.sample import SampleSource
 from dsad_core.detector import Detector
 from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.monitor import FrameKind, FrameMonitor
 from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_core.metrics.latency import LatencyStats
 from dsad_core.tracking import Follower, TrackerSettings
+from dsad_tools.data.sample import SampleSource
 from dsad_tools.metrics.track_run import TrackRun
 from dsad_tools.metrics.track_score import TrackScorer
 

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_core.metrics.counts import find_components
 from dsad_core.metrics.froc import FrocAccumulator, FrocResult, find_peaks
 from dsad_training.data.packed import PackedSet
+from dsad_training.networks.network import Network
 from dsad_training.recipe import DataPart
 from dsad_training.soft_labels import padded_logits, same_sizes
 
@@ -30,7 +30,7 @@ class SetScore:
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, data: PackedSet, names: list[str], loose: set[str], part: DataPart
+    network: Network, data: PackedSet, names: list[str], loose: set[str], part: DataPart
 ) -> list[SetScore]:
     """Scores of each group of ``data``.
 
@@ -52,7 +52,7 @@ def validate(
                 boxes = cv2.connectedComponentsWithStats((truth > 0).astype(np.uint8), connectivity=8)[2]
                 peaks[name].update(found, boxes=boxes[1:, :4])
             else:
-                peaks[name].update(found, centroids=find_components(truth == 1).centroids)
+                peaks[name].update(found, centroids=find_components(truth == 1).centroids, mask=truth == 1)
             masks[name].update(logits > 0, truth == 1)
     scores = []
     for name in names:

@@ -98,7 +98,7 @@ def points_in_boxes(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(N, M) bool: which of the points (M, 2) lies on the area of the pixels of which box (N, 4) x, y, w, h."""
     corner, size = boxes[:, None, :2].astype(np.float64), boxes[:, None, 2:].astype(np.float64)
     offset = points[None, :, :] - corner + 0.5
-    return ((offset >= 0) & (offset < size)).all(axis=2)
+    return np.all((offset >= 0) & (offset < size), axis=2)
 
 
 def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "nearest") -> FrameCounts:

@@ -1,7 +1,7 @@
 """What became of each target and each prediction of a frame, and how it is drawn."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.patches import Circle
@@ -11,7 +11,7 @@ from dsad_core.metrics.counts import Matching, find_components, match_components
 Outcome = Literal["hit", "missed", "false"]
 
 #: Colours and lines of the paper's Figure 9; the dashes tell misses apart without colour, too.
-LINES = {
+LINES: dict[str, dict[str, Any]] = {
     "hit": {"edgecolor": "#ff3b30", "linestyle": "-"},
     "false": {"edgecolor": "#ffd60a", "linestyle": "-"},
     "missed": {"edgecolor": "#34d058", "linestyle": (0, (2.2, 1.4))},

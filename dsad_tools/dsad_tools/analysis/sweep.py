@@ -63,12 +63,13 @@ class ThresholdSweep:
         Returns:
             The frame's counts by threshold.
         """
-        counts, area = None, -1
-        found = {}
+        counts: FrameCounts | None = None
+        area = -1
+        found: dict[float, FrameCounts] = {}
         for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
             mask = logits > limit
             # The masks are nested: one of equal area is the same mask, and trained networks give many.
-            if (new_area := int(np.count_nonzero(mask))) != area:
+            if (new_area := int(np.count_nonzero(mask))) != area or counts is None:
                 counts, area = accumulator.count(mask, truth), new_area
             accumulator.add(counts)
             found[threshold] = counts

@@ -68,8 +68,8 @@ def tracker(
     for column in ("p50", "p95", "p99", "max"):
         table.add_column(column, justify="right")
     for row, spans in (("processor time", processor), ("wall time", wall)):
-        figures = percentiles(spans).to_dict()
-        table.add_row(row, *(f"{figures[key]:.2f}" for key in ("p50", "p95", "p99", "max")))
+        figures = percentiles(spans)
+        table.add_row(row, *(f"{getattr(figures, key):.2f}" for key in ("p50", "p95", "p99", "max")))
     console = Console()
     console.print(table)
     console.print(

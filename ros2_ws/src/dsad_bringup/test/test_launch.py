@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
-from dsad_common.qos import reliable
 from sensor_msgs.msg import Image
 
 from dsad_bringup.arguments import LAUNCH_ARGUMENTS as ARGUMENTS
 from dsad_bringup.arguments import PREFIX
+from dsad_common.qos import reliable
 
 PACKAGE = Path(__file__).parents[1]
 LAUNCH_FILE = PACKAGE / "launch" / "detector.launch.py"

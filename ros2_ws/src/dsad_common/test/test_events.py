@@ -5,11 +5,12 @@ import time
 
 import pytest
 import rclpy
-from dsad_common.events import QosWatch
-from dsad_common.qos import newest, reliable
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Empty
+
+from dsad_common.events import QosWatch
+from dsad_common.qos import newest, reliable
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ import time
 
 import pytest
 import rclpy
-from dsad_common.qos import reliable
-from dsad_common.rclpy_internals import given_parameters, guard_change_state, lifecycle_state, take
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
+
+from dsad_common.qos import reliable
+from dsad_common.rclpy_internals import given_parameters, guard_change_state, lifecycle_state, take
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+
 from dsad_common.stamps import stamp_ns
 from dsad_core.detector import Detection
 from dsad_core.frame.monitor import FrameKind, FrameMonitor

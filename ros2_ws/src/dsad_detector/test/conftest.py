@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import rclpy
 from detector_harness import Building, Client, DetectorProcess
+
 from dsad_common.testing import isolate
 from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest
 

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from detector_harness import scene
+from sensor_msgs.msg import CompressedImage
+
 from dsad_common.qos import reliable
 from dsad_common.stamps import stamp_ns
-from sensor_msgs.msg import CompressedImage
 
 
 @pytest.fixture(scope="module")

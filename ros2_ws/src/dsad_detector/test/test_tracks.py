@@ -5,6 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
 from dsad_core.detector import Detection
 from dsad_core.errors import UsageError
 from dsad_core.frame.monitor import FrameKind, FrameMonitor
@@ -18,8 +21,6 @@ from dsad_detector.tracking import Answer, TrackingThread, TrackOutputs
 from dsad_detector.watch import FrameWatch
 from dsad_msgs.msg import Target as TargetMessage
 from dsad_msgs.msg import TargetArray, Track, TrackArray
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 
 
 class Kept(list):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import DSAD
-from dsad_core.frame.timing import MOMENTS, STAGES
 
+from dsad_core.frame.timing import MOMENTS, STAGES
 from dsad_replay.bench.timings import Block, Case, Timings
 
 MS = 1_000_000

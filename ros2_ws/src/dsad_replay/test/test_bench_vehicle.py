@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ament_index_python.packages import get_package_share_directory
 from conftest import DSAD
-from dsad_bringup.graph import build_graph
 
+from dsad_bringup.graph import build_graph
 from dsad_replay.bench import exits
 from dsad_replay.bench.drivers import NAMESPACE, Outcome, _measure, _table
 

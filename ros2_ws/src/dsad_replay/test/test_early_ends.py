@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import DSAD
+
 from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.types import IMAGE, typestore
 from dsad_tools.bags.write import BagWriter

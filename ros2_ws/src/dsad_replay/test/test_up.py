@@ -122,9 +122,9 @@ def test_a_bad_argument_is_one_line_and_status_2(up, argument):
 
 
 def test_the_argument_list_is_complete():
-    from dsad_replay.arguments import ARGUMENTS
-
     from conftest import DSAD
+
+    from dsad_replay.arguments import ARGUMENTS
 
     output = subprocess.run([*DSAD, "up", "--show-args"], capture_output=True, text=True, timeout=30).stdout
     assert all(argument.name in output for argument in ARGUMENTS)

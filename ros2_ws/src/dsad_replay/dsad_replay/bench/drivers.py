@@ -12,19 +12,19 @@ import time
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from ament_index_python.packages import get_package_share_directory
+from rich.console import Console
+from rich.table import Table
+
 from dsad_bringup.graph import PROFILE_VARIABLES, Graph, build_graph
 from dsad_common import topics
 from dsad_core.errors import DsadError, UsageError
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts
-from rich.console import Console
-from rich.table import Table
-
 from dsad_replay import processes
 
 SIZES = ["640x512@30", "1920x1080@30", "2048x1536@30"]
@@ -82,7 +82,7 @@ def drivers(
     engine: Annotated[str, typer.Option(help="Name or folder of an engine.")] = "local-contrast",
     sizes: Annotated[list[str], typer.Option(help="WIDTHxHEIGHT@RATE of mono16 frames; repeatable.")] = SIZES,
     frames: Annotated[int, typer.Option(help="Frames that each driver sends.", min=1)] = 150,
-    output: Annotated[Optional[Path], typer.Option(help="Folder for drivers.json.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for drivers.json.")] = None,
 ) -> None:
     for size in sizes:
         _parse(size)
@@ -117,9 +117,9 @@ def _measure(
     graph: Graph, folder: Path, name: str, profile: bool, reliability: str, text: str, frames: int
 ) -> Outcome:
     import rclpy
+
     from dsad_common.qos import latched
     from dsad_msgs.msg import FrameCounters
-
     from dsad_replay.ros import ros
 
     size, rate = _parse(text)

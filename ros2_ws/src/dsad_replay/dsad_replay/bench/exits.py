@@ -15,19 +15,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
-from dsad_core.errors import DsadError, UsageError
-from dsad_core.files import write_atomic
-from dsad_core.machine import machine_facts
-from dsad_tools.bags.read import BagReader
-from dsad_tools.bags.write import BagWriter
-from dsad_tools.scenes.generator import SceneGenerator
 from rich.console import Console
 from rich.table import Table
 
+from dsad_core.errors import DsadError, UsageError
+from dsad_core.files import write_atomic
+from dsad_core.machine import machine_facts
 from dsad_replay.processes import installed_program
+from dsad_tools.bags.read import BagReader
+from dsad_tools.bags.write import BagWriter
+from dsad_tools.scenes.generator import SceneGenerator
 
 #: Seconds that a process may take to reach a moment, to end, and to run before the last moment.
 REACH_SECONDS, END_SECONDS, RUN_SECONDS = 60.0, 60.0, 1.0
@@ -98,9 +98,9 @@ class Exit:
 
 
 def exits(
-    only: Annotated[Optional[list[str]], typer.Option(help="Part of a name to measure; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Part of a name to measure; repeatable.")] = None,
     engine: Annotated[str, typer.Option(help="Name or folder of an engine.")] = "camera",
-    output: Annotated[Optional[Path], typer.Option(help="Folder for exits.json.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for exits.json.")] = None,
 ) -> None:
     subjects = [name for name in (*NODES, UP) if not only or any(part in name for part in only)]
     if not subjects:

@@ -7,18 +7,18 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from ament_index_python.packages import get_package_share_directory
+from rich.console import Console
+from rich.table import Table
+
 from dsad_bringup.graph import build_graph
 from dsad_common import topics
 from dsad_core.errors import DsadError
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
-from rich.console import Console
-from rich.table import Table
-
 from dsad_replay import processes
 
 NAMESPACE = "/dsad_bench"
@@ -56,7 +56,7 @@ def footprint(
     rate: Annotated[float, typer.Option(help="Frames a second.", min=0.1, max=1000.0)] = 25.0,
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1.0)] = 20.0,
     metrics: Annotated[bool, typer.Option("--metrics", help="Start the metrics node, too.")] = False,
-    output: Annotated[Optional[Path], typer.Option(help="Folder for footprint.json.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for footprint.json.")] = None,
 ) -> None:
     share = Path(get_package_share_directory("dsad_bringup"))
     console = Console()
@@ -87,9 +87,9 @@ def _measure(graph, folder: Path, seconds: float) -> tuple[list[Usage], int]:
     """
     import psutil
     import rclpy
+
     from dsad_common.qos import reliable
     from dsad_msgs.msg import FrameTiming
-
     from dsad_replay.ros import ros
 
     answers = 0

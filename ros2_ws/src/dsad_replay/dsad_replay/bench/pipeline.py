@@ -13,19 +13,19 @@ from pathlib import Path
 
 import rclpy
 from ament_index_python.packages import get_package_share_directory
+from rclpy.executors import Executor
+from std_srvs.srv import Trigger
+
 from dsad_bringup.graph import Graph, NodeSpec, dds_profile
 from dsad_common import topics
 from dsad_common.qos import reliable
 from dsad_core.errors import DsadError
 from dsad_core.frame.encodings import ENCODINGS
 from dsad_msgs.msg import FrameTiming
-from dsad_tools.bags.write import BagWriter
-from dsad_tools.scenes.generator import SceneGenerator
-from rclpy.executors import Executor
-from std_srvs.srv import Trigger
-
 from dsad_replay import processes
 from dsad_replay.bench.timings import Block, Case
+from dsad_tools.bags.write import BagWriter
+from dsad_tools.scenes.generator import SceneGenerator
 
 #: Frames in the bag, and its frames a second, on which the replay's rate is a factor.
 BAG_FRAMES, BAG_RATE = 16, 10.0
@@ -115,7 +115,7 @@ class Pipeline:
         first = len(self._answers)
         while len(self._answers) < first + frames:
             count = len(self._answers)
-            if not self._spin(START_SECONDS, until=lambda: len(self._answers) > count):
+            if not self._spin(START_SECONDS, until=lambda count=count: len(self._answers) > count):
                 raise DsadError(f"no answer within {START_SECONDS:g} s; the logs are in {self._logs}")
         block = Block(self._answers[first - 1], self._answers[first:])
         self._pause()
