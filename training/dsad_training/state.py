@@ -72,8 +72,13 @@ class TrainingState:
         if distillation:
             distillation.check_normalisation(recipe.data)
         if device.type == "cpu":
-            compiled = recipe.kernels and not recipe.bf16 and not recipe.compile
-            taken = use_kernels(network) if compiled else []
+            taken: list[nn.Module] = []
+            if recipe.kernels and not recipe.bf16 and not recipe.compile:
+                taken = use_kernels(network)
+                use_kernels(average.module)
+                if distillation:
+                    use_kernels(distillation.distiller)
+                    use_kernels(distillation.teacher)
             if recipe.channels_last:
                 convolve_in_channels_last(network, spared=taken)
         if recipe.compile:

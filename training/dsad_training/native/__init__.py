@@ -5,6 +5,10 @@ a set of planes with a border of zeros (planes.hpp): vectors run along rows and 
 shifted planes, and a whole residual block is one operator forward and one backward.
 """
 
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
 from torch import nn
 
 from dsad_training.native import block, layers
@@ -21,7 +25,9 @@ def use_kernels(network: nn.Module) -> list[nn.Module]:
     """
     if kernels() is None:
         return []
-    taken, inside = [], set()
+    taken: list[nn.Module] = []
+    inside: set[nn.Module] = set()
+    forward: Callable[..., Any] | None
     for module in network.modules():
         if module in inside:
             continue
@@ -31,6 +37,6 @@ def use_kernels(network: nn.Module) -> list[nn.Module]:
         else:
             forward = layers.forward_of(module)
         if forward is not None:
-            module.forward = forward.__get__(module)
+            module.forward = MethodType(forward, module)  # type: ignore[method-assign]
             taken.append(module)
     return taken

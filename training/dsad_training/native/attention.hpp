@@ -1,4 +1,5 @@
-// The two gates of a residual block: by channel (CBAM) and by place (CBAM's, or DSA's least contrast of four axes).
+// The two gates of a residual block: by channel (CBAM) and by place (CBAM's, or DSA's least contrast of four
+// axes).
 #pragma once
 #include <cmath>
 
@@ -30,8 +31,8 @@ struct Perceptron {
         }
     }
 
-    // Adds an image's share to the gradients of the weights; `mean_gradient` and `most_gradient` (channels) are
-    // set. `slope` (channels): the gradient of the gate. `both` (4, hidden) is scratch.
+    // Adds an image's share to the gradients of the weights; `mean_gradient` and `most_gradient` (channels)
+    // are set. `slope` (channels): the gradient of the gate. `both` (4, hidden) is scratch.
     void backward(const float* mean, const float* most, const float* gate, const float* slope, float* both,
                   float* mean_gradient, float* most_gradient) const {
         reveal(mean, both);
@@ -87,5 +88,6 @@ inline void fold_border(const Grid& grid, int pad, float* image) {
 
 // The same pixels on another grid's image; the target's border stays.
 inline void change_grid(const Grid& from, const float* source, const Grid& to, float* target) {
-    for (int y = 0; y < from.height; y++) copy_row(target + to.pixel(0, y), source + from.pixel(0, y), from.width);
+    for (int y = 0; y < from.height; y++)
+        copy_row(target + to.pixel(0, y), source + from.pixel(0, y), from.width);
 }

@@ -9,7 +9,8 @@ struct Conv {
     int32_t last;  // channels_last
 };
 
-// Mirror of `Block` in block.py: conv3-BN-ReLU-conv3-BN, gates by channel and by place, plus the shortcut, ReLU.
+// Mirror of `Block` in block.py: conv3-BN-ReLU-conv3-BN, gates by channel and by place, plus the shortcut,
+// ReLU.
 struct Block {
     int32_t images, height, width, inputs, outputs;
     int32_t hidden;     // of the gate by channel's perceptron; 0: there is no such gate
@@ -18,7 +19,7 @@ struct Block {
     int32_t replicate;  // its border repeats the nearest pixel
     int32_t projected;  // the shortcut is a 1x1 convolution and BN
     int32_t training, threads;
-    float* saved;       // Memory's floats; null: nothing is kept
+    float* saved;  // Memory's floats; null: nothing is kept
     const float* x;
     float* out;
     const float* out_gradient;
@@ -42,24 +43,26 @@ struct Block {
 };
 
 struct Memory {
-    Grid grid;               // of the features
-    Grid wide;               // of what the gate by place reads
-    Planes in;               // the block's input
-    Planes first, active;    // the first convolution's output, and what BN and ReLU make of it
-    Planes second;           // the second convolution's output
-    Planes shortcut;         // the shortcut convolution's output
-    Planes summary;          // mean and maximum over the channels
-    Planes responses;        // the gate by place's convolution
+    Grid grid;             // of the features
+    Grid wide;             // of what the gate by place reads
+    Planes in;             // the block's input
+    Planes first, active;  // the first convolution's output, and what BN and ReLU make of it
+    Planes second;         // the second convolution's output
+    Planes shortcut;       // the shortcut convolution's output
+    Planes summary;        // mean and maximum over the channels
+    Planes responses;      // the gate by place's convolution
     Affine *first_affine, *second_affine, *shortcut_affine;  // of the three BNs, by channel
-    float *mean, *most;      // (N,C) over the pixels, of the second BN's output
-    float* peak;             // (N,C) the second convolution's output at that maximum
-    float* gate;             // (N,C)
-    float* map;              // the gate by place, images of `grid`
-    Ints* mask;              // see pixel_mask
-    long floats = 0;         // all of it
+    float *mean, *most;  // (N,C) over the pixels, of the second BN's output
+    float* peak;         // (N,C) the second convolution's output at that maximum
+    float* gate;         // (N,C)
+    float* map;          // the gate by place, images of `grid`
+    Ints* mask;          // see pixel_mask
+    long floats = 0;     // all of it
 
     Memory(const Block& b, float* base)
-        : grid(b.images, b.height, b.width, 1, true), wide(b.images, b.height, b.width, b.side / 2, false), base_(base) {
+        : grid(b.images, b.height, b.width, 1, true),
+          wide(b.images, b.height, b.width, b.side / 2, false),
+          base_(base) {
         const long channels = b.outputs, pooled = b.hidden ? b.images * channels : 0;
         in = planes(grid, b.inputs);
         first = planes(grid, channels), active = planes(grid, channels), second = planes(grid, channels);
@@ -86,6 +89,7 @@ private:
 inline long packed_for(const Block& b) {
     const long three = std::max(packed_floats(b.outputs, std::max(b.inputs, b.outputs), 9, BLOCK),
                                 packed_floats(b.inputs, b.outputs, 9, BLOCK));
-    const long one = std::max(packed_floats(b.outputs, b.inputs, 1, BLOCK), packed_floats(b.inputs, b.outputs, 1, BLOCK));
+    const long one =
+        std::max(packed_floats(b.outputs, b.inputs, 1, BLOCK), packed_floats(b.inputs, b.outputs, 1, BLOCK));
     return three + one + packed_floats(BLOCK, 4, 49, BLOCK);
 }

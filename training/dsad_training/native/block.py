@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from dsad_training.native.library import kernels
+from dsad_training.native.library import loaded
 from dsad_training.networks.dsa import DirectionalAttention
 from dsad_training.networks.residual import ChannelAttention, ResidualBlock, SpatialAttention
 
@@ -147,7 +147,7 @@ def _describe(block: ResidualBlock, x: Tensor, weights: tuple[Tensor | None, ...
 @lru_cache(maxsize=256)
 def _floats_kept(*shape: int) -> int:
     """Floats that a block's forward pass keeps; of the fields of ``Block`` before ``training``."""
-    return kernels().train_block_saved(byref(Block(*shape)))
+    return loaded().train_block_saved(byref(Block(*shape)))
 
 
 class _Fused(torch.autograd.Function):
@@ -164,7 +164,7 @@ class _Fused(torch.autograd.Function):
             given.saved = ctx.kept.data_ptr()
             ctx.given = given
             ctx.save_for_backward(out, *weights)
-        done(kernels().train_block_forward(byref(given)))
+        done(loaded().train_block_forward(byref(given)))
         return out
 
     @staticmethod
@@ -198,7 +198,7 @@ class _Fused(torch.autograd.Function):
         for (holder, name), slope in zip(spots, slopes):
             setattr(holder, name, address(slope))
         given.threads = torch.get_num_threads()
-        done(kernels().train_block_backward(byref(given)))
+        done(loaded().train_block_backward(byref(given)))
         return None, into, *slopes
 
 

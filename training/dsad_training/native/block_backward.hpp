@@ -4,23 +4,26 @@
 
 // What the backward pass works in. `outputs` planes on the features' grid unless said otherwise.
 struct Gradients {
-    Planes sum;       // of the sum before the last ReLU; later of the shortcut convolution's output
-    Planes second;    // of the second BN's output, later of its input
-    Planes first;     // of the first BN's output, later of its input
-    Planes in;        // `inputs` planes
+    Planes sum;                 // of the sum before the last ReLU; later of the shortcut convolution's output
+    Planes second;              // of the second BN's output, later of its input
+    Planes first;               // of the first BN's output, later of its input
+    Planes in;                  // `inputs` planes
     Planes responses, summary;  // on the wide grid
     float *slope, *of_mean, *of_most;  // (N,C) of the gate by channel and what it is made from
 
     Gradients(const Block& b, const Memory& m, Workspace& workspace) {
-        const auto planes = [&](const Grid& grid, long channels) { return Planes{workspace.take(channels * grid.plane), &grid}; };
-        sum = planes(m.grid, b.outputs), second = planes(m.grid, b.outputs), first = planes(m.grid, b.outputs);
+        const auto planes = [&](const Grid& grid, long channels) {
+            return Planes{workspace.take(channels * grid.plane), &grid};
+        };
+        sum = planes(m.grid, b.outputs), second = planes(m.grid, b.outputs),
+        first = planes(m.grid, b.outputs);
         in = planes(m.grid, b.x_gradient ? b.inputs : 0);
         responses = planes(m.wide, b.side ? b.axes : 0), summary = planes(m.wide, b.side ? 2 : 0);
         for (float** each : {&slope, &of_mean, &of_most}) *each = workspace.take(long(b.images) * b.outputs);
     }
     static long floats(const Block& b, const Memory& m) {
         return (3 * b.outputs + b.inputs) * m.grid.plane + (b.axes + 2) * m.wide.plane +
-               3 * rounded(long(b.images) * b.outputs, LINE) + 16 * LINE;
+            3 * rounded(long(b.images) * b.outputs, LINE) + 16 * LINE;
     }
 };
 
@@ -30,7 +33,8 @@ inline void through_relu(const Block& b, const Memory& m, const Gradients& g, in
     std::memset(image, 0, m.grid.image * sizeof(float));
     const long from = (long(n) * b.outputs + c) * b.area();
     for (int y = 0; y < b.height; y++) {
-        const float *out = b.out + from + long(y) * b.width, *gradient = b.out_gradient + from + long(y) * b.width;
+        const float *out = b.out + from + long(y) * b.width,
+                    *gradient = b.out_gradient + from + long(y) * b.width;
         float* to = image + m.grid.pixel(0, y);
         for (int x = 0; x < b.width; x++) to[x] = out[x] <= 0 ? 0.0f : gradient[x];
     }
@@ -51,7 +55,8 @@ inline void place_slope(const Block& b, const Memory& m, const Gradients& g, int
     }
     if (b.axes > 1) {
         for (int axis = 0; axis < b.axes; axis++)
-            change_grid(m.wide, m.responses.at(axis) + long(n) * m.wide.image, m.grid, others + long(axis) * m.grid.image);
+            change_grid(m.wide, m.responses.at(axis) + long(n) * m.wide.image, m.grid,
+                        others + long(axis) * m.grid.image);
         for (int v = 0; v < m.grid.vectors(); v++) {
             float* at = others + v * LANES;
             Vec least = load(at) * load(at), ties{};
@@ -78,8 +83,8 @@ inline void place_slope(const Block& b, const Memory& m, const Gradients& g, int
     }
 }
 
-// Image n: the gradient of the second BN's output, but for the part that comes by the pooled mean and maximum;
-// `slope` becomes the gradient of the gate by channel.
+// Image n: the gradient of the second BN's output, but for the part that comes by the pooled mean and
+// maximum; `slope` becomes the gradient of the gate by channel.
 inline void gate_slope(const Block& b, const Memory& m, const Gradients& g, int n, float* flat) {
     const long image = long(n) * m.grid.image;
     float *of_mean = flat, *of_most = flat + m.grid.image, *most = flat + 2 * m.grid.image;
@@ -112,7 +117,8 @@ inline void gate_slope(const Block& b, const Memory& m, const Gradients& g, int 
             Vec d = load(sum + v * LANES);
             if (b.side) {
                 const Vec shared = gate * z == load(most + v * LANES) ? load(of_most + v * LANES) : Vec{};
-                d = d * load(m.map + image + v * LANES) + load(of_mean + v * LANES) + (m.mask[v] ? shared : Vec{});
+                d = d * load(m.map + image + v * LANES) + load(of_mean + v * LANES) +
+                    (m.mask[v] ? shared : Vec{});
             }
             slope += d * z;
             store(to + v * LANES, d * gate);
@@ -121,12 +127,14 @@ inline void gate_slope(const Block& b, const Memory& m, const Gradients& g, int 
     }
 }
 
-// Image n, channel c: adds what comes by the pooled mean and maximum, the latter at the first pixel that has it.
+// Image n, channel c: adds what comes by the pooled mean and maximum, the latter at the first pixel that has
+// it.
 inline void add_pooled(const Block& b, const Memory& m, const Gradients& g, int n, int c) {
     const long at = long(n) * b.outputs + c, image = long(n) * m.grid.image;
     float* to = g.second.at(c) + image;
     const Vec share = all(g.of_mean[at] / float(b.area()));
-    for (int v = 0; v < m.grid.vectors(); v++) store(to + v * LANES, load(to + v * LANES) + (m.mask[v] ? share : Vec{}));
+    for (int v = 0; v < m.grid.vectors(); v++)
+        store(to + v * LANES, load(to + v * LANES) + (m.mask[v] ? share : Vec{}));
     const float *plane = m.second.at(c) + image, peak = m.peak[at];
     for (int y = 0; y < b.height; y++) {
         const float* row = plane + m.grid.pixel(0, y);
@@ -142,7 +150,7 @@ inline void add_pooled(const Block& b, const Memory& m, const Gradients& g, int 
 
 inline long block_sums_floats(const Block& b) {
     return weight_sums_floats<BLOCK, WIDE>(b.outputs, std::max(b.inputs, b.outputs), 9) +
-           weight_sums_floats<BLOCK, WIDE>(BLOCK, 2, 49);
+        weight_sums_floats<BLOCK, WIDE>(BLOCK, 2, 49);
 }
 
 inline void block_backward(const Block& b, const Memory& m, Workspace& workspace) {
@@ -165,12 +173,13 @@ inline void block_backward(const Block& b, const Memory& m, Workspace& workspace
         g.responses.clear_ends(b.axes);
         const Source source{g.responses, b.axes, &place, packed};
         pack<BLOCK>(b.place_kernel(), true, packed);
-        convolve<BLOCK>(&source, 1, nullptr, g.summary, 2, b.threads);
-        if (!b.place_gradient) {}
-        else if (b.axes == 1)
-            weight_gradient<1, 2 * WIDE>(g.responses, m.summary, b.place_kernel(), place, b.place_gradient, sums, b.threads);
-        else
-            weight_gradient<BLOCK, WIDE>(g.responses, m.summary, b.place_kernel(), place, b.place_gradient, sums, b.threads);
+        convolve<BLOCK>({{&source, 1, nullptr, g.summary, 2}}, b.threads);
+        if (b.place_gradient && b.axes == 1)
+            weight_gradient<1, 2 * WIDE>(g.responses, m.summary, b.place_kernel(), place, b.place_gradient,
+                                         sums, b.threads);
+        else if (b.place_gradient)
+            weight_gradient<BLOCK, WIDE>(g.responses, m.summary, b.place_kernel(), place, b.place_gradient,
+                                         sums, b.threads);
     }
     parallel(b.threads, b.images, [&](int n) { gate_slope(b, m, g, n, mine(n)); });
     if (b.hidden) {
@@ -179,7 +188,8 @@ inline void block_backward(const Block& b, const Memory& m, Workspace& workspace
         std::memset(b.gate_second_gradient, 0, weights * sizeof(float));
         for (int n = 0; n < b.images; n++) {
             const long at = long(n) * b.outputs;
-            b.perceptron().backward(m.mean + at, m.most + at, m.gate + at, g.slope + at, both, g.of_mean + at, g.of_most + at);
+            b.perceptron().backward(m.mean + at, m.most + at, m.gate + at, g.slope + at, both, g.of_mean + at,
+                                    g.of_most + at);
         }
     }
 
@@ -189,14 +199,15 @@ inline void block_backward(const Block& b, const Memory& m, Workspace& workspace
         b.second.bias_gradient[c] =
             norm_backward(b.second_norm, c, m.second_affine[c], m.second.at(c), g.second.at(c), grid, m.mask);
         if (b.projected)
-            b.shortcut.bias_gradient[c] =
-                norm_backward(b.shortcut_norm, c, m.shortcut_affine[c], m.shortcut.at(c), g.sum.at(c), grid, m.mask);
+            b.shortcut.bias_gradient[c] = norm_backward(b.shortcut_norm, c, m.shortcut_affine[c],
+                                                        m.shortcut.at(c), g.sum.at(c), grid, m.mask);
     });
-    weight_gradient<BLOCK, WIDE>(g.second, m.active, second, three, b.second.weights_gradient, sums, b.threads);
+    weight_gradient<BLOCK, WIDE>(g.second, m.active, second, three, b.second.weights_gradient, sums,
+                                 b.threads);
 
     const Source from_second{g.second, b.outputs, &three, packed};
     pack<BLOCK>(second, true, packed);
-    convolve<BLOCK>(&from_second, 1, nullptr, g.first, b.outputs, b.threads);
+    convolve<BLOCK>({{&from_second, 1, nullptr, g.first, b.outputs}}, b.threads);
     g.first.clear_ends(b.outputs);
     parallel(b.threads, b.outputs, [&](int c) {
         float* to = g.first.at(c);
@@ -207,14 +218,15 @@ inline void block_backward(const Block& b, const Memory& m, Workspace& workspace
     });
     weight_gradient<BLOCK, WIDE>(g.first, m.in, first, three, b.first.weights_gradient, sums, b.threads);
     if (b.projected)
-        weight_gradient<BLOCK, WIDE>(g.sum, m.in, shortcut, one, b.shortcut.weights_gradient, sums, b.threads);
+        weight_gradient<BLOCK, WIDE>(g.sum, m.in, shortcut, one, b.shortcut.weights_gradient, sums,
+                                     b.threads);
     if (!b.x_gradient) return;
 
     float* narrow = packed + packed_floats(b.inputs, b.outputs, 9, BLOCK);
     const Source sources[] = {{g.first, b.outputs, &three, packed}, {g.sum, b.outputs, &one, narrow}};
     pack<BLOCK>(first, true, packed);
     if (b.projected) pack<BLOCK>(shortcut, true, narrow);
-    convolve<BLOCK>(sources, b.projected ? 2 : 1, nullptr, g.in, b.inputs, b.threads);
+    convolve<BLOCK>({{sources, b.projected ? 2 : 1, nullptr, g.in, b.inputs}}, b.threads);
     if (!b.projected)
         parallel(b.threads, b.inputs, [&](int c) {
             for (long p = 0; p < grid.body(); p += LANES)

@@ -43,7 +43,8 @@ inline void summarise(const Block& b, const Memory& m, int n, float* flat) {
     for (int v = 0; v < m.grid.vectors(); v++) {
         Vec sum{}, top{};
         for (int c = 0; c < b.outputs; c++) {
-            const Vec z = gate_of(b, m, n, c) * normalised(m.second_affine[c], m.second.at(c) + long(n) * m.grid.image, v);
+            const Vec z = gate_of(b, m, n, c) *
+                normalised(m.second_affine[c], m.second.at(c) + long(n) * m.grid.image, v);
             sum = c ? sum + z : z;
             top = c ? maximum(top, z) : z;
         }
@@ -61,7 +62,8 @@ inline void summarise(const Block& b, const Memory& m, int n, float* flat) {
 // An image's gate by place from the responses.
 inline void place_gate(const Block& b, const Memory& m, int n, float* flat) {
     for (int axis = 0; axis < b.axes; axis++)
-        change_grid(m.wide, m.responses.at(axis) + long(n) * m.wide.image, m.grid, flat + long(axis) * m.grid.image);
+        change_grid(m.wide, m.responses.at(axis) + long(n) * m.wide.image, m.grid,
+                    flat + long(axis) * m.grid.image);
     float* map = m.map + long(n) * m.grid.image;
     for (int v = 0; v < m.grid.vectors(); v++) {
         Vec value = load(flat + v * LANES);
@@ -104,13 +106,16 @@ inline void block_forward(const Block& b, const Memory& m, Workspace& workspace)
 
     copy_in(m.in, b.inputs, b.x, b.threads);
     const Kernel first = b.kernel(b.first, b.inputs, 3), second = b.kernel(b.second, b.outputs, 3);
+    float* narrow = packed + packed_floats(b.outputs, b.inputs, 9, BLOCK);
+    const Source wide{m.in, b.inputs, &three, packed}, centre{m.in, b.inputs, &one, narrow};
+    const Convolution body{&wide, 1, b.first.bias, m.first, b.outputs};
+    const Convolution side{&centre, 1, b.shortcut.bias, m.shortcut, b.outputs};
     pack<BLOCK>(first, false, packed);
-    const Source from_input{m.in, b.inputs, &three, packed};
-    convolve<BLOCK>(&from_input, 1, b.first.bias, m.first, b.outputs, b.threads);
     if (b.projected) {
-        pack<BLOCK>(b.kernel(b.shortcut, b.inputs, 1), false, packed);
-        const Source narrow{m.in, b.inputs, &one, packed};
-        convolve<BLOCK>(&narrow, 1, b.shortcut.bias, m.shortcut, b.outputs, b.threads);
+        pack<BLOCK>(b.kernel(b.shortcut, b.inputs, 1), false, narrow);
+        convolve<BLOCK>({body, side}, b.threads);
+    } else {
+        convolve<BLOCK>({body}, b.threads);
     }
     m.active.clear_ends(b.outputs);
     parallel(b.threads, b.outputs, [&](int c) {
@@ -127,7 +132,7 @@ inline void block_forward(const Block& b, const Memory& m, Workspace& workspace)
 
     pack<BLOCK>(second, false, packed);
     const Source from_active{m.active, b.outputs, &three, packed};
-    convolve<BLOCK>(&from_active, 1, b.second.bias, m.second, b.outputs, b.threads);
+    convolve<BLOCK>({{&from_active, 1, b.second.bias, m.second, b.outputs}}, b.threads);
     parallel(b.threads, b.outputs, [&](int c) {
         m.second_affine[c] = affine(b.second_norm, c, m.second.at(c));
         if (b.hidden) pool(b, m, c);
@@ -142,10 +147,10 @@ inline void block_forward(const Block& b, const Memory& m, Workspace& workspace)
         const Source summary{m.summary, 2, &place, packed};
         if (b.axes == 1) {
             pack<1>(b.place_kernel(), false, packed);
-            convolve<1>(&summary, 1, nullptr, m.responses, 1, b.threads);
+            convolve<1>({{&summary, 1, nullptr, m.responses, 1}}, b.threads);
         } else {
             pack<BLOCK>(b.place_kernel(), false, packed);
-            convolve<BLOCK>(&summary, 1, nullptr, m.responses, b.axes, b.threads);
+            convolve<BLOCK>({{&summary, 1, nullptr, m.responses, b.axes}}, b.threads);
         }
     }
     parallel(b.threads, b.images, [&](int n) {

@@ -1,4 +1,5 @@
-// Convolutions over planes: forward, and with turned weights the gradient of the input; the gradient of the weights.
+// Convolutions over planes: forward, and with turned weights the gradient of the input; the gradient of the
+// weights.
 #pragma once
 #include <cstdint>
 
@@ -22,15 +23,17 @@ inline long packed_floats(int outputs, int inputs, int taps, int block) {
     return rounded(outputs, block) * inputs * taps;
 }
 
-// Weights as tiles read them: (block of outputs, input, tap, output in the block). `turned` gives those of the
-// gradient of the input: inputs and outputs change places, taps run backwards.
+// Weights as tiles read them: (block of outputs, input, tap, output in the block). `turned` gives those of
+// the gradient of the input: inputs and outputs change places, taps run backwards.
 template <int B> void pack(const Kernel& kernel, bool turned, float* to) {
-    const int outputs = turned ? kernel.inputs : kernel.outputs, inputs = turned ? kernel.outputs : kernel.inputs;
+    const int outputs = turned ? kernel.inputs : kernel.outputs,
+              inputs = turned ? kernel.outputs : kernel.inputs;
     for (int first = 0; first < outputs; first += B)
         for (int i = 0; i < inputs; i++)
             for (int t = 0; t < kernel.taps(); t++)
                 for (int o = first; o < first + B; o++) {
-                    const long from = turned ? kernel.index(i, o, kernel.taps() - 1 - t) : kernel.index(o, i, t);
+                    const long from =
+                        turned ? kernel.index(i, o, kernel.taps() - 1 - t) : kernel.index(o, i, t);
                     *to++ = o < outputs ? kernel.weights[from] : 0.0f;
                 }
 }
@@ -52,14 +55,23 @@ struct Source {
     const float* weights;
 };
 
-template <int B, int V>
-INLINE void conv_tile(const Source* sources, int count, const float* bias, const Planes& out, int outputs, int first,
-                      long at) {
+// out = bias (or none) + sum of all sources, at all positions of the images; on borders it is not zero but
+// meaningless.
+struct Convolution {
+    const Source* sources;
+    int count;
+    const float* bias;
+    Planes out;
+    int outputs;
+};
+
+template <int B, int V> INLINE void conv_tile(const Convolution& c, int first, long at) {
     Vec sums[B][V];
     for (int o = 0; o < B; o++)
-        for (int v = 0; v < V; v++) sums[o][v] = all(bias && first + o < outputs ? bias[first + o] : 0.0f);
-    for (int s = 0; s < count; s++) {
-        const Source& source = sources[s];
+        for (int v = 0; v < V; v++)
+            sums[o][v] = all(c.bias && first + o < c.outputs ? c.bias[first + o] : 0.0f);
+    for (int s = 0; s < c.count; s++) {
+        const Source& source = c.sources[s];
         const int taps = source.taps->count;
         const float* weights = source.weights + long(first) * source.inputs * taps;
         for (int i = 0; i < source.inputs; i++) {
@@ -75,34 +87,34 @@ INLINE void conv_tile(const Source* sources, int count, const float* bias, const
             }
         }
     }
-    for (int o = 0; o < B && first + o < outputs; o++) {
-        float* to = out.at(first + o) + at;
+    for (int o = 0; o < B && first + o < c.outputs; o++) {
+        float* to = c.out.at(first + o) + at;
         for (int v = 0; v < V; v++) store(to + v * LANES, sums[o][v]);
     }
 }
 
-// out = bias + sum of all sources, at all positions of the images; on borders it is not zero but meaningless.
-template <int B>
-void convolve(const Source* sources, int count, const float* bias, const Planes& out, int outputs, int threads) {
+// Convolutions on one grid, side by side, so that those of the same planes meet them in the nearest cache.
+template <int B, int J> void convolve(const Convolution (&jobs)[J], int threads) {
     constexpr int TILES = 8;
-    const long vectors = out.grid->body() / LANES;
+    const long vectors = jobs[0].out.grid->body() / LANES;
     const int chunks = int((vectors + WIDE * TILES - 1) / (WIDE * TILES));
     parallel(threads, chunks, [&](int chunk) {
-        long v = long(chunk) * WIDE * TILES;
-        const long end = std::min(vectors, v + WIDE * TILES);
-        for (; v + WIDE <= end; v += WIDE)
-            for (int first = 0; first < outputs; first += B)
-                conv_tile<B, WIDE>(sources, count, bias, out, outputs, first, v * LANES);
-        for (; v < end; v++)
-            for (int first = 0; first < outputs; first += B)
-                conv_tile<B, 1>(sources, count, bias, out, outputs, first, v * LANES);
+        const long begin = long(chunk) * WIDE * TILES, end = std::min(vectors, begin + WIDE * TILES);
+        for (const Convolution& each : jobs) {
+            long v = begin;
+            for (; v + WIDE <= end; v += WIDE)
+                for (int first = 0; first < each.outputs; first += B)
+                    conv_tile<B, WIDE>(each, first, v * LANES);
+            for (; v < end; v++)
+                for (int first = 0; first < each.outputs; first += B) conv_tile<B, 1>(each, first, v * LANES);
+        }
     });
 }
 
 // sums[o][j] += gradient plane o times column j over positions [from, to).
 template <int B, int J>
-INLINE void weight_tile(const float* const (&gradients)[B], const float* const (&columns)[J], long from, long to,
-                        float* sums) {
+INLINE void weight_tile(const float* const (&gradients)[B], const float* const (&columns)[J], long from,
+                        long to, float* sums) {
     Vec totals[B][J]{};
     for (long p = from; p < to; p += LANES) {
         Vec gradient[B];
@@ -123,8 +135,8 @@ template <int B, int J> long weight_sums_floats(int outputs, int inputs, int tap
 // to (the kernel's layout) = gradient of its weights, from the gradient of its outputs, which is zero on the
 // borders, and its inputs. `sums`: weight_sums_floats of memory.
 template <int B, int J>
-void weight_gradient(const Planes& gradient, const Planes& in, const Kernel& kernel, const Taps& taps, float* to,
-                     float* sums, int threads) {
+void weight_gradient(const Planes& gradient, const Planes& in, const Kernel& kernel, const Taps& taps,
+                     float* to, float* sums, int threads) {
     constexpr long CHUNK = 2048;
     const Grid& grid = *in.grid;
     const int columns = kernel.inputs * taps.count, groups = (columns + J - 1) / J;
@@ -143,7 +155,8 @@ void weight_gradient(const Planes& gradient, const Planes& in, const Kernel& ker
                     const int column = std::min(tile % groups * J + j, columns - 1);
                     ins[j] = in.at(column / taps.count) + taps.offset[column % taps.count];
                 }
-                weight_tile<B, J>(outs, ins, from, std::min(from + CHUNK, grid.body()), sums + long(tile) * B * J);
+                weight_tile<B, J>(outs, ins, from, std::min(from + CHUNK, grid.body()),
+                                  sums + long(tile) * B * J);
             }
     });
     for (int o = 0; o < kernel.outputs; o++)

@@ -1,8 +1,8 @@
 // Training kernels of narrow networks on a CPU; plain C interface, used by library.py.
+#include <malloc.h>
+
 #include "block_backward.hpp"
 #include "layer.hpp"
-
-#include <malloc.h>
 
 namespace {
 constexpr int VERSION = 1;  // of this interface; library.py refuses another
@@ -15,8 +15,8 @@ EXPORT int train_version() { return VERSION; }
 EXPORT int train_block_bytes() { return sizeof(Block); }
 EXPORT int train_layer_bytes() { return sizeof(Layer); }
 
-// Lets the process keep the memory that it frees. A step frees and takes again what it took; handed back to the
-// system in between, every page of it costs a fault.
+// Lets the process keep the memory that it frees. A step frees and takes again what it took; handed back to
+// the system in between, every page of it costs a fault.
 EXPORT void train_keep_memory() {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
@@ -32,7 +32,9 @@ EXPORT int train_block_forward(const Block* block) {
     const Block& b = *block;
     const long kept = Memory(b, nullptr).floats;
     const long image = rounded(long(b.height + 1) * (b.width + 1), LINE);
-    if (!workspace.open((b.saved ? 0 : kept) + packed_for(b) + 4 * b.images * image + 4 * b.hidden + 4 * LINE)) return 1;
+    if (!workspace.open((b.saved ? 0 : kept) + packed_for(b) + 4 * b.images * image + 4 * b.hidden +
+                        4 * LINE))
+        return 1;
     const Memory memory(b, b.saved ? b.saved : workspace.take(kept));
     block_forward(b, memory, workspace);
     return 0;
@@ -61,5 +63,7 @@ EXPORT int train_pool_forward(const Layer* layer) {
 
 EXPORT int train_pool_backward(const Layer* layer) {
     const Layer& l = *layer;
-    return pool2_backward(l.x, l.out_gradient, l.x_gradient, l.images * l.inputs, l.height, l.width, l.threads), 0;
+    return pool2_backward(l.x, l.out_gradient, l.x_gradient, l.images * l.inputs, l.height, l.width,
+                          l.threads),
+           0;
 }

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dsad_training.native.block import Conv, address, done, lies_in_channels_last
-from dsad_training.native.library import kernels
+from dsad_training.native.library import loaded
 from dsad_training.networks.layers import Bilinear
 
 
@@ -90,7 +90,7 @@ class _Convolution(torch.autograd.Function):
         layer = _layer(x, out)
         layer.side = weight.shape[-1]
         layer.conv = Conv(weight.data_ptr(), address(bias), None, None, lies_in_channels_last(weight))
-        done(kernels().train_conv_forward(byref(layer)))
+        done(loaded().train_conv_forward(byref(layer)))
         ctx.save_for_backward(x, weight)
         ctx.layer, ctx.biased = layer, bias is not None
         return out
@@ -105,7 +105,7 @@ class _Convolution(torch.autograd.Function):
         offset = weight.new_empty(len(weight)) if ctx.biased and wanted[2] else None
         layer.out_gradient, layer.x_gradient = gradient.data_ptr(), address(into)
         layer.conv.weights_gradient, layer.conv.bias_gradient = address(slope), address(offset)
-        done(kernels().train_conv_backward(byref(layer)))
+        done(loaded().train_conv_backward(byref(layer)))
         return into, slope, offset
 
 
@@ -119,7 +119,7 @@ class _Resize(torch.autograd.Function):
         layer = ctx.layer = _layer(x, out)
         layer.out_height, layer.out_width = out.shape[2:]
         layer.align_corners, layer.step = align_corners, 1 / factor
-        done(kernels().train_resize_forward(byref(layer)))
+        done(loaded().train_resize_forward(byref(layer)))
         ctx.shape = x.shape
         return out
 
@@ -129,7 +129,7 @@ class _Resize(torch.autograd.Function):
         gradient = gradient.contiguous()
         into = gradient.new_empty(ctx.shape)
         ctx.layer.out_gradient, ctx.layer.x_gradient = gradient.data_ptr(), into.data_ptr()
-        done(kernels().train_resize_backward(byref(ctx.layer)))
+        done(loaded().train_resize_backward(byref(ctx.layer)))
         return into, None, None
 
 
@@ -141,7 +141,7 @@ class _Pool(torch.autograd.Function):
         x = x.contiguous()
         out = x.new_empty(*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2)
         ctx.layer = _layer(x, out)
-        done(kernels().train_pool_forward(byref(ctx.layer)))
+        done(loaded().train_pool_forward(byref(ctx.layer)))
         ctx.save_for_backward(x)
         return out
 
@@ -151,5 +151,5 @@ class _Pool(torch.autograd.Function):
         (x,), gradient = ctx.saved_tensors, gradient.contiguous()
         into = torch.empty_like(x)
         ctx.layer.out_gradient, ctx.layer.x_gradient = gradient.data_ptr(), into.data_ptr()
-        done(kernels().train_pool_backward(byref(ctx.layer)))
+        done(loaded().train_pool_backward(byref(ctx.layer)))
         return into

@@ -52,6 +52,13 @@ def kernels() -> ctypes.CDLL | None:
         return None
 
 
+def loaded() -> ctypes.CDLL:
+    """The library, where :func:`kernels` has found it."""
+    library = kernels()
+    assert library is not None
+    return library
+
+
 def load() -> ctypes.CDLL:
     """Build the library where the cache has none of these sources and this CPU, and load it.
 

@@ -57,7 +57,8 @@ inline Affine batch_affine(const Norm& norm, int c, const float* plane, const Gr
     return affine_of(norm, c, mean, float(variance));
 }
 
-// In place: the gradient of the output of channel c, zero on borders, becomes that of the input. Returns its sum.
+// In place: the gradient of the output of channel c, zero on borders, becomes that of the input. Returns its
+// sum.
 inline float norm_backward(const Norm& norm, int c, const Affine& affine, const float* plane, float* gradient,
                            const Grid& grid, const Ints* mask) {
     const double count = double(grid.images) * grid.height * grid.width;

@@ -1,5 +1,5 @@
-// Feature maps in the layout of the training kernels: planes with a border of zeros, on which a convolution is a
-// sum of shifted copies, so that vectors run over rows and images alike.
+// Feature maps in the layout of the training kernels: planes with a border of zeros, on which a convolution
+// is a sum of shifted copies, so that vectors run over rows and images alike.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -7,7 +7,8 @@
 
 #include "vectors.hpp"
 
-// Vectors of positions that a tile of a convolution covers, and columns that a tile of a weight gradient covers.
+// Vectors of positions that a tile of a convolution covers, and columns that a tile of a weight gradient
+// covers.
 #if defined(__AVX512F__)
 constexpr int WIDE = 6;
 #elif defined(__AVX2__)
@@ -18,15 +19,15 @@ constexpr int WIDE = 4;
 
 constexpr long rounded(long value, long step) { return (value + step - 1) / step * step; }
 
-// How the images of a channel lie in its plane. `shared`: a row's right border is the next row's left one, and an
-// image's lower border the next image's upper one; it is then always zero.
+// How the images of a channel lie in its plane. `shared`: a row's right border is the next row's left one,
+// and an image's lower border the next image's upper one; it is then always zero.
 struct Grid {
     int images, height, width;
-    int row;       // from one row to the next
-    int image;     // from one image to the next, whole cache lines
-    int origin;    // of an image's first pixel
-    long lead;     // before the first image: what a kernel reaches back
-    long plane;    // from one channel to the next
+    int row;     // from one row to the next
+    int image;   // from one image to the next, whole cache lines
+    int origin;  // of an image's first pixel
+    long lead;   // before the first image: what a kernel reaches back
+    long plane;  // from one channel to the next
 
     Grid(int images, int height, int width, int pad, bool shared)
         : images(images), height(height), width(width) {
@@ -86,11 +87,13 @@ INLINE void copy_row(float* to, const float* from, int count) {
 // An image's rows, one after the other, into a cleared border.
 inline void image_in(const Grid& grid, const float* rows, float* image) {
     std::memset(image, 0, grid.image * sizeof(float));
-    for (int y = 0; y < grid.height; y++) copy_row(image + grid.pixel(0, y), rows + long(y) * grid.width, grid.width);
+    for (int y = 0; y < grid.height; y++)
+        copy_row(image + grid.pixel(0, y), rows + long(y) * grid.width, grid.width);
 }
 
 inline void image_out(const Grid& grid, const float* image, float* rows) {
-    for (int y = 0; y < grid.height; y++) copy_row(rows + long(y) * grid.width, image + grid.pixel(0, y), grid.width);
+    for (int y = 0; y < grid.height; y++)
+        copy_row(rows + long(y) * grid.width, image + grid.pixel(0, y), grid.width);
 }
 
 // (N,C,H,W) into planes, all borders cleared.

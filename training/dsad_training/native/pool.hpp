@@ -8,15 +8,16 @@ inline void pool2(const float* in, float* out, int count, int height, int width,
             const float *top = in + (long(n) * height + 2 * y) * width, *bottom = top + width;
             float* to = out + (long(n) * (height / 2) + y) * (width / 2);
             for (int x = 0; x < width / 2; x++) {
-                const float a = std::max(top[2 * x], top[2 * x + 1]), b = std::max(bottom[2 * x], bottom[2 * x + 1]);
+                const float a = std::max(top[2 * x], top[2 * x + 1]),
+                            b = std::max(bottom[2 * x], bottom[2 * x + 1]);
                 to[x] = std::max(a, b);
             }
         }
     });
 }
 
-inline void pool2_backward(const float* in, const float* gradient, float* to, int count, int height, int width,
-                           int threads) {
+inline void pool2_backward(const float* in, const float* gradient, float* to, int count, int height,
+                           int width, int threads) {
     parallel(threads, count, [&](int n) {
         for (int y = 0; y < height / 2; y++) {
             const long at = (long(n) * height + 2 * y) * width;

@@ -1,4 +1,5 @@
-// Bilinear resize of planes and its transpose: each output row and column is a short sum of input rows and columns.
+// Bilinear resize of planes and its transpose: each output row and column is a short sum of input rows and
+// columns.
 #pragma once
 #include <vector>
 
@@ -13,7 +14,9 @@ struct Axis {
     // torch's bilinear resize from `inputs` to `outputs` places.
     Axis(int inputs, int outputs, float step, bool align_corners) : outputs(outputs), terms(2) {
         from.resize(2L * outputs), share.resize(2L * outputs);
-        const float scale = !align_corners ? step : outputs > 1 ? float(inputs - 1) / float(outputs - 1) : 0.0f;
+        const float scale = !align_corners ? step :
+            outputs > 1                    ? float(inputs - 1) / float(outputs - 1) :
+                                             0.0f;
         for (int o = 0; o < outputs; o++) {
             const float place = align_corners ? scale * o : std::max(0.0f, scale * (o + 0.5f) - 0.5f);
             const int low = std::min(int(place), inputs - 1), high = std::min(low + 1, inputs - 1);
