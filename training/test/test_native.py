@@ -6,16 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
+
 from dsad_core.errors import DsadError
 from dsad_training.losses import task_loss
-from dsad_training.native import library
-from dsad_training.native import use_kernels
+from dsad_training.native import library, use_kernels
 from dsad_training.networks.branches import branch
 from dsad_training.networks.dnanet import DNANet
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.layers import Bilinear, up
 from dsad_training.networks.residual import ChannelAttention, ResidualBlock, spatial_attention
-from torch import nn
 
 #: Largest error beside the largest value: float32 sums of some 10,000 products, gates and norms behind them.
 TOLERANCE = 3e-5
@@ -32,7 +32,7 @@ def block_of(cin, cout, spatial="cbam", side=7, channel=True, options=DsaOptions
         spatial_attention(spatial, side, options),
     )
     with torch.no_grad():
-        for name, weight in block.named_parameters():
+        for weight in block.parameters():
             if weight.ndim == 1:  # scales below 0 too: the channels' maxima are then minima before BN
                 weight.copy_(torch.randn_like(weight))
     return block

@@ -210,7 +210,7 @@ class _Sight:
         if self._shares is None:
             return values[0]
         down, across = self._shares
-        upper, lower = (torch.lerp(*pair, across) for pair in (values[:2], values[2:]))
+        upper, lower = torch.lerp(values[0], values[1], across), torch.lerp(values[2], values[3], across)
         return torch.lerp(upper, lower, down)
 
 

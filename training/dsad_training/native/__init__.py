@@ -37,6 +37,6 @@ def use_kernels(network: nn.Module) -> list[nn.Module]:
         else:
             forward = layers.forward_of(module)
         if forward is not None:
-            module.forward = MethodType(forward, module)  # type: ignore[method-assign]
+            module.forward = MethodType(forward, module)
             taken.append(module)
     return taken

@@ -2,6 +2,7 @@
 
 from ctypes import Structure, byref, c_float, c_int32, c_void_p
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +25,14 @@ class Norm(Structure):
     _fields_ += [("eps", c_float), ("momentum", c_float)]
 
 
+#: Fields of :class:`Block` that decide how much a forward pass keeps.
+SHAPE = "images", "height", "width", "inputs", "outputs", "hidden", "side", "axes", "replicate", "projected"
+
+
 class Block(Structure):
     """Mirror of ``Block`` in block.hpp."""
 
-    _fields_ = [
-        (name, c_int32)
-        for name in (
-            *("images", "height", "width", "inputs", "outputs", "hidden", "side", "axes", "replicate"),
-            *("projected", "training", "threads"),
-        )
-    ]
+    _fields_ = [(name, c_int32) for name in (*SHAPE, "training", "threads")]
     _fields_ += [(name, c_void_p) for name in ("saved", "x", "out", "out_gradient", "x_gradient")]
     _fields_ += [(name, Conv) for name in ("first", "second", "shortcut")]
     _fields_ += [(name, Norm) for name in ("first_norm", "second_norm", "shortcut_norm")]
@@ -62,7 +61,7 @@ def forward(block: ResidualBlock, x: Tensor) -> Tensor:
     if not _takes(block, x):
         return ResidualBlock.forward(block, x)
     if block.training:
-        for norm in (block.body[1], block.body[4], *list(block.shortcut.children())[1:]):
+        for norm in _norms(block):
             norm.num_batches_tracked.add_(1)
     return _Fused.apply(block, x, *_weights(block))
 
@@ -88,17 +87,28 @@ def _takes(block: ResidualBlock, x: Tensor) -> bool:
     return all(wanted) if block.training else not (x.requires_grad or any(wanted))
 
 
-def _weights(block: ResidualBlock) -> list[Tensor | None]:
-    """What the block's operator learns: convolutions and norms of body and shortcut, then of both gates."""
-    layers = [block.body[0], block.body[1], block.body[3], block.body[4]]
-    layers += list(block.shortcut.children()) or [None, None]
+def _norms(block: ResidualBlock) -> list[Any]:
+    """The BatchNorms of the body and, where there is one, of the shortcut."""
+    return [block.body[1], block.body[4], *list(block.shortcut.children())[1:]]
+
+
+def _weights(block: ResidualBlock) -> list[Any]:
+    """What the block's operator learns: convolutions and norms of body and shortcut, then of both gates; or None."""
+    shortcut: list[Any] = list(block.shortcut.children()) or [None, None]
+    layers = [block.body[0], block.body[1], block.body[3], block.body[4], *shortcut]
     weights = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
-    mlp = block.channel.mlp if block.channel is not None else None
-    weights += [mlp[0].weight, mlp[2].weight] if mlp is not None else [None, None]
+    if isinstance(block.channel, ChannelAttention):
+        first, _, second = block.channel.mlp
+        weights += [first.weight, second.weight]
+    else:
+        weights += [None, None]
     if isinstance(block.spatial, SpatialAttention):
         weights.append(block.spatial.conv.weight)
+    elif isinstance(block.spatial, DirectionalAttention):
+        kernels: Any = block.spatial.kernels
+        weights.append(kernels.contiguous())
     else:
-        weights.append(block.spatial.kernels.contiguous() if block.spatial is not None else None)
+        weights.append(None)
     return weights
 
 
@@ -124,9 +134,10 @@ def _norm(norm: nn.BatchNorm2d) -> Norm:
     return Norm(*map(address, tensors), None, None, norm.eps, norm.momentum)
 
 
-def _describe(block: ResidualBlock, x: Tensor, weights: tuple[Tensor | None, ...], out: Tensor) -> Block:
+def _describe(block: ResidualBlock, x: Tensor, weights: tuple[Any, ...], out: Tensor) -> Block:
     first, first_bias, _, _, second, second_bias, _, _, side, side_bias, _, _, *gates, place = weights
     projected = side is not None
+    norms = [_norm(norm) for norm in _norms(block)] + [Norm()] * (not projected)
     return Block(
         *(x.shape[0], x.shape[2], x.shape[3], x.shape[1], len(first)),
         len(gates[0]) if gates[0] is not None else 0,
@@ -138,7 +149,7 @@ def _describe(block: ResidualBlock, x: Tensor, weights: tuple[Tensor | None, ...
         torch.get_num_threads(),
         *(None, x.data_ptr(), out.data_ptr(), None, None),
         *(_conv(first, first_bias), _conv(second, second_bias), _conv(side, side_bias)),
-        *(_norm(block.body[1]), _norm(block.body[4]), _norm(block.shortcut[1]) if projected else Norm()),
+        *norms,
         *(address(gates[0]), address(gates[1]), None, None),
         *(address(place), None, place is not None and lies_in_channels_last(place)),
     )
@@ -146,7 +157,7 @@ def _describe(block: ResidualBlock, x: Tensor, weights: tuple[Tensor | None, ...
 
 @lru_cache(maxsize=256)
 def _floats_kept(*shape: int) -> int:
-    """Floats that a block's forward pass keeps; of the fields of ``Block`` before ``training``."""
+    """Floats that a block's forward pass keeps; of the fields ``SHAPE``."""
     return loaded().train_block_saved(byref(Block(*shape)))
 
 
@@ -154,12 +165,12 @@ class _Fused(torch.autograd.Function):
     """A residual block of (N,C,H,W) float32."""
 
     @staticmethod
-    def forward(ctx, block: ResidualBlock, x: Tensor, *weights: Tensor | None) -> Tensor:
+    def forward(ctx: Any, block: ResidualBlock, x: Tensor, *weights: Any) -> Tensor:
         x = x.contiguous()
         out = x.new_empty(x.shape[0], len(weights[0]), *x.shape[2:])
         given = _describe(block, x, weights, out)
         if any(ctx.needs_input_grad):
-            shape = [getattr(given, name) for name, _ in Block._fields_[:10]]
+            shape = [getattr(given, name) for name in SHAPE]
             ctx.kept = x.new_empty(_floats_kept(*shape))
             given.saved = ctx.kept.data_ptr()
             ctx.given = given
@@ -169,7 +180,7 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         out, *weights = ctx.saved_tensors
         given, gradient = ctx.given, gradient.contiguous()
         slopes = [

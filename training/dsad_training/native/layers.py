@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from ctypes import Structure, byref, c_float, c_int32, c_void_p
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Layer(Structure):
     _fields_ += [("conv", Conv)]
 
 
-def forward_of(module: nn.Module) -> Callable[[nn.Module, Tensor], Tensor] | None:
+def forward_of(module: nn.Module) -> Callable[[Any, Tensor], Tensor] | None:
     """What takes the place of a layer's ``forward``; None where the kernels do not know the layer."""
     if type(module) is nn.Conv2d:
         side = module.kernel_size[0]
@@ -84,7 +85,7 @@ class _Convolution(torch.autograd.Function):
     """1x1 or 3x3 convolution, stride 1, zeros beyond the border: (N,I,H,W) -> (N,O,H,W)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x = x.contiguous()
         out = x.new_empty(x.shape[0], len(weight), *x.shape[2:])
         layer = _layer(x, out)
@@ -97,7 +98,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), layer, gradient = ctx.saved_tensors, ctx.layer, gradient.contiguous()
         wanted = ctx.needs_input_grad
         into = torch.empty_like(x) if wanted[0] else None
@@ -113,7 +114,7 @@ class _Resize(torch.autograd.Function):
     """torch's bilinear resize by a factor: (N,C,H,W) -> (N,C,factor * H,factor * W)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, factor: float, align_corners: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, factor: float, align_corners: bool) -> Tensor:
         x = x.contiguous()
         out = x.new_empty(*x.shape[:2], *(int(length * factor) for length in x.shape[2:]))
         layer = ctx.layer = _layer(x, out)
@@ -125,7 +126,7 @@ class _Resize(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradient.contiguous()
         into = gradient.new_empty(ctx.shape)
         ctx.layer.out_gradient, ctx.layer.x_gradient = gradient.data_ptr(), into.data_ptr()
@@ -137,7 +138,7 @@ class _Pool(torch.autograd.Function):
     """Maximum over 2x2 pixels: (N,C,H,W) -> (N,C,H/2,W/2)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.contiguous()
         out = x.new_empty(*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2)
         ctx.layer = _layer(x, out)
@@ -147,7 +148,7 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,), gradient = ctx.saved_tensors, gradient.contiguous()
         into = torch.empty_like(x)
         ctx.layer.out_gradient, ctx.layer.x_gradient = gradient.data_ptr(), into.data_ptr()
