@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ FLAGS = (
     "-std=c++17",
     "-O3",
     "-march=native",
-    "-mprefer-vector-width=512",
+    *(["-mprefer-vector-width=512"] if platform.machine() in ("x86_64", "AMD64") else []),
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fvisibility=hidden",
