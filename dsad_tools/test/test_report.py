@@ -233,7 +233,12 @@ def test_the_page_runs_in_a_browser(tmp_path, width):
     </script></html>"""
     path.write_text(path.read_text().replace("</html>", steps))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    command += [f"--window-size={width},900", f"--user-data-dir={tmp_path}/browser", "--dump-dom", f"file://{path}"]
+    command += [
+        f"--window-size={width},900",
+        f"--user-data-dir={tmp_path}/browser",
+        "--dump-dom",
+        f"file://{path}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr
     seen = re.search('data-seen="([^"]*)"', done.stdout).group(1)

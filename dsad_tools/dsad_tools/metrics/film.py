@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from dsad_tools.metrics.marks import jpeg, marks_of
 from dsad_tools.metrics.frame_picture import FilmFrame, FramePicture
+from dsad_tools.metrics.marks import jpeg, marks_of
 
 #: Frames in the player; so many of 640x512 make a page of some 4 MB.
 FRAMES = 120
@@ -16,9 +16,7 @@ def film_frame(number: int, picture: FramePicture) -> FilmFrame:
     height, width = picture.predicted.shape
     truth, answers = marks_of(picture)
     marks = sorted((*truth, *answers), key=lambda mark: mark.kind not in ("missed", "false"))
-    return FilmFrame(
-        number, picture.title, jpeg(picture.image), width, height, tuple(marks[:MOST_MARKS])
-    )
+    return FilmFrame(number, picture.title, jpeg(picture.image), width, height, tuple(marks[:MOST_MARKS]))
 
 
 class Film:

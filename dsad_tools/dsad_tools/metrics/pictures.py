@@ -8,8 +8,8 @@ import numpy as np
 
 from dsad_core.metrics.counts import FrameCounts
 from dsad_tools.metrics.film import FRAMES, Film
-from dsad_tools.metrics.joiner import JoinedFrame
 from dsad_tools.metrics.frame_picture import FilmFrame, FramePicture
+from dsad_tools.metrics.joiner import JoinedFrame
 
 IMAGE_BYTES = 64 << 20
 """Images kept in wait for the answers to them."""

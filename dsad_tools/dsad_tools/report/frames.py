@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dsad_tools.metrics.marks import eight_bit, marks_of
 from dsad_tools.metrics.frame_picture import FramePicture, Mark
+from dsad_tools.metrics.marks import eight_bit, marks_of
 from dsad_tools.report.outline import outline_path
 
 ZOOM_SIDE = 32

@@ -24,7 +24,10 @@ def film_json(film: Sequence[FilmFrame]) -> str:
             "h": frame.height,
             "j": base64.b64encode(frame.jpeg).decode(),
             "m": [
-                [KINDS.index(mark.kind), *(round(value, 1) for value in (mark.x, mark.y, mark.width, mark.height))]
+                [
+                    KINDS.index(mark.kind),
+                    *(round(value, 1) for value in (mark.x, mark.y, mark.width, mark.height)),
+                ]
                 for mark in frame.marks
             ],
         }
