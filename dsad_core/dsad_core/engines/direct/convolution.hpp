@@ -6,7 +6,9 @@
 #include "program.hpp"
 #include "vectors.hpp"
 
-template <int N> struct Count { static constexpr int value = N; };
+template <int N> struct Count {
+    static constexpr int value = N;
+};
 
 // Covers rows [top, bottom) and columns [x, width) by tiles of rows x vectors: wide ones row after row, as
 // memory is read best, then high ones for the columns that are left.
@@ -66,8 +68,8 @@ template <int B> void conv(const Op& op, int item, int top, int bottom) {
             for (int o = 0; o < B; o++)
                 for (int r = 0; r < R; r++)
                     for (int c = 0; c < C; c++) sums[o][r][c] = all(op.bias[first + o]);
-            convolve(op.in, op.inputs, op.offsets, op.taps,
-                     op.weights + long(first) * op.inputs * op.taps, at, op.stride, sums);
+            convolve(op.in, op.inputs, op.offsets, op.taps, op.weights + long(first) * op.inputs * op.taps,
+                     at, op.stride, sums);
             for (int o = 0; o < B && first + o < op.outputs; o++) {
                 float* out = op.out[first + o] + at;
                 Vec sum{}, most = lowest;
@@ -223,7 +225,8 @@ inline void directional_tile(const Op& op, int y, int x, float* out, int out_str
 // relu(gated * gate * attention(side) + shortcut): the end of a residual block with attention.
 inline void attend(const Op& op, int top, int bottom) {
     const auto tile = op.mode & ATTEND_AXES ? directional_tile :
-                      op.side_taps == 9 ? spatial_tile<3> : spatial_tile<7>;
+        op.side_taps == 9                   ? spatial_tile<3> :
+                                              spatial_tile<7>;
     constexpr int ROWS = 4, CHUNK = 256;
     alignas(64) float attention[ROWS * CHUNK];
     for (int y0 = top; y0 < bottom; y0 += ROWS)
@@ -243,7 +246,8 @@ inline void attend(const Op& op, int top, int bottom) {
                     for (int o = 0; o < B; o++)
                         for (int r = 0; r < R; r++)
                             for (int c = 0; c < C; c++)
-                                sums[o][r][c] = op.mode & ATTEND_CONV ? all(op.bias[first + o]) :
+                                sums[o][r][c] = op.mode & ATTEND_CONV ?
+                                    all(op.bias[first + o]) :
                                     load(op.in[first + (o < count ? o : 0)] + at + r * op.stride + c * LANES);
                     if (op.mode & ATTEND_CONV)
                         convolve(op.in, op.inputs, op.offsets, op.taps,
@@ -254,7 +258,7 @@ inline void attend(const Op& op, int top, int bottom) {
                             for (int c = 0; c < C; c++) {
                                 const long here = at + r * op.stride + c * LANES;
                                 const Vec attended = load(op.gated[first + o] + here) * factor *
-                                                     load(factors + r * CHUNK + c * LANES);
+                                    load(factors + r * CHUNK + c * LANES);
                                 Vec value = relu(attended + sums[o][r][c]);
                                 if (left < LANES) value = first_lanes(value, left, Vec{});
                                 store(op.out[first + o] + here, value);

@@ -9,8 +9,8 @@ from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.direct.program import read_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
-from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.platform import Platform, effective_precision
+from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
 
@@ -43,7 +43,7 @@ class DirectEngine:
         # The least size shows whether the maps fit together.
         self._plans = Sessions(self._plan_for)
         self._plans.get(manifest.size or (4 * manifest.size_multiple,) * 2)
-        self._pool = self._kernels.open_pool(threads)
+        self._pool: int | None = self._kernels.open_pool(threads)
         self.description = (
             f"direct kernels ({self._kernels.name}), {threads} thread{'s' if threads > 1 else ''}"
         )
@@ -61,7 +61,7 @@ class DirectEngine:
         if pool is not None:
             self._kernels.close_pool(pool)
             self._plans.close()
-            self._graph = None
+            del self._graph
 
     def _plan_for(self, size: tuple[int, int]) -> tuple[Plan, np.ndarray]:
         height, width = size

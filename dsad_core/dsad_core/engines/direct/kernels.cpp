@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr int VERSION = 3;  // of this interface; library.py refuses another
+constexpr int VERSION = 3;   // of this interface; library.py refuses another
 constexpr int SPINS = 1000;  // some 20 us: longer than an operator's tail, too short to starve others
 
 void relax() {

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -172,8 +173,12 @@ class Plan:
         for name, plane in zip(node.outputs, outputs):
             self._maps[name] = [plane]
         gate = self._gates[node.inputs[1]].ctypes.data if node.op == "Channels" else None
-        pair = {"Channels": outputs, "ChannelMean": [*outputs, None], "ChannelMax": [None, *outputs]}[node.op]
-        self._step(_CHANNELS, {"in_": inputs}, pair, gate=gate)
+        pairs: dict[str, list] = {
+            "Channels": outputs,
+            "ChannelMean": [*outputs, None],
+            "ChannelMax": [None, *outputs],
+        }
+        self._step(_CHANNELS, {"in_": inputs}, pairs[node.op], gate=gate)
 
     def _attend(self, node: Node) -> None:
         mapped, _, mean, most, shortcut = (self._maps.get(name, []) for name in node.inputs)
@@ -237,14 +242,14 @@ class Plan:
         size = self._same_size(node, inputs)
         if target is None:
             scale = node.attributes["scale"]
-            scaled = tuple(int(side * scale) for side in size)
+            scaled = int(size[0] * scale), int(size[1] * scale)
         else:
             scale, scaled = target[0] / size[0], target
             if scale * size[1] != target[1] or (scale != 0.5 and not 1 <= scale == int(scale)):
                 raise unsupported(f"Resize of {_sizes(inputs)} to {target[1]}x{target[0]}")
         if max(scaled) > LARGEST_SIDE:
             raise EngineError(f"Resize {node.output}: to {scaled[1]}x{scaled[0]}")
-        fields = {}
+        fields: dict[str, Any] = {}
         for name, length, source in zip(("row", "column"), scaled, size):
             first, share = _samples(length, source, scale, node.attributes["positions"])
             fields |= {f"{name}s": self._keep(first), f"{name}_shares": self._keep(share)}
@@ -289,8 +294,8 @@ class Plan:
             return base + 4 * (start + step * slots[plane])
 
         for name, planes in self._constants.items():
-            for plane, number in zip(planes, graph.constants[name]):
-                ctypes.c_float.from_address(address(plane)).value = number
+            for constant, number in zip(planes, graph.constants[name].tolist()):
+                ctypes.c_float.from_address(address(constant)).value = number
         self.ops = (Op * len(self._steps))()
         for op, step in zip(self.ops, self._steps):
             lists = {name: [address(plane) for plane in planes] for name, planes in step.reads.items()}
@@ -405,7 +410,8 @@ def _samples(length: int, source: int, scale: float, mode: str) -> tuple[np.ndar
     at = np.clip(at, 0, np.float32(source - 1))
     first = np.floor(at).astype(np.int32)
     share = (at - first).astype(np.float32)
-    return tuple(np.pad(array, (0, -length % LINE), mode="edge") for array in (first, share))
+    padding = (0, -length % LINE)
+    return np.pad(first, padding, mode="edge"), np.pad(share, padding, mode="edge")
 
 
 def _sizes(planes: list[Plane]) -> str:
