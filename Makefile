@@ -135,7 +135,7 @@ $(LINT_VENV)/.ready: requirements/lint.txt | $(TRAINING_VENV)/.ready
 lint: $(LINT_VENV)/.ready
 	@$(LINT_VENV)/bin/ruff check --quiet
 	@$(LINT_VENV)/bin/ruff format --check --quiet
-	@$(LINT_VENV)/bin/clang-format --dry-run --Werror $(KERNELS)
+	@$(LINT_VENV)/bin/clang-format --dry-run --Werror $(KERNELS) $(wildcard training/dsad_training/native/*.?pp)
 	@$(CLEAN_ENV) $(LINT_VENV)/bin/mypy
 
 # What README.md tells to do on a robot, where ROS 2 is from apt; changes the system, so it is for containers.

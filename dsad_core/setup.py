@@ -96,7 +96,8 @@ setup(
     description="Runtime of the DSAD infrared suite: frames, engines, detector, counting",
     license="Apache-2.0",
     packages=find_packages(include=["dsad_core", "dsad_core.*"]),
-    package_data={"dsad_core.engines": ["self_test.npz"]},
+    # The training kernels are built with the same vectors.
+    package_data={"dsad_core.engines": ["self_test.npz"], "dsad_core.engines.direct": ["vectors.hpp"]},
     cmdclass={"build_ext": _BuildWhatCompiles},
     ext_modules=[_kernels(suffix, options) for suffix, options in _BUILDS.items()],
     data_files=[
