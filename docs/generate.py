@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
+
 from dsad_bringup.arguments import LAUNCH_ARGUMENTS, Argument
 from dsad_bringup.camera_recipe import read_recipe
 from dsad_common.parameters import Parameter

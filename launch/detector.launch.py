@@ -7,12 +7,13 @@
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch.actions import OpaqueFunction, UnsetLaunchConfiguration
+
 from dsad_bringup.actions import declare, node_action, typed_words
 from dsad_bringup.arguments import LAUNCH_ARGUMENTS, PREFIX, launch_values
 from dsad_bringup.graph import build_graph
 from dsad_bringup.shared_memory import remove_stale_segments
 from launch import LaunchDescription
-from launch.actions import OpaqueFunction, UnsetLaunchConfiguration
 
 
 def generate_launch_description():

@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch.actions import OpaqueFunction, Shutdown
+
 from dsad_bringup.actions import declare, node_action, typed_words
 from dsad_bringup.shared_memory import remove_stale_segments
 from dsad_core.errors import DsadError
 from dsad_replay.arguments import ARGUMENTS, read_assignments
 from dsad_replay.graph import build_replay_graph
 from launch import LaunchDescription
-from launch.actions import OpaqueFunction, Shutdown
 
 
 def generate_launch_description():

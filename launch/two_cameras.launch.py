@@ -6,10 +6,11 @@
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
 from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import PushRosNamespace
+
+from launch import LaunchDescription
 
 DETECTOR = Path(get_package_share_directory("dsad_bringup"), "launch", "detector.launch.py")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from dsad_common import topics
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import dsad_msgs.msg
 import pytest
 import yaml
+
+import dsad_msgs.msg
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = json.loads((ROOT / "launch" / "foxglove.json").read_text())

@@ -1,10 +1,11 @@
 """Prints the best confirmed track of each frame: `python follow_tracks.py`, where ROS 2 and dsad_msgs are sourced."""
 
 import rclpy
-from dsad_msgs.msg import Track, TrackArray
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+
+from dsad_msgs.msg import Track, TrackArray
 
 
 class TrackFollower(Node):

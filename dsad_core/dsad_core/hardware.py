@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def jetson_board(root: Path = Path("/")) -> Finding:
     return Finding(bool(found), "Jetson board", found or f"neither {release} nor {tree} names one")
 
 
-def find_onnxruntime() -> ModuleType | None:
+def find_onnxruntime() -> Any:
     """The module; None where it is not installed, as on a board that runs TensorRT or CANN alone."""
     try:
         import onnxruntime

@@ -1,14 +1,16 @@
-import time
 import gc
 import os
 import shlex
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stand_in_npu import StandInAcl
+
 from dsad_core.engines import acl as backend
 from dsad_core.engines import progress
 from dsad_core.engines.acl import atc
@@ -18,8 +20,6 @@ from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest
 from dsad_core.engines.platform import load_platform
 from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError, UsageError
-
-from stand_in_npu import StandInAcl
 
 SIZE = (64, 80)
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dsad_core.engines import cache
 from dsad_core.engines.cache import KEPT, PlanKey, cache_folder, cache_root, obtain, stale
 from dsad_core.engines.platform import load_platform
 from dsad_core.errors import EngineError
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEY = PlanKey(
     engine="net",

@@ -11,10 +11,10 @@ from direct_models import (
     Model,
     assert_same,
     fused,
+    fused_nodes,
     needs_kernels,
     open_model,
     reference,
-    fused_nodes,
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

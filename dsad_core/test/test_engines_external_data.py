@@ -1,14 +1,15 @@
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
 from dsad_core.engines.external_data import external_files
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest, read_manifest, save_manifest
 from dsad_core.errors import EngineError
 from dsad_core.files import sha256_file
-from hypothesis import given
-from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 
 def weights(name: str = "w") -> TensorProto:

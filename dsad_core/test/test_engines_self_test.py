@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import list_engines
 from dsad_core.engines.self_test import LIMITS, frames, frames_of, run_self_test

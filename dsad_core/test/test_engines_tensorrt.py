@@ -7,19 +7,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stand_in_gpu import Code, StandInCuda, StandInTensorRt
+
 from dsad_core.detector import Detector
 from dsad_core.engines import progress
 from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.cache import keep_self_test, kept_self_test
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
-from dsad_core.engines.self_test import SelfTest, run_self_test
 from dsad_core.engines.platform import load_platform
+from dsad_core.engines.self_test import SelfTest, run_self_test
 from dsad_core.engines.tensorrt import api as api_module
 from dsad_core.engines.tensorrt import cuda as cuda_module
 from dsad_core.errors import EngineError, FrameError, PlatformError, UnsupportedModelError, UsageError
-
-from stand_in_gpu import Code, StandInCuda, StandInTensorRt
 
 SMALL = (64, 80)
 

@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from dsad_core.engines import progress
 from dsad_core.engines import tensorrt as backend
 from dsad_core.engines.load import load_engine
@@ -17,7 +19,6 @@ from dsad_core.engines.platform import load_platform
 from dsad_core.engines.tensorrt.api import find_api
 from dsad_core.engines.tensorrt.cuda import Device, find_device
 from dsad_core.errors import DsadError, UnsupportedModelError
-from onnx import TensorProto, helper, numpy_helper
 
 real_api, real_reason = find_api()
 real_gpu = find_device()
@@ -215,7 +216,7 @@ def test_a_real_build_ends_at_its_next_step_when_it_is_cancelled(options):
 @needs_rtx
 def test_two_processes_build_one_plan(builder):
     both = [builder(), builder()]
-    answers = [process.communicate(timeout=120) for process in both]
+    answers = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert answers[0][0] == answers[1][0]
     assert sum("building dnanet-num4-nudt" in errors for _, errors in answers) == 1

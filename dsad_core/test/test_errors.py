@@ -20,7 +20,7 @@ def caught(action):
 
 
 def test_an_error_of_the_system_is_its_reason_alone(tmp_path):
-    assert one_line(caught(lambda: open(tmp_path / "nothing"))) == "No such file or directory"
+    assert one_line(caught((tmp_path / "nothing").read_bytes)) == "No such file or directory"
 
 
 def test_of_many_faults_the_first_is_named_and_the_others_are_counted():

@@ -1,6 +1,7 @@
 """A reader never sees half a file."""
 
 import pytest
+
 from dsad_core.files import replace_dir, sha256_file, write_atomic
 
 
@@ -25,10 +26,9 @@ def test_replace_dir_keeps_the_old_when_writing_fails(tmp_path):
     target = tmp_path / "bag"
     with replace_dir(target) as fresh:
         (fresh / "data").write_text("kept")
-    with pytest.raises(KeyboardInterrupt):
-        with replace_dir(target) as fresh:
-            (fresh / "data").write_text("lost")
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), replace_dir(target) as fresh:
+        (fresh / "data").write_text("lost")
+        raise KeyboardInterrupt
     assert (target / "data").read_text() == "kept"
     assert [entry.name for entry in tmp_path.iterdir()] == ["bag"]
 

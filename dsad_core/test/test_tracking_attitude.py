@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState
 from dsad_core.tracking.attitude import AHEAD_S, AttitudeMotion, Gyroscope
@@ -15,8 +16,8 @@ BODY_TO_CAMERA = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 EMPTY = np.zeros(SIZE, np.uint8)
 
 
-def gyroscope(rate, seconds=1.0, hz=200, mounting=np.eye(3), start=START):
-    gyro = Gyroscope(mounting)
+def gyroscope(rate, seconds=1.0, hz=200, mounting=None, start=START):
+    gyro = Gyroscope(np.eye(3) if mounting is None else mounting)
     for index in range(round(seconds * hz) + 1):
         at = index / hz
         gyro.add(start + round(at * SECOND), rate(at) if callable(rate) else rate)

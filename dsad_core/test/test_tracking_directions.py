@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from dsad_core.frame.camera_model import CameraModel
 from dsad_core.frame.rotation import quaternion_matrix
 from dsad_core.tracking.directions import directions

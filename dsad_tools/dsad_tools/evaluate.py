@@ -5,18 +5,20 @@ import itertools
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dsad_core.components import as_components
 from dsad_core.detector import Detection, Detector
 from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.timing import DETECTOR_STAGES, TOTAL
 from dsad_core.machine import machine_facts
 from dsad_core.metrics.accumulator import DetectionAccumulator
-from dsad_core.metrics.counts import Matching, find_components
+from dsad_core.metrics.counts import Matching
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
+from dsad_tools.metrics.frame_picture import FramePicture
 from dsad_tools.metrics.live import HISTORY
 from dsad_tools.metrics.pictures import PictureSampler
-from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 
 
 def evaluate(
@@ -89,12 +91,15 @@ class _Run:
                 self.accumulator = DetectionAccumulator("nearest" if sample.mask is not None else "box")
             # A sample may know both; the matching says which of them is scored.
             boxes = self.accumulator.matching == "box"
-            truth = {"boxes": sample.boxes} if boxes else {"truth": sample.mask}
-            counts = self.accumulator.update(detection.mask, **truth)
-            targets = (
-                {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.mask).centroids}
-            )
-            self.froc.update(find_peaks(detection.logits), **targets)
+            peaks = find_peaks(detection.logits)
+            if boxes:
+                counts = self.accumulator.update(detection.components, boxes=sample.boxes)
+                self.froc.update(peaks, boxes=sample.boxes)
+            else:
+                truth = None if sample.mask is None else as_components("truth", sample.mask)
+                counts = self.accumulator.update(detection.components, truth)
+                centroids = None if truth is None else truth.centroids
+                self.froc.update(peaks, centroids=centroids, mask=sample.mask)
         stages = detection.durations()
         for stage, duration in stages.items():
             self.latency[stage].add(duration)
@@ -133,10 +138,15 @@ class _Run:
             result=accumulator.result(),
             counters={"frames": self.count, "frames_unlabelled": self.unlabelled},
             frame_rate=self.count * 1e9 / self.busy_ns,
-            latency={stage: stats.result() for stage, stats in self.latency.items()},
+            latency={
+                stage: result
+                for stage, stats in self.latency.items()
+                if (result := stats.result()) is not None
+            },
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,
             pictures=self.sampler.result(),
+            film=self.sampler.film.result(),
             notes=list(source.notes),
             froc=self.froc.result() if self.froc.frames else None,
         )

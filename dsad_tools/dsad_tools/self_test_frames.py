@@ -1,6 +1,7 @@
 """The four small frames of the runtime's self-test: ``python -m dsad_tools.self_test_frames``."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from dsad_tools.scenes.generator import SceneGenerator
 
 #: (height, width); targets that every network sees, so that the masks which are compared are not empty.
 SIZE, COUNT = (128, 160), 4
-SCENE = {"targets": (6, 12), "snr": (15.0, 40.0)}
+SCENE: dict[str, Any] = {"targets": (6, 12), "snr": (15.0, 40.0)}
 
 
 def make_frames() -> np.ndarray:

@@ -6,6 +6,11 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
 from dsad_core.errors import BagError, FrameError
 from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.read import BagReader
@@ -15,10 +20,6 @@ from dsad_tools.bags.write import EPOCH_NS, BagWriter
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import Sample
 from dsad_tools.scenes.generator import SceneGenerator
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 FRAMES = 6
 
@@ -134,16 +135,14 @@ def test_a_single_storage_file_opens_too(bag):
 
 
 def test_encoding_that_would_lose_bits_is_refused_and_leaves_no_bag(tmp_path):
-    with pytest.raises(FrameError, match="mono8"):
-        with BagWriter(tmp_path / "bag") as writer:
-            writer.write(SceneGenerator(32, 32, 1, dtype="uint16")[0], "mono8")
+    with pytest.raises(FrameError, match="mono8"), BagWriter(tmp_path / "bag") as writer:
+        writer.write(SceneGenerator(32, 32, 1, dtype="uint16")[0], "mono8")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupt_leaves_nothing_and_an_existing_bag_is_kept(tmp_path, bag):
-    with pytest.raises(KeyboardInterrupt):
-        with BagWriter(tmp_path / "bag"):
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), BagWriter(tmp_path / "bag"):
+        raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(BagError, match="exists"):
         BagWriter(bag)
@@ -156,11 +155,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, storage):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     image = np.random.default_rng(0).integers(0, 65536, (512, 640), np.uint16)
     try:
-        with pytest.raises(BagError, match="cannot be written") as error:
-            with BagWriter(tmp_path / "bag", storage) as writer:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
-                for _ in range(20):
-                    writer.write(Sample("x", image))
+        with (
+            pytest.raises(BagError, match="cannot be written") as error,
+            BagWriter(tmp_path / "bag", storage) as writer,
+        ):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
+            for _ in range(20):
+                writer.write(Sample("x", image))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(tmp_path / "bag") in str(error.value)

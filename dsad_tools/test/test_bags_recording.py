@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import Reader
+
 from dsad_core.errors import BagError
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.recording import Recording
@@ -14,8 +17,6 @@ from dsad_tools.bags.source import BagSource
 from dsad_tools.bags.types import IMAGE, typestore
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
-from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import Reader
 
 STRING = "std_msgs/msg/String"
 SECOND = 10**9

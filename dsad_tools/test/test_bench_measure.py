@@ -9,10 +9,10 @@ import pytest
 from dsad_core.engines.locate import find_engine
 from dsad_core.errors import EngineError, PlatformError
 from dsad_tools.bench import measure
-from dsad_tools.bench.runtimes import Runtime
 from dsad_tools.bench.measure import FRAMES, Block, Case, ratios, scenes
-from dsad_tools.bench.report import results, speedups
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.report import results, speedups
+from dsad_tools.bench.runtimes import Runtime
 
 MODEL = Model(find_engine("local-contrast"))
 

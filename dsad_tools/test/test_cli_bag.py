@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from dsad_core.errors import DsadError
 from dsad_tools.bags.source import BagSource
 from dsad_tools.cli.bag import register
 from dsad_tools.data.dataset import SirstDataset
-from typer.testing import CliRunner
 
 
 @pytest.fixture

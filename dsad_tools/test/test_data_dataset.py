@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from dsad_core.errors import DataError
 from dsad_tools.data.dataset import SirstDataset
 

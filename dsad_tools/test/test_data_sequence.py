@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from dsad_core.errors import DataError, DsadError
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sequence import AnnotatedSequence, ImageFolder, VideoFile

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
+from dsad_core.frame.timing import FrameTimes
 from dsad_core.metrics.tracks import TrackAccumulator
 from dsad_core.tracking import MotionState, Track, TrackState
-from dsad_core.frame.timing import FrameTimes
 from dsad_tools.metrics.joiner import FrameJoiner, FrameTracks, LabelledBoxes
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.metrics.record import RunFacts

@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dsad_core.errors import UsageError
 from dsad_tools.scenes.clutter import TERRAINS
 from dsad_tools.scenes.generator import BLUR, SceneGenerator
 from dsad_tools.scenes.targets import LARGEST, Spot, draw
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize("terrain", TERRAINS)

@@ -3,7 +3,7 @@
 Both are chosen on what the training held out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import cv2
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dsad_core.components import find_components
 from dsad_core.detector import Detector
 from dsad_core.engines.manifest import HeldOutResult, ReliabilityBin, ScoreCalibration, ThresholdChoice
 from dsad_core.errors import UsageError
-from dsad_core.metrics.counts import find_components
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.targets import sigmoid
 from dsad_training.data.packed import PackedSet
@@ -99,14 +99,14 @@ class Calibration:
             UsageError: no peak is true, none is false, or true ones score no higher than false ones.
         """
         limit = np.log(REPORTED / (1 - REPORTED))
-        logits, true, weights = [], [], []
+        parts: list[tuple[np.ndarray, float, float]] = []
         for peaks in self.judged.values():
             for scores, is_true in ((peaks.found, 1.0), (peaks.false, 0.0)):
                 shown = scores[scores > limit]
-                logits.append(shown)
-                true.append(np.full(len(shown), is_true))
-                weights.append(np.full(len(shown), 1.0 / peaks.frames))
-        logits, true, weights = (np.concatenate(parts) for parts in (logits, true, weights))
+                parts.append((shown, is_true, 1.0 / peaks.frames))
+        logits = np.concatenate([shown for shown, _, _ in parts])
+        true = np.concatenate([np.full(len(shown), is_true) for shown, is_true, _ in parts])
+        weights = np.concatenate([np.full(len(shown), weight) for shown, _, weight in parts])
         if len(np.unique(true)) < 2:
             raise UsageError("scores need true and false answers on held-out images; there is one kind alone")
         weights = weights / weights.sum()
@@ -154,7 +154,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def calibrate(
-    detector: Detector, data: PackedSet, names: list[str], loose: set[str], unlabelled: set[str] = frozenset()
+    detector: Detector, data: PackedSet, names: list[str], loose: set[str], unlabelled: Set[str] = frozenset()
 ) -> Calibration:
     """Run a detector over held-out images.
 
@@ -176,6 +176,7 @@ def calibrate(
             boxes = cv2.connectedComponentsWithStats((mask.numpy() > 0).astype(np.uint8), connectivity=8)[2]
             peaks[name].update(found, boxes=boxes[1:, :4])
         else:
-            peaks[name].update(found, centroids=find_components((mask == 1).numpy()).centroids)
+            targets = (mask == 1).numpy()
+            peaks[name].update(found, centroids=find_components(targets).centroids, mask=targets)
     seen = {name: each for name, each in peaks.items() if each.frames}
     return Calibration(seen, frozenset(unlabelled), names_hash(data.names), len(data))

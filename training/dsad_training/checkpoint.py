@@ -8,11 +8,12 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_core.errors import DsadError, UsageError
 from dsad_core.files import write_atomic
 from dsad_training.networks.build import build_network
+from dsad_training.networks.network import Network
 from dsad_training.recipe import Recipe, build_recipe
 
 STATE_FILE = "state.pt"
@@ -88,7 +89,7 @@ def weights_path(path: str | Path) -> Path:
     return path / WEIGHTS_FILE if path.is_dir() else path
 
 
-def load_weights(path: str | Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
+def load_weights(path: str | Path) -> tuple[Network, Recipe, dict[str, Any]]:
     """Network in eval mode, its recipe and the run's facts, from a weights file or a run's folder.
 
     Raises:
@@ -100,7 +101,7 @@ def load_weights(path: str | Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError):
         raise CheckpointError(f"{path}: damaged or not a safetensors file") from None
     if "recipe" not in metadata:

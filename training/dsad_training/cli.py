@@ -1,11 +1,12 @@
 """``dsad train`` and the commands around a run."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
-import math
 import typer
 
+from dsad_core.engines.platform import Backend
 from dsad_core.errors import UsageError
 
 Data = Annotated[
@@ -89,7 +90,7 @@ def calibrate(
         list[str],
         typer.Option(help="Set whose warm objects nobody labelled; it has no say. May be repeated."),
     ] = [],
-    backend: Annotated[str | None, typer.Option(help="What runs the engine.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="What runs the engine.")] = None,
 ) -> None:
     """Choose an engine's threshold and what its scores are worth, on held-out images."""
     from rich.console import Console
@@ -161,8 +162,8 @@ def curves(
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("curves.png"),
 ) -> None:
     """Draw how runs have learned so far: training loss and validation IoU."""
-    from dsad_tools.analysis.canvas import png
     from dsad_core.files import write_atomic
+    from dsad_tools.analysis.canvas import png
     from dsad_training.curves import curve_figure, read_curve
 
     write_atomic(out, png(curve_figure([read_curve(run) for run in runs])))
@@ -197,9 +198,9 @@ def import_published(
 
     if (mean is None) != (std is None):
         raise UsageError("--mean and --std go together")
-    values = [_channel_values(text, name) for text, name in ((mean, "--mean"), (std, "--std"))]
+    means, stds = _channel_values(mean, "--mean"), _channel_values(std, "--std")
     folder = out or Path("runs") / checkpoint.name.split(".")[0]
-    typer.echo(f"wrote {import_weights(checkpoint, network, width, folder, *values, trained_on)}")
+    typer.echo(f"wrote {import_weights(checkpoint, network, width, folder, means, stds, trained_on)}")
 
 
 def _channel_values(text: str | None, option: str) -> tuple[float, ...]:
@@ -261,8 +262,8 @@ def kernels(
     padding: Annotated[str, typer.Option(help="Beyond the border: replicate or zeros.")] = "replicate",
 ) -> None:
     """Draw the kernels of the directional attention DSA and what it makes of a generated scene."""
-    from dsad_tools.analysis.canvas import png
     from dsad_core.files import write_atomic
+    from dsad_tools.analysis.canvas import png
     from dsad_training.kernels import kernel_figure
     from dsad_training.recipe import network_part
 

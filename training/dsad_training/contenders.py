@@ -5,10 +5,9 @@ torch is imported when a contender is opened, so that it counts in the memory of
 
 from functools import partial
 
-from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError
-from dsad_tools.bench.runtimes import Runtime, PlainOnnxRuntime
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import Contender, PlainOnnxRuntime, Runtime
 
 #: Beside the engine that is made of weights for a benchmark: the network as torch's exporter leaves it.
 EXPORT_FILE = "torch.onnx"
@@ -25,7 +24,7 @@ def contenders(target: str) -> list[Runtime]:
     ]
 
 
-def _open_export(subject: Model, target: str, threads: int, size: tuple[int, int]) -> Engine:
+def _open_export(subject: Model, target: str, threads: int, size: tuple[int, int]) -> Contender:
     if subject.checkpoint is None:
         raise EngineError(_NO_WEIGHTS)
     return PlainOnnxRuntime(subject.engine / EXPORT_FILE, subject.manifest, target, threads)
@@ -33,7 +32,7 @@ def _open_export(subject: Model, target: str, threads: int, size: tuple[int, int
 
 def _open(
     layout: str, compiled: bool, subject: Model, target: str, threads: int, size: tuple[int, int]
-) -> Engine:
+) -> Contender:
     if subject.checkpoint is None:
         raise EngineError(_NO_WEIGHTS)
     from dsad_training.torch_contender import TorchContender

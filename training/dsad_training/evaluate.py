@@ -4,15 +4,16 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
 from dsad_training.data.packed import PackedSet
+from dsad_training.networks.network import Network
 from dsad_training.recipe import DataPart
 
 
 @torch.no_grad()
-def predict(network: nn.Module, image: Tensor) -> Tensor:
+def predict(network: Network, image: Tensor) -> Tensor:
     """Logits (H,W) of a normalised image (1,C,H,W) of any size, padded by mirroring to the network's multiple."""
     height, width = image.shape[2:]
     multiple = network.size_multiple
@@ -21,7 +22,7 @@ def predict(network: nn.Module, image: Tensor) -> Tensor:
     return network(padded)[-1][0, 0, :height, :width]
 
 
-def evaluate(network: nn.Module, data: PackedSet, part: DataPart, threshold: float = 0.5) -> DetectionResult:
+def evaluate(network: Network, data: PackedSet, part: DataPart, threshold: float = 0.5) -> DetectionResult:
     """Pd, Fa, IoU and nIoU over a data set; the network is put into eval mode and left there.
 
     Args:

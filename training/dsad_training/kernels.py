@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dsad_tools.analysis.canvas import SERIES, new_figure, show, stretched, styled
+from dsad_tools.analysis.canvas import SERIES, new_figure, show, stacked, stretched, styled
 from dsad_tools.scenes.generator import SceneGenerator
 from dsad_training.networks.dsa import (
     Base,
@@ -55,7 +55,7 @@ def scene(options: DsaOptions, seed: int = SCENE_SEED) -> Scene:
     grey = torch.from_numpy(sample.image).float()[None, None]
     with torch.no_grad():
         attention = directional_attention(options)((grey - grey.mean()) / grey.std())[0, 0].numpy()
-    return Scene(sample.image, sample.mask, attention)
+    return Scene(sample.image, sample.truth, attention)
 
 
 def kernel_stages(base: Base, sign: Sign) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -73,7 +73,7 @@ def kernel_figure(options: DsaOptions) -> Figure:
     view = scene(options)
     with styled():
         figure = new_figure(9.0, 7.4)
-        top, bottom = figure.subfigures(2, 1, height_ratios=(1.32, 1.0))
+        top, bottom = stacked(figure, (1.32, 1.0))
         grid = top.subplots(3, 5)
         _kernel(grid[0, 0], small, "$W_{base}$, 3×3")
         _kernel(grid[1, 0], wide, "$W_{base}$, 7×7")

@@ -34,7 +34,7 @@ class Learner(nn.Module):
             outputs = self.network(*views)
             loss = task_loss(outputs, truth, recipe.bce, known, recipe.balanced_bce, recipe.iou_by_image)
             losses = {"task": loss}
-            if self._distillation:
+            if self._distillation and recipe.distillation:
                 losses[recipe.distillation.method] = self._distillation.loss(outputs, views[0])
         return losses
 

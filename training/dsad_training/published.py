@@ -118,11 +118,11 @@ def recipe_of(
     path: Path, network: str, width: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Recipe:
     """What this project can say of weights that it did not train."""
-    mean, std = (values[0] if len(values) == 1 else values for values in (mean, std))
+    level, deviation = (values[0] if len(values) == 1 else values for values in (mean, std))
     content = {
         "name": path.name.split(".")[0],
         "network": {"name": network, "width": width},
-        "data": {"mean": mean, "std": std, "validation": 0},
+        "data": {"mean": level, "std": deviation, "validation": 0},
         # A recipe has a phase; `step: 0` among the facts says that it was not run.
         "phases": [{"steps": 1, "batch": 2, "crop": 256, "lr": 1e-3}],
     }

@@ -1,5 +1,6 @@
 """A training as data: what a recipe file holds, checked before anything starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,6 @@ from dsad_tools.scenes.generator import SMALLEST_SIDE
 from dsad_training.data.augmentation import Augmentation
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.residual import Spatial
-
 
 Positive = Annotated[float, Field(gt=0)]
 #: One value for all input channels, or one for each.
@@ -62,6 +62,7 @@ class SyntheticPart(Part):
     terrain: Literal["mixed", "cloud", "sea", "terrain"] = "mixed"
     side: int = Field(256, ge=SMALLEST_SIDE, le=1024, description="of the square frames, px")
     snr: tuple[float, float] = Field((8.0, 25.0), description="lowest and highest of a target")
+    share: float = Field(0.1, gt=0, lt=1, description="of a union's crops")
 
     @field_validator("snr")
     @classmethod
@@ -101,7 +102,7 @@ class DataPart(Part):
 
     def normalised(self, image: Tensor) -> Tensor:
         """The image (N,1,H,W), full scale 1, as the network gets it: (N,1,H,W), or (N,3,H,W) by three means."""
-        if isinstance(self.mean, float):
+        if isinstance(self.mean, float) and isinstance(self.std, float):
             return (image - self.mean) / self.std
         mean, std = (torch.tensor(each, device=image.device).view(-1, 1, 1) for each in (self.mean, self.std))
         return (image - mean) / std
@@ -178,7 +179,7 @@ class Recipe(Part):
         raise IndexError("step lies after the last phase")
 
 
-def load_recipe(path: str | Path, overrides: list[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and apply ``key=value`` overrides (``phases.0.steps=100``).
 
     Raises:
@@ -218,7 +219,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {**base, **changes, **both}
 
 
-def build_recipe(content: dict[str, Any], overrides: list[str] = (), origin: str = "recipe") -> Recipe:
+def build_recipe(content: dict[str, Any], overrides: Sequence[str] = (), origin: str = "recipe") -> Recipe:
     """Validate a recipe's content after applying ``key=value`` overrides."""
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -90,7 +91,8 @@ def best_weights(lines: pd.DataFrame) -> dict[tuple[str, str], float]:
     swept = lines[(lines["kind"] == "sweep") & (lines["split"] == "validation")]
     swept = swept.fillna({"iou": 0.0})
     best = swept.sort_values("iou", ascending=False).groupby(["network", "method"]).first()
-    return {key: float(weight) for key, weight in best["weight"].items()}
+    weights: Any = best["weight"].items()
+    return {key: float(weight) for key, weight in weights}
 
 
 def weights_table(lines: pd.DataFrame) -> pd.DataFrame:

@@ -1,17 +1,22 @@
 """How the learning rate and the average of the weights go from step to step."""
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dsad_training.recipe import Phase, Recipe
 
-OPTIMISERS = {"adamw": partial(torch.optim.AdamW, fused=True), "adagrad": torch.optim.Adagrad}
+OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "adagrad": torch.optim.Adagrad,
+}
 
 
 def optimiser_of(recipe: Recipe, parameters: list[nn.Parameter]) -> Optimizer:
@@ -55,7 +60,7 @@ def decay_at(decay: float, step: int) -> float:
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """A copy of the network that holds the running average of its weights and statistics."""
 
-    def update(mine: list[Tensor], theirs: list[Tensor], count: Tensor) -> None:
+    def update(mine: Any, theirs: Any, count: Any) -> None:
         # The model's own counter: `count` lies on the device, which reading it would wait for.
         get_ema_multi_avg_fn(decay_at(decay, int(model.n_averaged) + 1))(mine, theirs, count)
 

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_core.files import write_atomic
 from dsad_training.data.packed import PackedSet
 from dsad_training.data.union import names_hash
+from dsad_training.networks.network import Network
 from dsad_training.recipe import DataPart
 
 #: Pixels in one pass, at most.
@@ -26,7 +28,7 @@ class SameSize:
 
 
 @torch.no_grad()
-def answers(network: nn.Module, data: PackedSet, part: DataPart, views: int = 1) -> Tensor:
+def answers(network: Network, data: PackedSet, part: DataPart, views: int = 1) -> Tensor:
     """Probabilities (pixels,) uint8 of 255, laid out as ``data.pixels``: means over views of each image.
 
     Args:
@@ -36,7 +38,7 @@ def answers(network: nn.Module, data: PackedSet, part: DataPart, views: int = 1)
     """
     soft = torch.zeros(len(data.pixels), dtype=torch.uint8)
     for same in same_sizes(data, part):
-        total = sum(_view(network, same.images, number) for number in range(views)) / views
+        total: Any = sum(_view(network, same.images, number) for number in range(views)) / views
         rounded = (255 * total[:, 0]).round().to(torch.uint8).cpu()
         for index, answer in zip(same.indices, rounded):
             start = int(data.start[index])
@@ -57,7 +59,7 @@ def same_sizes(data: PackedSet, part: DataPart):
             yield SameSize(chosen, part.normalised(images.unsqueeze(1) / 255))
 
 
-def padded_logits(network: nn.Module, images: Tensor) -> Tensor:
+def padded_logits(network: Network, images: Tensor) -> Tensor:
     """Logits (N,1,H,W) fp32 of normalised images of any size, padded by mirroring to the network's multiple."""
     height, width = images.shape[2:]
     multiple = network.size_multiple
@@ -73,7 +75,7 @@ def write_soft_labels(path: Path, soft: Tensor, data: PackedSet, teacher_sha256:
     write_atomic(path, safetensors.torch.save({"soft": soft}, metadata))
 
 
-def _view(network: nn.Module, images: Tensor, number: int) -> Tensor:
+def _view(network: Network, images: Tensor, number: int) -> Tensor:
     turned, transposed = number >= 2, number % 2 == 1
     view = images.flip((2, 3)) if turned else images
     view = view.transpose(2, 3) if transposed else view

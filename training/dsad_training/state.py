@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from dsad_training.distributed import distributed, each_rank, rank, seed_of, siz
 from dsad_training.learner import Learner
 from dsad_training.networks.build import build_network
 from dsad_training.networks.layout import convolve_in_channels_last
+from dsad_training.networks.network import Network
 from dsad_training.recipe import Recipe
 from dsad_training.schedule import averaged, optimiser_of, schedule_of
 
@@ -39,7 +40,7 @@ class TrainingState:
     """
 
     recipe: Recipe
-    network: nn.Module
+    network: Network
     averaged: AveragedModel
     distillation: Distillation | None
     learner: nn.Module
@@ -58,7 +59,7 @@ class TrainingState:
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.network).to(device)
         if recipe.channels_last:
-            network = network.to(memory_format=torch.channels_last)
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # The copy comes before the distillation puts its hooks on the network.
         average = averaged(network, recipe.ema)
         if device.type == "cuda" and size() > 1:
@@ -117,9 +118,9 @@ class TrainingState:
         return sha256_file(weights_path(path))
 
     @property
-    def ema(self) -> nn.Module:
+    def ema(self) -> Network:
         """The network that holds the averaged weights and statistics."""
-        return self.averaged.module
+        return cast(Network, self.averaged.module)
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take over what :meth:`save` wrote.

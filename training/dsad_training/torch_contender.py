@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from dsad_core.errors import EngineError, PlatformError
+from dsad_core.errors import EngineError, PlatformError, UsageError
 from dsad_tools.bench.models import Model
 from dsad_training.checkpoint import load_weights
 
@@ -40,8 +40,10 @@ class TorchContender:
         self._device = torch.device(DEVICES[target])
         self._threads = threads
         self._compiled = compiled
+        if subject.checkpoint is None:
+            raise UsageError(f"{subject.manifest.name}: has no weights that torch could run")
         network = load_weights(subject.checkpoint)[0]
-        self._network = network.to(self._device, memory_format=getattr(torch, layout))
+        self._network = network.to(self._device, memory_format=getattr(torch, layout))  # type: ignore[call-overload]
         if compiled:
             # A graph break or a second shape would fall back to eager in silence without fullgraph.
             mode = "reduce-overhead" if self._device.type == "cuda" else "default"

@@ -43,7 +43,7 @@ class TorchEngine:
         self.manifest = _manifest(weights_path(path), network, recipe, facts)
         self.platform = target
         self.description = f"torch {torch.__version__} {_device_name(self._device)}"
-        self._network = network.to(self._device, memory_format=torch.channels_last)
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def infer(self, tensor: np.ndarray) -> np.ndarray:

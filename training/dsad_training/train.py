@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def train(
     data: Sequence[str | Path],
     out: str | Path,
     minutes: float | None = None,
-    overrides: list[str] = (),
+    overrides: Sequence[str] = (),
     device: str = "cpu",
 ) -> bool:
     """Run a recipe on the training splits of ``data``; state, weights and log go to ``out``.
@@ -69,7 +70,7 @@ def _train(
     data: Sequence[str | Path],
     out: Path,
     minutes: float | None,
-    overrides: list[str],
+    overrides: Sequence[str],
     place: torch.device,
 ) -> bool:
     saved = None
@@ -101,7 +102,8 @@ def _train(
     torch.backends.cudnn.benchmark = True
 
     started = last_save = clock = time.monotonic()
-    sums, count = defaultdict(float), 0
+    sums: defaultdict[str, Any] = defaultdict(float)
+    count = 0
     shown = Display(out, state.step, recipe.steps) if rank() == 0 else NoDisplay()
     with stop_requests() as stop, shown as display:
         for note in images.notes:
@@ -124,7 +126,7 @@ def _train(
             end_of_phase = within + 1 == phase.steps
             if state.step % LOG_EVERY == 0 or end_of_phase:
                 means = {name: float(total) / count for name, total in sums.items()}
-                display.losses(state.step, state.seconds, number, means, rate)
+                display.losses(state.step, state.seconds, number, means, float(rate))
                 sums, count = defaultdict(float), 0
             due = recipe.validate_every and state.step % recipe.validate_every == 0
             if rank() == 0 and images.held_out and not phase.all_images and (due or end_of_phase):

@@ -22,6 +22,7 @@ from dsad_training.compile.precision import to_fp16, to_int8
 from dsad_training.compile.scenes import Scene
 from dsad_training.contenders import EXPORT_FILE
 from dsad_training.networks.build import build_network, prediction_heads
+from dsad_training.networks.network import Network
 from dsad_training.recipe import Recipe, build_recipe
 from dsad_training.torch_engine import TorchEngine
 
@@ -85,7 +86,7 @@ def _reduced(graph: onnx.ModelProto, precision: Precision, manifest: Manifest) -
     return graph
 
 
-def _export(network: nn.Module, path: Path, manifest: Manifest) -> None:
+def _export(network: Network, path: Path, manifest: Manifest) -> None:
     """The network as torch's exporter alone leaves it, with every frame size."""
     axes, side = {2: "height", 3: "width"}, 2 * manifest.size_multiple
     with warnings.catch_warnings():
@@ -132,8 +133,8 @@ def _settle(network: nn.Module, recipe: Recipe) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # what it has seen, in place of a running average from 0 and 1
     source = SceneGenerator(SIDE, SIDE, SCENES, seed=recipe.seed, **SCENE)
-    images = np.stack([to_unit(sample.image) for sample in source])
-    images = recipe.data.normalised(torch.from_numpy(images[:, None]))
+    scenes = np.stack([to_unit(sample.image) for sample in source])
+    images = recipe.data.normalised(torch.from_numpy(scenes[:, None]))
     network.train()(images)
     middle = network.eval()(images)[-1].median()
     for head in prediction_heads(network):

@@ -5,10 +5,11 @@ import json
 import cv2
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from dsad_core.errors import DsadError
 from dsad_training import cli
 from dsad_training.bench import cli as bench_cli
-from typer.testing import CliRunner
 
 
 @pytest.fixture

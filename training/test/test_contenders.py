@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 import typer
+from typer.testing import CliRunner
+
 from dsad_core.engines.manifest import read_manifest
 from dsad_core.errors import EngineError, PlatformError, UsageError
 from dsad_core.plugins import plugins
-from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.measure import scenes
 from dsad_tools.bench.models import Model, find_models
+from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.cli import bench
 from dsad_training import contenders as ours
 from dsad_training import untrained
-from typer.testing import CliRunner
 
 SIZE = (32, 48)
 

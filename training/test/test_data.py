@@ -227,7 +227,7 @@ def test_masks_from_boxes_are_the_spot_inside():
     image[30:33, 20:24] += 40
     image[40:, 40:] = 100
     mask = mask_from_boxes(image, np.array([[15, 25, 14, 14], [45, 45, 8, 8]]))
-    assert 8 <= (mask[30:33, 20:24] == 255).sum() and (mask == 255).sum() <= 30
+    assert (mask[30:33, 20:24] == 255).sum() >= 8 and (mask == 255).sum() <= 30
     # The other box holds nothing that stands out.
     assert set(np.unique(mask[45:53, 45:53])) == {UNCERTAIN}
     assert mask[:20].max() == 0
@@ -267,7 +267,7 @@ def test_deep_images_are_normalised_as_the_runtime_does(packed):
     assert torch.equal(mixed.image(0)[0], packed.image(0)[0].float())
     assert torch.equal(mixed.image(3)[0], data.image(0)[0])
     crop = batches(data, UNCHANGED).draw(8, 32).image
-    assert 0 <= crop.min() and crop.max() <= 1
+    assert crop.min() >= 0 and crop.max() <= 1
 
 
 def test_refuses_an_empty_split():

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from dsad_tools.data.dataset import SirstDataset
 from dsad_core.errors import DataError, UsageError
+from dsad_tools.data.dataset import SirstDataset
+from dsad_training import results
 from dsad_training.checkpoint import load_weights
 from dsad_training.evaluate import evaluate
-from dsad_training import results
 from dsad_training.experiments.cohort import Cohort
 from dsad_training.experiments.frames import load_frames, on_grid, score
 from dsad_training.experiments.graphs import recorded

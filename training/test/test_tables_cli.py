@@ -78,9 +78,22 @@ def test_seeds_are_averaged_and_stand_in_their_row(run, results):
     output = run("table", 1, "--results", path).output
     assert output.count("not run") == 23
     (shown,) = (text for text in output.splitlines() if "84.79" in text)
-    assert (
-        shown.split() == "DSAD 84.79 98.10 0.882 81.00 ±1.41 95.00 ±0.00 1.25 ±0.00 0.5 2 1,000 3.0".split()
-    )
+    assert shown.split() == [
+        "DSAD",
+        "84.79",
+        "98.10",
+        "0.882",
+        "81.00",
+        "±1.41",
+        "95.00",
+        "±0.00",
+        "1.25",
+        "±0.00",
+        "0.5",
+        "2",
+        "1,000",
+        "3.0",
+    ]
 
 
 def test_alone_is_met_after_as_many_images_and_after_as_many_minutes(results):

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,7 +27,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say what this machine can run and what is missing for each target."""
-    report = {"machine": machine_facts(), "targets": _platforms(), "engines": _engines()}
+    report: dict[str, Any] = {"machine": machine_facts(), "targets": _platforms(), "engines": _engines()}
     if as_json:
         print(json.dumps(report, indent=2))
         return

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dsad_core.engines import progress
 from dsad_core.engines.cache_root import cache_root, explained, private_folder
-from dsad_core.engines.manifest import Hash
+from dsad_core.engines.manifest import Hash, Precision
 from dsad_core.engines.platform import Platform
 from dsad_core.errors import EngineError, one_line
 from dsad_core.files import sha256_file, write_atomic
@@ -93,7 +93,7 @@ class PlanKey:
     runtime: str
     device: str
     driver: str
-    precision: str
+    precision: Precision
     size: tuple[int, int]
     options: Mapping[str, str] = field(default_factory=dict)
     suffix: str = ".plan"

@@ -6,6 +6,7 @@ runtime refuses them.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 #: Fields by the kind of message: number -> kind of what it holds.
 _FIELDS = {
@@ -48,7 +49,7 @@ def _location(tensor: memoryview) -> Iterator[str]:
             outside = value == _EXTERNAL
         elif number == _EXTERNAL_DATA and isinstance(value, memoryview):
             outside = True
-            entry = dict(_fields(value))
+            entry: dict[int, Any] = dict(_fields(value))
             if bytes(entry.get(_KEY, b"")) == b"location":
                 name = bytes(entry.get(_VALUE, b"?")).decode(errors="replace")
     if outside:
@@ -58,6 +59,7 @@ def _location(tensor: memoryview) -> Iterator[str]:
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Number and value of each field: an integer, or the bytes of a string or message."""
     position = 0
+    value: int | memoryview
     while position < len(message):
         tag, position = _varint(message, position)
         number, wire = tag >> 3, tag & 7

@@ -40,6 +40,10 @@ class PlannedEngine:
     platform: str
     description: str
     builds = True
+    backend: str  # the loader sets these four, see protocol.Engine
+    precision: str
+    passed_over: tuple[str, ...]
+    folder: Path
 
     def __init__(self, manifest: Manifest, platform: str):
         self.manifest = manifest

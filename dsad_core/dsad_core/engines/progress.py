@@ -34,7 +34,7 @@ class Progress:
         self.cancelled = threading.Event()
 
 
-_current: ContextVar[Progress] = ContextVar("progress", default=Progress(_log.info))
+_current: ContextVar[Progress] = ContextVar("progress", default=Progress(_log.info))  # noqa: B039 - one for all, on purpose
 
 
 def current() -> Progress:

@@ -19,14 +19,14 @@ from dsad_core.detector import Detector
 from dsad_core.engines import progress
 from dsad_core.engines.backends import EngineRequest, open_backend
 from dsad_core.engines.cache import keep_self_test, kept_self_test
+from dsad_core.engines.platform import Backend, load_platform
 from dsad_core.engines.protocol import Engine
-from dsad_core.engines.platform import load_platform
 from dsad_core.errors import DsadError, EngineError
 from dsad_core.frame.geometry import padded_size
 
 FRAMES_FILE = "self_test.npz"
 #: What computes the reference, the first that is here and is not what is tested.
-REFERENCES = ("onnxruntime", "direct")
+REFERENCES: tuple[Backend, ...] = ("onnxruntime", "direct")
 #: By precision: share of the reference's mask pixels that may differ, and of the logits' span that the
 #: largest difference may be. Measured on every engine shipped: see the test.
 LIMITS = {"fp32": (0.01, 0.02), "fp16": (0.03, 0.1), "bf16": (0.05, 0.2), "int8": (0.05, 0.3)}

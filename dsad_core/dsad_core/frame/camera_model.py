@@ -6,11 +6,11 @@ at all is refused with the reason. Region of interest and binning are undone as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dsad_core.errors import UsageError
 
@@ -65,7 +65,7 @@ class CameraModel:
             )
         object.__setattr__(self, "_limit", self._invertible_radius())
 
-    def bearings(self, x: Sequence[float], y: Sequence[float]) -> np.ndarray:
+    def bearings(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Directions in the optical frame (x right, y down, z forward).
 
         Args:

@@ -66,7 +66,7 @@ def decode(encoding: str, height: int, width: int, step: int, data, is_bigendian
         frame = np.ndarray((height, width, layout.channels), stored, view, strides=(step, layout.channels, 1))
         frame = (
             cv2.cvtColor(frame, layout.to_grey)
-            if layout.luma is None
+            if layout.to_grey is not None
             else np.ascontiguousarray(frame[:, :, layout.luma])
         )
     if frame.dtype.kind == "i":
@@ -107,7 +107,7 @@ def fill_message(msg: Any, frame: np.ndarray, encoding: str) -> None:
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise FrameError("size", f"frame size {width}x{height} is outside 1 to {MAX_SIDE} pixels a side")
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(frame, layout.dtype)).cast("B"))
+    data.frombytes(np.ascontiguousarray(frame, layout.dtype).data.cast("B"))
     msg.height = height
     msg.width = width
     msg.encoding = encoding

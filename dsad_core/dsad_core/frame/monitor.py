@@ -126,7 +126,8 @@ class FrameMonitor:
         last_frame, self._last_frame = self._last_frame, frame
         if self._shutter_told:
             return FrameKind.SHUTTER  # the picture freezes meanwhile, so this comes before REPEATED
-        if last is not None and np.array_equal(samples, last) and np.array_equal(frame, last_frame):
+        same = last is not None and np.array_equal(samples, last)
+        if same and last_frame is not None and np.array_equal(frame, last_frame):
             return FrameKind.REPEATED
         while len(self._lately) > 1 and self._lately[0][0] < self._now - FALL_S:
             self._lately.popleft()

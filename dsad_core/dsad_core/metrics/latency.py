@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -38,9 +38,8 @@ def percentiles(durations_ns: Sequence[int]) -> Percentiles | None:
     ranks = [max(math.ceil(len(durations) * p / 100), 1) - 1 for p in (50, 95, 99)]
     # Only these places are put in order: a whole sort of a long run takes tens of milliseconds.
     ordered = np.partition(durations, [*ranks, len(durations) - 1])
-    return Percentiles(
-        len(ordered), *(float(ordered[rank]) / 1e6 for rank in ranks), float(ordered[-1]) / 1e6
-    )
+    p50, p95, p99 = (float(ordered[rank]) / 1e6 for rank in ranks)
+    return Percentiles(len(ordered), p50, p95, p99, float(ordered[-1]) / 1e6)
 
 
 class LatencyStats:
@@ -78,7 +77,7 @@ class LatencyStats:
         """Percentiles so far; None without frames."""
         if self._frames and (self._result is None or self._result.frames != self._frames):
             sample = percentiles(self._kept)
-            self._result = Percentiles(self._frames, sample.p50, sample.p95, sample.p99, self._max / 1e6)
+            self._result = sample and replace(sample, frames=self._frames, max=self._max / 1e6)
         return self._result
 
     def durations_ms(self) -> np.ndarray:

@@ -45,7 +45,8 @@ class Gyroscope:
         with self._lock:
             step = (stamp_ns - self._times[-1]) / 1e9 if self._times else 0.0
             if step < 0.0 or step > LONGEST_GAP_S:
-                self._times.clear(), self._rates.clear(), self._attitudes.clear()
+                for kept in (self._times, self._rates, self._attitudes):
+                    kept.clear()
             attitude = np.eye(3)
             if self._times:
                 attitude = self._attitudes[-1] @ _turn((self._rates[-1] + omega) / 2 * step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ STANDS = 0.15
 MOVERS_SHARE, MOVERS_AGREE, MOVERS_EXTENT = 0.2, 0.6, 0.15
 #: Texture weaker than this share of the picture's mean texture is not raised to the strength of the rest.
 WEAK_TEXTURE = 0.3
-_FLOW = {
+_FLOW: dict[str, Any] = {
     "winSize": (15, 15),
     "maxLevel": 2,
     "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02),
@@ -146,7 +146,7 @@ def _textures(frame: np.ndarray, factor: float) -> np.ndarray:
         size = (round(width / factor), round(height / factor))
         frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     grey = frame.astype(np.float32)
-    fine = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    fine: np.ndarray = cv2.GaussianBlur(grey, (0, 0), 1.0)
     fine -= cv2.blur(fine, (25, 25))
     strength = cv2.blur(np.abs(fine), (25, 25))
     spread = float(strength.mean())
@@ -174,7 +174,7 @@ def _corners(textures: np.ndarray, targets: Sequence[Target], factor: float) -> 
 
 def _motion(last: np.ndarray, now: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float] | None:
     """(2, 3) motion in reduced pixels and the deviation of its centre; None without agreement."""
-    end, found, _ = cv2.calcOpticalFlowPyrLK(last, now, start, None, **_FLOW)
+    end, found, _ = cv2.calcOpticalFlowPyrLK(last, now, start, None, **_FLOW)  # type: ignore[call-overload]
     kept = found.ravel() == 1
     start, end = start[kept, 0], end[kept, 0]
     # A logo, a reticle and the sensor's own pattern stay where they are and outvote a scene of little texture.

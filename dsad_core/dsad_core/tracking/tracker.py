@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dsad_core.frame.clock import FrameClock
 from dsad_core.targets import Target
 from dsad_core.tracking.assignment import assign
 from dsad_core.tracking.bank import Bank
-from dsad_core.frame.clock import FrameClock
 from dsad_core.tracking.judge import SPACING_SHARE, judge
 from dsad_core.tracking.motion import Motion
 from dsad_core.tracking.settings import TrackerSettings
@@ -262,7 +262,7 @@ class Tracker:
         if size is None:
             return np.zeros(len(self._bank), bool)
         place, end = self._bank.position, np.array(size[::-1])
-        return ((place < -RIM - 0.5) | (place > end - 0.5 + RIM)).any(axis=1)
+        return np.any((place < -RIM - 0.5) | (place > end - 0.5 + RIM), axis=1)
 
     def _confirms(self, life: _Life) -> bool:
         settings, age = self.settings, self._now - life.born + 1e-9
@@ -286,7 +286,7 @@ class Tracker:
         return sum(time >= born for time in self._frames)
 
     def _end(self, alive: np.ndarray) -> None:
-        for row in np.flatnonzero(~alive):
+        for row in np.flatnonzero(~alive).tolist():
             life = self._lives[row]
             if life.state is not TrackState.TENTATIVE:
                 life.state = TrackState.ENDED

@@ -2,19 +2,20 @@
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 INK, FAINT = "#26303b", "#d9dee5"
 #: Okabe and Ito's colours: told apart by colour-blind readers.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 DPI = 200
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 8.5,
     "axes.edgecolor": INK,
@@ -37,14 +38,21 @@ STYLE = {
 
 def styled(more: Mapping[str, object] | None = None):
     """Context in which a figure is built, with ``more`` settings; those of the process stay as they were."""
-    return matplotlib.rc_context({**STYLE, **(more or {})})
+    settings: Any = {**STYLE, **(more or {})}
+    return matplotlib.rc_context(settings)
 
 
-def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure, inches, that belongs to no window system."""
     figure = Figure(figsize=(width, height), layout=layout, dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
+
+
+def stacked(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a figure, two or more, one below the other, of these relative heights."""
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+    return list(parts)
 
 
 def png(figure: Figure) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from matplotlib.figure import Figure
 
-from dsad_tools.analysis.canvas import new_figure, show, stretched, styled
+from dsad_tools.analysis.canvas import new_figure, show, stacked, stretched, styled
 from dsad_tools.analysis.grid import LEGEND, add_close_up, add_legend, draw_window, free_corner, window_around
 from dsad_tools.analysis.marks import draw_marks, find_marks
 from dsad_tools.analysis.study import EngineStudy, FrameScore, Study, View
@@ -35,7 +35,7 @@ def contact_sheet(study: Study) -> Figure:
     heights = [0.32 + (0.4 + PANEL * _tallest(engine)) * count for engine, count in zip(study.engines, rows)]
     with styled():
         figure = new_figure(PANEL * ACROSS, sum(heights) + LEGEND)
-        *parts, below = figure.subfigures(len(rows) + 1, 1, height_ratios=[*heights, LEGEND])
+        *parts, below = stacked(figure, [*heights, LEGEND])
         for part, engine, count in zip(parts, study.engines, rows):
             faulty = sum(score.badness[:2] != (0, 0) for score in engine.ranking)
             part.suptitle(

@@ -1,6 +1,7 @@
 """Curves over the threshold: Pd over Fa, and every metric over the threshold itself."""
 
 import math
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator
@@ -37,7 +38,7 @@ def roc(study: Study) -> Figure:
     with styled():
         figure = new_figure(5.4, 4.1)
         axes = figure.add_subplot()
-        ring = {
+        ring: dict[str, Any] = {
             "marker": "o",
             "markersize": 8,
             "markerfacecolor": "none",
@@ -47,11 +48,11 @@ def roc(study: Study) -> Figure:
         for series, engine in enumerate(study.engines):
             colour = SERIES[series % len(SERIES)]
             points = _operating_points(engine)
-            fa, pd = [max(result.fa, zero) for result in points], [result.pd for result in points]
+            fa, pd = [_fa(result, zero) for result in points], [result.pd or 0.0 for result in points]
             axes.plot(fa, pd, color=colour, marker=".", markersize=3.5, label=engine.label)
             own = engine.own.result
             if own.targets:
-                axes.plot(max(own.fa, zero), own.pd, color=colour, **ring)
+                axes.plot(_fa(own, zero), own.pd or 0.0, color=colour, **ring)
         axes.plot([], [], color=INK, label="own threshold", **ring)
         axes.set_xscale("log")
         # Room for a decade at least, else its axis would have no label.
@@ -91,7 +92,12 @@ def froc(study: Study) -> Figure:
 
 def _operating_points(engine: EngineStudy) -> list[DetectionResult]:
     points = [point.result for point in engine.points if point.result.targets and point.result.predictions]
-    return [result for result in points if result.fa <= FA_END] or points
+    return [result for result in points if _fa(result) <= FA_END] or points
+
+
+def _fa(result: DetectionResult, least: float = 0.0) -> float:
+    """Fa of a set that has frames, at ``least`` so much."""
+    return max(result.fa or 0.0, least)
 
 
 def thresholds(study: Study) -> Figure:
@@ -144,13 +150,13 @@ def _ratios(axes, engine: EngineStudy) -> None:
     figures = ", ".join(
         f"{word} {value:.3f}" for word, value in (("Pd", own.pd), ("IoU", own.iou)) if value is not None
     )
-    figures += f", Fa {own.fa * 1e5:.2f}\u00b710$^{{-5}}$"
+    figures += f", Fa {_fa(own) * 1e5:.2f}\u00b710$^{{-5}}$"
     axes.set_title(f"{engine.label}\nat {engine.threshold:g}: {figures}", fontsize=8.5)
 
 
 def _false_alarms(axes, engine: EngineStudy, zero: float) -> None:
-    axes.plot(_logits(engine), [max(point.result.fa, zero) for point in engine.points], color=SERIES[3])
-    axes.plot(_logit(engine.threshold), max(engine.own.result.fa, zero), "o", color=SERIES[3], markersize=4.5)
+    axes.plot(_logits(engine), [_fa(point.result, zero) for point in engine.points], color=SERIES[3])
+    axes.plot(_logit(engine.threshold), _fa(engine.own.result, zero), "o", color=SERIES[3], markersize=4.5)
     axes.axvline(_logit(engine.threshold), color=INK, linewidth=0.9, linestyle=":")
     axes.set_yscale("log")
     axes.set_xticks([_logit(tick) for tick in TICKS], TICKS.values())

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from dsad_core.metrics.counts import find_components
-from dsad_tools.analysis.canvas import INK, new_figure, show, stretched, styled, wrapped
+from dsad_core.components import find_components
+from dsad_tools.analysis.canvas import INK, new_figure, show, stacked, stretched, styled, wrapped
 from dsad_tools.analysis.marks import LINES, WORDS, Mark, draw_marks, find_marks
 from dsad_tools.analysis.study import Study, View
 
@@ -57,7 +57,7 @@ def grid(study: Study) -> Figure:
     with styled(CLOSE):
         heights = (height * len(names) + 0.1, LEGEND)
         figure = new_figure(0.3 + PANEL * len(study.views), sum(heights))
-        above, below = figure.subfigures(2, 1, height_ratios=heights)
+        above, below = stacked(figure, heights)
         panels = above.subplots(len(names), len(study.views), squeeze=False)
         for column, view in zip(panels.T, study.views):
             _column(column, view, study)
@@ -124,7 +124,7 @@ def _column(panels, view: View, study: Study) -> None:
     for axes, (image, circles) in zip(panels, rows):
         show(axes, image)
         draw_marks(axes, circles, min(view.image.shape))
-        if window:
+        if window and corner:
             add_close_up(axes, image, {"truth": view.truth}, window, corner)
     if window:
         # Once is enough: below, circles stand in the same place.
@@ -146,7 +146,9 @@ def focus(truth: np.ndarray, masks: list[np.ndarray], marks: list[list[Mark]]) -
         return missed, sum(int(np.count_nonzero((mask[near] != 0) != (truth[near] != 0))) for mask in masks)
 
     number = max(range(len(targets)), key=disagreement)
-    return window_around(*targets.centroids[number], max(targets.boxes[number][2:]), truth.shape)
+    x, y = targets.centroids[number]
+    height, width = truth.shape
+    return window_around(x, y, max(targets.boxes[number][2:]), (height, width))
 
 
 def window_around(x: float, y: float, extent: float, shape: tuple[int, int]) -> Window:

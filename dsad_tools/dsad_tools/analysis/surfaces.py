@@ -1,5 +1,7 @@
 """Probability as a surface over the image plane, as in the paper's Figure 10."""
 
+from typing import Any
+
 import cv2
 import matplotlib
 import numpy as np
@@ -44,7 +46,7 @@ def surfaces(study: Study) -> Figure:
                 ]
                 # The drawing leaves a wide margin around the box; let the cells overlap by it.
                 grown = [cell[0] - 0.08 * cell[2], cell[1] - 0.12 * cell[3], 1.16 * cell[2], 1.24 * cell[3]]
-                axes = figure.add_axes(grown, projection="3d", computed_zorder=False)
+                axes: Any = figure.add_axes(tuple(grown), projection="3d", computed_zorder=False)
                 axes.patch.set_visible(False)
                 # The labels at a panel's right edge lie over its neighbour.
                 axes.set_zorder(columns - column)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dsad_core.components import Components, as_components
 from dsad_core.errors import UsageError
 from dsad_core.metrics import DetectionAccumulator, DetectionResult, FrameCounts, Matching
 
@@ -53,22 +54,24 @@ class ThresholdSweep:
         self._limits = [math.log(threshold / (1.0 - threshold)) for threshold in self.thresholds]
         self._accumulators = [DetectionAccumulator(matching) for _ in self.thresholds]
 
-    def update(self, logits: np.ndarray, truth: np.ndarray) -> dict[float, FrameCounts]:
+    def update(self, logits: np.ndarray, truth: np.ndarray | Components) -> dict[float, FrameCounts]:
         """Count one frame.
 
         Args:
             logits: (H, W) float32.
-            truth: (H, W) uint8 or bool mask.
+            truth: (H, W) uint8 or bool mask, or its components.
 
         Returns:
             The frame's counts by threshold.
         """
-        counts, area = None, -1
-        found = {}
+        truth = as_components("truth", truth)
+        counts: FrameCounts | None = None
+        area = -1
+        found: dict[float, FrameCounts] = {}
         for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
             mask = logits > limit
             # The masks are nested: one of equal area is the same mask, and trained networks give many.
-            if (new_area := int(np.count_nonzero(mask))) != area:
+            if (new_area := int(np.count_nonzero(mask))) != area or counts is None:
                 counts, area = accumulator.count(mask, truth), new_area
             accumulator.add(counts)
             found[threshold] = counts

@@ -6,6 +6,7 @@ import io
 import struct
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import cast
 
 import yaml
 from rosbags.interfaces import Connection
@@ -39,17 +40,18 @@ class _Parts(DirectoryReader):
     """The parts of a folder, or one file, without the help of a metadata.yaml."""
 
     def __init__(self, path: Path):
+        self.file: Path = path
         self.path = path
         self.stack = None
         self.files, self.storages, self.connections = [], [], []
 
     def open(self) -> None:
-        files = [self.path] if self.path.is_file() else list(self.path.glob("*.mcap"))
-        self.stack = ExitStack()
+        files = [self.file] if self.file.is_file() else list(self.file.glob("*.mcap"))
+        self.stack = stack = ExitStack()
         try:
             # By number: the tenth part comes after the ninth.
             for file in sorted(files, key=lambda file: (len(file.name), file.name)):
-                self._open_part(file)
+                self._open_part(file, stack)
         except BaseException:
             with suppress(Exception):
                 self.close()
@@ -61,13 +63,13 @@ class _Parts(DirectoryReader):
         self.metadata = ReaderMetadata(max(0, end - start), start, end, count, None, None, None, None)
         self.connections = self._merged()
 
-    def _open_part(self, file: Path) -> None:
+    def _open_part(self, file: Path, stack: ExitStack) -> None:
         whole = None if _is_finished(file) else _whole_bytes(file)
         if whole is not None and whole <= len(_MAGIC):
             return  # It was just begun.
-        storage = McapReader(file if whole is None else _Ended(file, whole))
+        storage = McapReader(file if whole is None else cast(Path, _Ended(file, whole)))
         storage.open()
-        self.stack.callback(storage.close)
+        stack.callback(storage.close)
         self.storages.append(storage)
 
     def _merged(self) -> list[Connection]:
@@ -152,7 +154,9 @@ class _Ended:
         return str(self._path)
 
     def open(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_WithEnd(open(self._path, mode), self._size), 1 << 16)
+        if mode != "rb":
+            raise ValueError(f"{self._path} is read in mode rb, not {mode}")
+        return io.BufferedReader(_WithEnd(open(self._path, "rb"), self._size), 1 << 16)
 
 
 class _WithEnd(io.RawIOBase):

@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from rosbags.interfaces import (
     Connection,
@@ -24,7 +25,7 @@ from dsad_tools.bags.types import typestore
 STORAGES: Mapping[str, StoragePlugin] = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 #: Metadata 9 (Jazzy) writes QoS profiles as a list, which Humble cannot parse; every later ROS reads 8.
-BAG_VERSION = 8
+BAG_VERSION: Final = 8
 _UNSET = QosTime(sec=0, nsec=0)
 
 

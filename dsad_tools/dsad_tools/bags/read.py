@@ -206,10 +206,10 @@ class _named:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind, error, trace) -> bool:
+    def __exit__(self, kind, error, trace) -> None:
         # Damage surfaces as errors of YAML, SQLite, zstd, struct and many more; they share no base.
         if kind is None or not issubclass(kind, Exception) or issubclass(kind, BagError):
-            return False
+            return
         reason = one_line(error)
         raise BagError(
             f"{self._path}: not a readable rosbag2 ({reason[:200]}); record or copy it again, "
@@ -256,7 +256,7 @@ def _qos(connections: list[Connection]) -> str:
     profiles = dict.fromkeys(
         f"{qos.reliability.name} {qos.durability.name} {qos.history.name} {qos.depth}".lower()
         for connection in connections
-        for qos in connection.ext.offered_qos_profiles
+        for qos in getattr(connection.ext, "offered_qos_profiles", ())  # ROS 1 has none
     )
     return ", ".join(profiles)
 

@@ -76,7 +76,7 @@ class Recording:
         """
         with full_disk_named(self.path):
             if self._part is not None and self._is_over(self._part, stamp_ns):
-                self._finish_part()
+                self._finish_part(self._part)
             if self._part is None:
                 self._part = _Part.begin(self.path, len(self._finished), stamp_ns)
             self._part.write(self._connections[topic], stamp_ns, data)
@@ -99,7 +99,7 @@ class Recording:
         """
         if self._part is not None:
             with full_disk_named(self.path):
-                self._finish_part()
+                self._finish_part(self._part)
 
     def discard(self) -> None:
         """Drop a bag of which no part is finished."""
@@ -116,8 +116,8 @@ class Recording:
         too_long = stamp_ns - part.start_ns >= self._part_ns
         return too_long or stamp_ns < part.end_ns or part.size >= self._part_bytes
 
-    def _finish_part(self) -> None:
-        part, self._part = self._part, None
+    def _finish_part(self, part: _Part) -> None:
+        self._part = None
         part.finish(self._information([part]))
         self._finished.append(part)
         content = {"rosbag2_bagfile_information": self._information(self._finished)}
@@ -137,8 +137,8 @@ class Recording:
                     "topic_metadata": {
                         "name": each.topic,
                         "type": each.msgtype,
-                        "serialization_format": each.ext.serialization_format,
-                        "offered_qos_profiles": dump_qos_v8(each.ext.offered_qos_profiles),
+                        "serialization_format": _ros2(each).serialization_format,
+                        "offered_qos_profiles": dump_qos_v8(_ros2(each).offered_qos_profiles),
                         "type_description_hash": each.digest,
                     },
                     "message_count": sum(part.counts.get(each.topic, 0) for part in parts),
@@ -196,7 +196,7 @@ class _Part:
             self.counts[connection.topic] = 0
             if connection.msgtype not in {schema.name for schema in self.writer.schemas}:
                 self.writer.add_msgtype(connection)
-            self.writer.add_connection(connection, dump_qos_v8(connection.ext.offered_qos_profiles))
+            self.writer.add_connection(connection, dump_qos_v8(_ros2(connection).offered_qos_profiles))
         self.writer.write(connection, stamp_ns, data)
         self.end_ns = stamp_ns
         self.counts[connection.topic] += 1
@@ -228,3 +228,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _ros2(connection: Connection) -> ConnectionExtRosbag2:
+    if not isinstance(connection.ext, ConnectionExtRosbag2):
+        raise TypeError(f"{connection.topic} is a connection of ROS 1")
+    return connection.ext

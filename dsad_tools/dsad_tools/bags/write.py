@@ -131,9 +131,9 @@ class BagWriter:
         height, width = sample.image.shape
         nowhere = self._types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0)
         target = self._types["dsad_msgs/msg/Target"]
+        boxes = np.empty((0, 4)) if sample.boxes is None else sample.boxes
         targets = [
-            target(**fields, has_bearing=False, bearing=nowhere)
-            for fields in label_fields(sample.boxes, sample.ids)
+            target(**fields, has_bearing=False, bearing=nowhere) for fields in label_fields(boxes, sample.ids)
         ]
         return self._types[TARGET_ARRAY](
             header=header, height=height, width=width, targets=targets, targets_cut=0

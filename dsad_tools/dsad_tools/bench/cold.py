@@ -14,8 +14,8 @@ from dsad_core.engines.backends import BACKENDS
 from dsad_core.engines.manifest import Precision
 from dsad_core.errors import DsadError, EngineError
 from dsad_core.frame.geometry import padded_size
-from dsad_tools.bench.runtimes import Runtime, runtimes
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import Runtime, runtimes
 
 #: Seconds after which a first answer is not waited for any longer.
 PATIENCE = 600
@@ -76,7 +76,8 @@ def main() -> None:
     try:
         every = runtimes(task["target"], list(BACKENDS), get_args(Precision))
         runtime = next(one for one in every if one.name == task["contender"])
-        size = padded_size(*task["size"], model.manifest.size_multiple)
+        height, width = task["size"]
+        size = padded_size(height, width, model.manifest.size_multiple)
         engine = runtime.open(model, task["target"], task["threads"], size)
         engine.infer(np.zeros((1, engine.manifest.input_channels, *size), np.float32))
     except DsadError as error:

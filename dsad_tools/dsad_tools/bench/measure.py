@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from dsad_core.engines.manifest import Manifest
-from dsad_core.engines.protocol import Engine
 from dsad_core.errors import DsadError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import to_unit
 from dsad_tools.bench.cold import ColdStart, cold_start
-from dsad_tools.bench.runtimes import Runtime
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import Contender, Runtime
 from dsad_tools.scenes.generator import SceneGenerator
 
 #: Generated scenes that the turns go through, and that masks are compared on.
@@ -25,7 +25,7 @@ FRAMES = 4
 #: before may spin on, as onnxruntime's do by default, and this one's memory comes into the caches.
 SETTLE_NS = 100_000_000
 #: Many bright targets: masks that are compared must not be empty.
-SCENE = {"targets": (6, 12), "snr": (15.0, 40.0)}
+SCENE: dict[str, Any] = {"targets": (6, 12), "snr": (15.0, 40.0)}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Case:
     model: Model
     runtime: Runtime
     manifest: Manifest
-    engine: Engine | None = None
+    engine: Contender | None = None
     failure: str = ""
     description: str = ""
     sha256: str = ""
@@ -165,12 +165,15 @@ def ratios(slower: list[int], faster: list[int]) -> float:
 
 
 def _take_turn(case: Case, tensor: np.ndarray) -> None:
+    engine = case.engine
+    if engine is None:
+        return
     try:
         begin = start = time.perf_counter_ns()
         settled = False
         while not settled:
             settled = start - begin >= SETTLE_NS
-            case.engine.infer(tensor)
+            engine.infer(tensor)
             end = time.perf_counter_ns()
             duration, start = end - start, end
         case.durations.append(duration)

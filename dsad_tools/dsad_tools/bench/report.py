@@ -57,7 +57,7 @@ def results(block: Block) -> list[dict[str, Any]]:
         if not case.runs:
             found.append(entry | {"reason": case.failure or "interrupted before its first turn"})
             continue
-        baseline = block.baseline(case.model)
+        baseline, spans = block.baseline(case.model) or case, percentiles(case.durations)
         found.append(
             entry
             | {
@@ -65,8 +65,8 @@ def results(block: Block) -> list[dict[str, Any]]:
                 "sha256": case.sha256,
                 "baseline": case is baseline,
                 "ratio": ratios(baseline.durations, case.durations),
-                "milliseconds": percentiles(case.durations).to_dict(),
-                "agreement": asdict(case.agreement),
+                "milliseconds": spans and spans.to_dict(),
+                "agreement": case.agreement and asdict(case.agreement),
                 "cold_start": case.cold and asdict(case.cold),
                 "cold_failure": case.cold_failure,
             }
@@ -79,7 +79,10 @@ def speedups(block: Block) -> list[dict[str, Any]]:
     widths = {case.model: case.manifest.width for case in block.cases}
     if None in widths.values() or len(set(widths.values())) < 2:
         return []
-    teacher, student = max(widths, key=widths.get), min(widths, key=widths.get)
+    teacher, student = (
+        max(widths, key=lambda model: widths[model] or 0),
+        min(widths, key=lambda model: widths[model] or 0),
+    )
     height, width = block.size
     pairs = zip(block.of(teacher), block.of(student))
     return [
@@ -101,4 +104,4 @@ def speedups(block: Block) -> list[dict[str, Any]]:
 
 
 def _median(case: Case) -> float:
-    return percentiles(case.durations).p50
+    return spans.p50 if (spans := percentiles(case.durations)) else float("nan")

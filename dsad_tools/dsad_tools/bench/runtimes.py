@@ -1,9 +1,10 @@
 """Ways of running a network: this suite's backends, and what they are held against."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -11,10 +12,20 @@ import onnxruntime
 from dsad_core.engines.backends import backend_module, check_platform, choose_backends
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest, Precision, load_manifest
 from dsad_core.engines.platform import Backend, load_platform
-from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError, PlatformError, one_line
 from dsad_core.plugins import plugins
 from dsad_tools.bench.models import Model
+
+
+class Contender(Protocol):
+    """What is timed: the part of an engine that a bench uses, see ``dsad_core.engines.protocol.Engine``."""
+
+    manifest: Manifest
+    description: str
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -24,13 +35,13 @@ class Runtime:
     Attributes:
         name: what tables call it; unique.
         ours: a backend of this suite, not something that it is held against.
-        open: ``(model, platform, threads, (height, width)) -> Engine``, ready for frames of that size;
+        open: ``(model, platform, threads, (height, width)) -> Contender``, ready for frames of that size;
             raises a DsadError that says in one line why it cannot.
     """
 
     name: str
     ours: bool
-    open: Callable[[Model, str, int, tuple[int, int]], Engine]
+    open: Callable[[Model, str, int, tuple[int, int]], Contender]
 
 
 def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ...] = ()) -> list[Runtime]:
@@ -46,7 +57,8 @@ def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ..
         UsageError: no such backend.
     """
     options = load_platform(platform)
-    names = [name for backend in backends or [None] for name in choose_backends(options, backend)]
+    asked: Sequence[Any] = backends or [None]
+    names = [name for backend in asked for name in choose_backends(options, backend)]
     return [
         Runtime("plain onnxruntime", False, _open_plain),
         *(runtime for entry in plugins("contender").values() for runtime in entry.load()(platform)),
@@ -58,7 +70,7 @@ def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ..
     ]
 
 
-def _open_plain(model: Model, platform: str, threads: int, size: tuple[int, int]) -> Engine:
+def _open_plain(model: Model, platform: str, threads: int, size: tuple[int, int]) -> Contender:
     return PlainOnnxRuntime(model.engine / MODEL_FILE, model.manifest, platform, threads)
 
 
@@ -69,7 +81,7 @@ def _open_backend(
     platform: str,
     threads: int,
     size: tuple[int, int],
-) -> Engine:
+) -> Contender:
     check = check_platform(platform, name)
     missing = [finding.what for finding in [*check.device, *check.backends[name]] if not finding.ok]
     if missing:
@@ -85,7 +97,7 @@ class PlainOnnxRuntime:
     """An ONNX file as a user runs it without this suite: onnxruntime's defaults but for the threads.
 
     That is every graph optimisation, threads that spin, and an output allocated at each call. See
-    ``engines.protocol.Engine``.
+    ``Contender``.
 
     Args:
         model: has an engine's input and output.

@@ -1,5 +1,8 @@
 """The picture of a model card: FROC curve and reliability diagram of held-out images."""
 
+from collections.abc import Callable
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -9,7 +12,7 @@ from dsad_tools.analysis.canvas import FAINT, INK, SERIES, new_figure, styled
 
 def held_out_figure(manifest: Manifest) -> Figure:
     """What ``threshold_choice`` and ``calibration`` of a manifest say, side by side; one of them must be there."""
-    drawn = [
+    drawn: list[tuple[Callable[[Axes, Any], None], Any]] = [
         (draw, part)
         for draw, part in ((_froc, manifest.threshold_choice), (_reliability, manifest.calibration))
         if part is not None
@@ -25,8 +28,8 @@ def _froc(axes: Axes, choice: ThresholdChoice) -> None:
     with_targets = [each for each in choice.sets if each.targets]
     for colour, each in zip(SERIES, with_targets):
         rates = sorted(each.pd_at)
-        axes.plot(rates, [each.pd_at[rate] for rate in rates], color=colour, label=each.data_set)
-        axes.plot(max(each.false_a_frame, rates[0]), each.pd, "o", color=colour, markersize=4.5)
+        axes.plot(rates, [each.pd_at[rate] or 0.0 for rate in rates], color=colour, label=each.data_set)
+        axes.plot(max(each.false_a_frame, rates[0]), each.pd or 0.0, "o", color=colour, markersize=4.5)
     axes.set_xscale("log")
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("false alarms a frame")

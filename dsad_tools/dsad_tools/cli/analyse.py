@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -11,10 +11,12 @@ from rich.table import Table
 
 from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.engines.load import load_engine
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import Backend
+from dsad_core.engines.protocol import Engine
 from dsad_core.errors import UsageError
-from dsad_tools.analysis import EngineStudy, Study, analyse as analyse_engines, write_study
+from dsad_core.metrics.counts import Matching
+from dsad_tools.analysis import EngineStudy, Study, write_study
+from dsad_tools.analysis import analyse as analyse_engines
 from dsad_tools.data.open import open_source
 
 
@@ -57,7 +59,7 @@ def analyse(
         for name in engines:
             loaded[name] = load_engine(name, platform, threads, backend)
             stack.callback(loaded[name].close)
-        study = analyse_engines(_labelled(loaded), samples, matching, threshold, limit, names)
+        study = analyse_engines(_labelled(loaded), samples, cast(Matching, matching), threshold, limit, names)
         with Console(stderr=True).status("Drawing"):
             written = write_study(out, study)
     _print(study, written)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -38,9 +38,9 @@ def make(
     out: Annotated[Path, typer.Argument(help="Bag folder to make.")],
     split: Annotated[str, typer.Option(help="Split of a data set: train, test, all, or a file.")] = "test",
     storage: Annotated[str, typer.Option(help="mcap or sqlite3.")] = "mcap",
-    fps: Annotated[Optional[float], typer.Option(help="Frames a second; by default the source's.")] = None,
-    encoding: Annotated[Optional[str], typer.Option(help="Of the frames; as stored by default.")] = None,
-    limit: Annotated[Optional[int], typer.Option(help="Take the first so many frames.", min=1)] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second; by default the source's.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the frames; as stored by default.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Take the first so many frames.", min=1)] = None,
     namespace: Annotated[str, typer.Option(help="Of the topics.")] = "/irst",
     frames: Annotated[int, typer.Option(help=f"Length of '{SYNTHETIC}'.", min=1)] = 300,
     size: Annotated[str, typer.Option(help=f"WIDTHxHEIGHT of '{SYNTHETIC}'.")] = "256x256",

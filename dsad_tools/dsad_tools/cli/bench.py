@@ -5,7 +5,7 @@ import tempfile
 from collections import defaultdict
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -13,15 +13,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from dsad_core.cli.commands import add_commands
 from dsad_core.cli.options import PLATFORM_HELP
+from dsad_core.engines.manifest import Precision
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts, usable_cores
-from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.measure import Block, Case
-from dsad_tools.bench.plot import draw
-from dsad_tools.bench.report import results, runtime_versions, speedups, model_facts
 from dsad_tools.bench.models import Model, find_models
+from dsad_tools.bench.plot import draw
+from dsad_tools.bench.report import model_facts, results, runtime_versions, speedups
+from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
 from dsad_tools.cli.bench_tracker import tracker
@@ -93,7 +94,7 @@ def engine(
     counts = list(dict.fromkeys(threads)) or sorted({1, usable_cores()})
     if unknown := set(precision) - set(PRECISIONS):
         raise UsageError(f"--precision {', '.join(sorted(unknown))}: choose of {', '.join(PRECISIONS)}")
-    precisions = tuple(dict.fromkeys(precision))
+    precisions = cast(tuple[Precision, ...], tuple(dict.fromkeys(precision)))
     ways = runtimes(platform, backend, precisions)
     if unknown := set(skip) - {way.name for way in ways}:
         raise UsageError(
@@ -113,7 +114,7 @@ def engine(
             )
             for family, frame, count in product(_families(models), sizes, counts)
         ]
-        report = {
+        report: dict[str, Any] = {
             "target": platform,
             "runs": runs,
             "machine": machine_facts() | runtime_versions(),

@@ -94,7 +94,11 @@ class _Case:
 
     def result(self) -> dict:
         median = statistics.median(self.durations[TOTAL])
-        milliseconds = {stage: percentiles(spans).to_dict() for stage, spans in self.durations.items()}
+        milliseconds = {
+            stage: figures.to_dict()
+            for stage, spans in self.durations.items()
+            if (figures := percentiles(spans))
+        }
         return {
             "width": self.width,
             "height": self.height,

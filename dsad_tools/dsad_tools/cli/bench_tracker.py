@@ -17,10 +17,11 @@ from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts
 from dsad_core.metrics.latency import percentiles
 from dsad_core.tracking import Follower
+from dsad_tools.follow import START_NS
 from dsad_tools.scenes.moving import MovingScene
 
 #: Hz of the generated scene, and the first stamp.
-FPS, START_NS = 30.0, 1_000_000_000
+FPS = 30.0
 
 
 def tracker(
@@ -68,8 +69,8 @@ def tracker(
     for column in ("p50", "p95", "p99", "max"):
         table.add_column(column, justify="right")
     for row, spans in (("processor time", processor), ("wall time", wall)):
-        figures = percentiles(spans).to_dict()
-        table.add_row(row, *(f"{figures[key]:.2f}" for key in ("p50", "p95", "p99", "max")))
+        figures = percentiles(spans)
+        table.add_row(row, *(f"{getattr(figures, key):.2f}" for key in ("p50", "p95", "p99", "max")))
     console = Console()
     console.print(table)
     console.print(

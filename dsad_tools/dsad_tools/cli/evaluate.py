@@ -1,7 +1,7 @@
 """``dsad evaluate``: score an engine on labelled frames, without ROS."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -13,10 +13,11 @@ from dsad_core.engines.load import load_engine
 from dsad_core.engines.platform import Backend
 from dsad_core.errors import UsageError
 from dsad_core.frame.geometry import parse_size
-from dsad_core.metrics.counts import MATCHINGS
+from dsad_core.metrics.counts import MATCHINGS, Matching
 from dsad_tools.cli.evaluate_tracks import run_tracks
 from dsad_tools.data.grid import Regridded
 from dsad_tools.data.open import open_source
+from dsad_tools.data.sample import SampleSource
 from dsad_tools.evaluate import evaluate as evaluate_detector
 from dsad_tools.metrics.record import RunRecord
 from dsad_tools.report.build import HTML_FILE, build_report, write_json
@@ -88,7 +89,7 @@ def evaluate(
         finally:
             loaded.close()
         return
-    samples = open_source(source, split)
+    samples: SampleSource = open_source(source, split)
     if size or flip:
         samples = Regridded(samples, _size(size) if size else None, flip)
     loaded = load_engine(engine, platform, threads, backend)
@@ -96,7 +97,7 @@ def evaluate(
         run = evaluate_detector(
             Detector(loaded, threshold),
             samples,
-            matching,
+            cast(Matching | None, matching),
             limit=limit,
             pictures=REPORT_PICTURES if report else 0,
         )

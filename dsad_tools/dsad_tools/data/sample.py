@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from dsad_core.errors import DataError
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -33,6 +35,17 @@ class Sample:
         """Whether the frame can be scored."""
         return self.mask is not None or self.boxes is not None
 
+    @property
+    def truth(self) -> np.ndarray:
+        """The mask of a frame that must have one.
+
+        Raises:
+            DataError: it has none.
+        """
+        if self.mask is None:
+            raise DataError(f"frame {self.name} has no mask; a data set with masks is needed")
+        return self.mask
+
 
 @runtime_checkable
 class SampleSource(Protocol):
@@ -47,11 +60,20 @@ class SampleSource(Protocol):
             while the source is read.
     """
 
-    name: str
-    kind: str
-    split_hash: str
-    fps: float | None
-    notes: list[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def split_hash(self) -> str: ...
+
+    @property
+    def fps(self) -> float | None: ...
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def __len__(self) -> int: ...
 

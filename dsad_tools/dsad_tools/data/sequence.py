@@ -171,7 +171,7 @@ def _read_boxes(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
                     f"{path}: lacks the columns {', '.join(sorted(absent))}; the header line is "
                     "frame,source_frame,labelled,x,y,w,h"
                 )
-            has_ids = "id" in table.fieldnames
+            has_ids = "id" in (table.fieldnames or ())
             for row in table:
                 try:
                     frame = int(row["frame"])

@@ -85,7 +85,7 @@ class LiveMetrics:
         self._started = datetime.datetime.now(datetime.timezone.utc)
 
     @property
-    def matching(self) -> str:
+    def matching(self) -> Matching:
         """In effect: ``box`` once the run's truth has turned out to be boxes."""
         return self._total.matching
 
@@ -193,6 +193,7 @@ class LiveMetrics:
             latencies_ms=self._latency[TOTAL].durations_ms(),
             frames=list(self._history),
             pictures=self._pictures.result(),
+            film=self._pictures.film(),
             notes=notes,
             tracks=tracks,
         )
@@ -249,19 +250,19 @@ class LiveMetrics:
         self._pictures.put_answer(record.name, frame, record.counts)
 
     def _score(self, frame: JoinedFrame) -> FrameCounts | None:
-        if not frame.answered or (frame.truth is None and frame.boxes is None):
+        mask, truth, boxes = frame.mask, frame.truth, frame.boxes
+        if mask is None or (truth is None and boxes is None):
             return None
-        by_boxes = frame.truth is None or (self.matching == "box" and frame.boxes is not None)
-        if by_boxes and self._total.frames == 0:
+        if truth is None or self.matching != "box":
+            boxes = boxes if truth is None else None
+        if boxes is not None and self._total.frames == 0:
             self._total = DetectionAccumulator("box")
         try:
-            if not by_boxes:
-                return self._total.update(frame.mask, frame.truth)
-            if frame.boxes.size != frame.mask.shape:
-                raise UsageError(
-                    f"boxes are of a frame of {frame.boxes.size}, the mask is {frame.mask.shape}"
-                )
-            return self._total.update(frame.mask, boxes=frame.boxes.boxes)
+            if boxes is None:
+                return self._total.update(mask, truth)
+            if boxes.size != mask.shape:
+                raise UsageError(f"boxes are of a frame of {boxes.size}, the mask is {mask.shape}")
+            return self._total.update(mask, boxes=boxes.boxes)
         except UsageError as error:
             self.refuse("truth", str(error))
             return None

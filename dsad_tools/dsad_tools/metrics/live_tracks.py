@@ -85,6 +85,8 @@ class LiveTracks:
         )
 
     def _score(self, key: tuple[int, int], frame: JoinedFrame, picture: np.ndarray | None) -> None:
+        if frame.tracks is None:
+            return
         activated = frame.follow or (self._last[1] if self._last else 0)
         if self._last is not None and key <= self._last[0]:
             self.out_of_order += 1

@@ -66,6 +66,7 @@ class TrackScorer:
         self._total = TrackAccumulator()
         self._mot: list[MotSequence] = []
         self._mot_frames = 0
+        self._stamps: tuple[int, int] | None = None
         self._begin()
 
     @property
@@ -110,7 +111,7 @@ class TrackScorer:
 
     def close(self, name: str, fps: float | None = None) -> None:
         """End the sequence; without ``fps`` its rate is taken from its stamps. One without a frame is none."""
-        if not self._frames:
+        if self._stamps is None:
             return
         if fps is None:
             span = (self._stamps[1] - self._stamps[0]) / 1e9
@@ -142,7 +143,7 @@ class TrackScorer:
     def _begin(self) -> None:
         self._counts, self._pairs, self._story = TrackAccumulator(), MotSequence(), _Story()
         self._frames, self._size = 0, (0, 0)
-        self._stamps: tuple[int, int] | None = None
+        self._stamps = None
 
 
 @dataclass
@@ -186,11 +187,11 @@ class _Story:
         if boxes is None:
             return
         inside = MotSequence().add([], boxes, shown)
-        for track, on in zip(shown, inside.any(axis=0).tolist()):
+        for track, on in zip(shown, np.any(inside, axis=0).tolist()):
             self._tracks[track.id].on += on
             self._tracks[track.id].seen += 1
         numbers = range(len(boxes)) if ids is None else ids.tolist()
-        for number, (x, y, w, h), on in zip(numbers, boxes.tolist(), inside.any(axis=1).tolist()):
+        for number, (x, y, w, h), on in zip(numbers, boxes.tolist(), np.any(inside, axis=1).tolist()):
             line = self._truth.setdefault(number, _Line())
             line.add(frame, x + (w - 1) / 2, y + (h - 1) / 2, picture)
             line.on += on

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -12,6 +13,7 @@ from dsad_tools.metrics.record import RunRecord
 from dsad_tools.metrics.track_run import track_rows
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
+from dsad_tools.report.player import KINDS, film_json
 from dsad_tools.report.tracks import TRACKS_FILE, build_track_report
 
 JSON_FILE = "metrics.json"
@@ -65,6 +67,9 @@ def render(run: RunRecord) -> str:
         histogram=latency_histogram(run.latencies_ms),
         time_line=latency_time_line(run.frames),
         views=[view_frame(picture) for picture in run.pictures],
+        film=film_json(run.film),
+        film_frames=len(run.film),
+        kinds=KINDS,
         track_rows=track_rows(run.tracks) if run.tracks else [],
         tracks_file=TRACKS_FILE,
         version=__version__,
@@ -74,7 +79,7 @@ def render(run: RunRecord) -> str:
 def _facts(run: RunRecord) -> list[tuple[str, str]]:
     facts, machine = run.facts, run.facts.machine
     threshold = "" if facts.threshold is None else f"{facts.threshold:g}"
-    rows = [
+    rows: list[tuple[str, Any]] = [
         ("Engine", facts.engine),
         ("ONNX SHA-256", facts.engine_sha256[:16]),
         ("Platform", facts.platform),

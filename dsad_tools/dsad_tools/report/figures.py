@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,7 @@ from dsad_tools.metrics.record import FrameRecord
 
 INK, FAINT, ACCENT, MISSED = "#3b4754", "#dfe4ea", "#2f6fde", "#d9480f"
 
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -35,11 +36,16 @@ _STYLE = {
 }
 
 
+def _styled(salt: str):
+    settings: Any = {**_STYLE, "svg.hashsalt": salt}
+    return matplotlib.rc_context(settings)
+
+
 def latency_histogram(latencies_ms: np.ndarray) -> str:
     """Histogram of whole latencies with the median and the 99th percentile; "" without any."""
     if not latencies_ms.size:
         return ""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "histogram"}):
+    with _styled("histogram"):
         figure, axes = _axes(5.0, 3.4)
         # The slowest frame may be a hundred medians away; the axis ends where the bulk does.
         end = min(float(latencies_ms.max()), 3 * float(np.percentile(latencies_ms, 99)))
@@ -67,16 +73,16 @@ def latency_histogram(latencies_ms: np.ndarray) -> str:
 
 def latency_time_line(frames: list[FrameRecord]) -> str:
     """Latency of each frame over the frames' own time, missed frames marked; "" without any."""
-    timed = [(n, frame) for n, frame in enumerate(frames) if frame.latency_ns is not None]
+    timed = [(n, frame.latency_ns / 1e6) for n, frame in enumerate(frames) if frame.latency_ns is not None]
     missed = [n for n, frame in enumerate(frames) if not frame.answered]
     if not timed and not missed:
         return ""
     seconds, label = _time_axis(frames)
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "timeline"}):
+    with _styled("timeline"):
         figure, axes = _axes(9.6, 2.4)
         axes.scatter(
             [seconds[n] for n, _ in timed],
-            [frame.latency_ns / 1e6 for _, frame in timed],
+            [milliseconds for _, milliseconds in timed],
             s=5,
             color=ACCENT,
             alpha=0.6,
@@ -84,7 +90,7 @@ def latency_time_line(frames: list[FrameRecord]) -> str:
             # Thousands of vector dots would make the page heavy.
             rasterized=len(timed) > 1500,
         )
-        axes.set_ylim(0, 1.08 * max((frame.latency_ns / 1e6 for _, frame in timed), default=1.0))
+        axes.set_ylim(0, 1.08 * max((milliseconds for _, milliseconds in timed), default=1.0))
         if missed:
             axes.plot(
                 [seconds[n] for n in missed],

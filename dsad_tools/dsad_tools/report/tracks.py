@@ -12,7 +12,7 @@ import numpy as np
 from dsad_core import __version__
 from dsad_core.files import write_atomic
 from dsad_core.metrics.tracks import TRUE_SHARE
-from dsad_tools.metrics.crops import stretched
+from dsad_tools.metrics.crops import Crop, stretched
 from dsad_tools.metrics.track_run import TrackRun, rows
 from dsad_tools.metrics.track_score import SequenceTracks, TrackLine
 
@@ -81,7 +81,7 @@ def _view(sequence: SequenceTracks) -> dict:
         "frame": (width, height),
         "image": None if sequence.picture is None else _png(stretched(sequence.picture)),
         "paths": [_path(line) for line in reversed(lines)],
-        "crops": [_crop(line, sequence.fps) for line in crops],
+        "crops": [_crop(line, line.crop, sequence.fps) for line in crops if line.crop],
     }
 
 
@@ -163,17 +163,17 @@ def _path(line: TrackLine) -> dict:
     return {"kind": _kind(line), "pieces": pieces, "end": line.points[-1].tolist(), "name": _title(line)}
 
 
-def _crop(line: TrackLine, fps: float) -> dict:
+def _crop(line: TrackLine, crop: Crop, fps: float) -> dict:
     share = line.covered if line.is_target else line.on_target
     word = "covered" if line.is_target else "on target"
     return {
         "kind": _kind(line),
         "name": _title(line),
         "words": [
-            f"{line.crop.frame / fps:.2f} s{', moving' if line.moving else ''}",
+            f"{crop.frame / fps:.2f} s{', moving' if line.moving else ''}",
             "nothing labelled" if share is None else f"{100 * share:.0f} % {word}",
         ],
-        "image": _png(line.crop.image),
+        "image": _png(crop.image),
     }
 
 

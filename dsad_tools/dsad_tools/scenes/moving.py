@@ -81,9 +81,10 @@ class MovingScene:
         if not 0 <= index < self._frames:
             raise IndexError(f"frame {index} of {self._frames}")
         name = f"{index:06d}"
-        number, phase = divmod(index, self._every) if self._every else (0, index)
+        every = self._every or index + 1
+        number, phase = divmod(index, every)
         if number and phase < round(FREEZE_S * self.fps):
-            return Sample(name, self._frame(number * self._every - 1), boxes=None)
+            return Sample(name, self._frame(number * every - 1), boxes=None)
         if number and phase < round((FREEZE_S + SHUTTER_S) * self.fps):
             closed = np.zeros((self.height, self.width), np.float32)
             return Sample(name, self._sensor.expose(closed, index), boxes=None)

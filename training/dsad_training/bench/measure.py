@@ -102,7 +102,7 @@ def compare(
     if len(source) < phase.batch:
         raise UsageError(f"a batch of {phase.batch}: the training split of {data} has {len(source)} images")
     start = time.perf_counter()
-    packed = pack((sample.name, sample.image, sample.mask) for sample in source)
+    packed = pack((sample.name, sample.image, sample.truth) for sample in source)
     comparison = Comparison(phase.batch, phase.crop, time.perf_counter() - start)
 
     state = TrainingState.fresh(recipe, torch.device("cpu"))

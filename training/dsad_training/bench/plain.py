@@ -31,8 +31,8 @@ class DecodedEachTime(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self.source[index]
         image = np.repeat(sample.image[:, :, None], 3, axis=2).astype(np.float32) / 255
-        image = (image - np.float32(MEAN)) / np.float32(STD)
-        truth = (sample.mask > 0).astype(np.float32)[:, :, None]
+        image = (image - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+        truth = (sample.truth > 0).astype(np.float32)[:, :, None]
         pair = np.concatenate([image, truth], 2)
         height, width = (max(0, self.side - length) for length in truth.shape[:2])
         pair = np.pad(pair, ((0, height), (0, width), (0, 0)))

@@ -130,7 +130,7 @@ def _shares(total: int, precision: Precision) -> tuple[list[int], list[int]]:
 def _test(engine: Engine, source: SirstDataset, seed: int, console: Console) -> list[TestResult]:
     if takes(engine, source):
         return [score(engine, source, seed)]
-    height, width = engine.manifest.size
+    height, width = engine.manifest.size or (0, 0)
     console.print(f"not tested: {source.name} test has frames of other sizes than {width}x{height}")
     return []
 

@@ -1,6 +1,7 @@
 """From a trained network to the module that is compiled: its prediction, less what training alone needs."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +9,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsad_training.networks.branches import fold
 from dsad_training.networks.dsa import LearnableDirectionalAttention
+from dsad_training.networks.network import Network
 from dsad_training.networks.residual import ChannelAttention
 
 
 class Prediction(nn.Module):
     """The last of a network's outputs alone, (N,1,H,W)."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: Network):
         super().__init__()
         self.network = network
 
@@ -34,7 +36,7 @@ class StackedChannelAttention(nn.Module):
         return torch.sigmoid(self.mlp(pooled).sum(2, keepdim=True))
 
 
-def deployable(network: nn.Module, channels: int = 1) -> Prediction:
+def deployable(network: Network, channels: int = 1) -> Prediction:
     """Copy in eval mode, float32, that reads an image of one channel or three and gives the prediction's logits.
 
     With one, the three input channels hold the same grey image with the same mean and deviation, so that the
@@ -46,7 +48,7 @@ def deployable(network: nn.Module, channels: int = 1) -> Prediction:
     network = fold(network).eval().float().requires_grad_(False)
     if channels == 1:
         for path in network.image_blocks:
-            block = network.get_submodule(path)
+            block: Any = network.get_submodule(path)
             block.body[0] = merge_input_channels(block.body[0])
             if not isinstance(block.shortcut, nn.Identity):
                 block.shortcut[0] = merge_input_channels(block.shortcut[0])
@@ -84,8 +86,9 @@ def merge_input_channels(conv: nn.Conv2d) -> nn.Conv2d:
 def fold_normalisation(layers: nn.Sequential) -> nn.Sequential:
     """Merge each BatchNorm into the convolution right before it; positions of the others stay."""
     for i in range(1, len(layers)):
-        if isinstance(layers[i], nn.BatchNorm2d) and isinstance(layers[i - 1], nn.Conv2d):
-            layers[i - 1] = fuse_conv_bn_eval(layers[i - 1], layers[i])
+        before, norm = layers[i - 1], layers[i]
+        if isinstance(norm, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            layers[i - 1] = fuse_conv_bn_eval(before, norm)
             layers[i] = nn.Identity()
     return layers
 

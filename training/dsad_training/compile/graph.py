@@ -46,7 +46,7 @@ def to_onnx(network: Prediction, multiple: int, size: tuple[int, int] | None = N
         torch.onnx.export(
             network,
             (torch.zeros(1, network.network.input_channels, side, side),),
-            buffer,
+            buffer,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=[INPUT_NAME],
@@ -120,11 +120,21 @@ def _remove_no_ops(graph: ir.Graph) -> None:
     """Take out expansions to their own shape and additions of a scalar nought."""
     for node in list(graph):
         constants = [ir.convenience.get_const_tensor(value) if value else None for value in node.inputs]
-        if node.op_type == "Expand" and constants[1] is not None and (constants[1].numpy() == 1).all():
+        if (
+            node.op_type == "Expand"
+            and node.inputs[0] is not None
+            and constants[1] is not None
+            and (constants[1].numpy() == 1).all()
+        ):
             ir.convenience.replace_all_uses_with(node.outputs[0], node.inputs[0])
         if node.op_type == "Add":
             for constant, other in zip(constants, reversed(node.inputs)):
-                if constant is not None and constant.numpy().ndim == 0 and constant.numpy() == 0:
+                if (
+                    other is not None
+                    and constant is not None
+                    and constant.numpy().ndim == 0
+                    and constant.numpy() == 0
+                ):
                     ir.convenience.replace_all_uses_with(node.outputs[0], other)
 
 
@@ -135,7 +145,9 @@ def _rename(graph: ir.Graph) -> None:
     for node in graph:
         output = node.outputs[0]
         # Nodes that the optimiser put in are named by number, but what they give keeps its name.
-        name = _short(node.name if output.is_graph_output() else output.name.removesuffix("_output_0"))
+        name = _short((node.name if output.is_graph_output() else output.name or "") or "").removesuffix(
+            "_output_0"
+        )
         seen[name] += 1
         node.name = name if seen[name] == 1 else f"{name}_{seen[name] - 1}"
         if not output.is_graph_output():

@@ -12,8 +12,8 @@ from torch import nn
 
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.manifest import Parity, Precision
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import load_platform
+from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
 from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_training.compile.scenes import Scene

@@ -56,11 +56,12 @@ class Scenes:
     def scene(self, position: int, size: tuple[int, int] | None = None) -> Scene:
         """One of the images, with ``size`` in place of the size they all have."""
         sample = self._source[self._indices[position]]
-        image, mask = to_unit(sample.image), sample.mask
+        image, mask = to_unit(sample.image), sample.truth
         size = size or self._size
         if size is not None:
             image, mask = reflected(image, *size), reflected(mask, *size)
-        image = reflected(image, *padded_size(*image.shape, self._multiple))
+        height, width = image.shape
+        image = reflected(image, *padded_size(height, width, self._multiple))
         mean, std = (
             np.array(values, np.float32).reshape(1, -1, 1, 1)
             for values in (self._normalisation.mean, self._normalisation.std)

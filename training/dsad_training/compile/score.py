@@ -14,7 +14,8 @@ def takes(engine: Engine, source: SirstDataset) -> bool:
     """Whether the engine takes frames of every size that the data set has."""
     manifest = engine.manifest
     return manifest.size is None or all(
-        padded_size(*sample.image.shape, manifest.size_multiple) == manifest.size for sample in source
+        padded_size(sample.image.shape[0], sample.image.shape[1], manifest.size_multiple) == manifest.size
+        for sample in source
     )
 
 

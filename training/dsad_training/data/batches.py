@@ -112,12 +112,12 @@ class Batches:
             soft = data.soft[label].float() if len(data.soft) else None
         else:
             step = places.step.view(-1, 1, 1)
-            positions = [top + (y + 0.5) * step - 0.5, left + (x + 0.5) * step - 0.5]
-            labels = [top + (label_y + 0.5) * step - 0.5, left + (label_x + 0.5) * step - 0.5]
-            image = self._bilinear(index, *positions, lambda p: data.pixels[p].float())
-            truth = self._bilinear(index, *labels, lambda p: (data.masks[p] == 1).float())
-            unknown = self._bilinear(index, *labels, lambda p: (data.masks[p] == 2).float())
-            soft = self._bilinear(index, *labels, lambda p: data.soft[p].float()) if len(data.soft) else None
+            positions = (top + (y + 0.5) * step - 0.5, left + (x + 0.5) * step - 0.5)
+            labels = (top + (label_y + 0.5) * step - 0.5, left + (label_x + 0.5) * step - 0.5)
+            image = self._bilinear(index, positions, lambda p: data.pixels[p].float())
+            truth = self._bilinear(index, labels, lambda p: (data.masks[p] == 1).float())
+            unknown = self._bilinear(index, labels, lambda p: (data.masks[p] == 2).float())
+            soft = self._bilinear(index, labels, lambda p: data.soft[p].float()) if len(data.soft) else None
         return Crops(
             image.unsqueeze(1) / 255,
             truth.unsqueeze(1),
@@ -129,7 +129,8 @@ class Batches:
         height, width = self.data.size[index].view(-1, 2, 1, 1).unbind(1)
         return self.data.start[index].view(-1, 1, 1) + mirror(y, height) * width + mirror(x, width)
 
-    def _bilinear(self, index: Tensor, y: Tensor, x: Tensor, read) -> Tensor:
+    def _bilinear(self, index: Tensor, places: tuple[Tensor, Tensor], read) -> Tensor:
+        y, x = places
         low_y, low_x = y.floor(), x.floor()
         part_y, part_x = y - low_y, x - low_x
         low_y, low_x = low_y.long(), low_x.long()
@@ -137,7 +138,8 @@ class Batches:
         for below in (0, 1):
             near, far = (read(self._address(index, low_y + below, low_x + right)) for right in (0, 1))
             rows.append(torch.lerp(near, far, part_x))
-        return torch.lerp(*rows, part_y)
+        upper, lower = rows
+        return torch.lerp(upper, lower, part_y)
 
     def _places(self, count: int, side: int) -> Places:
         augmentation = self.augmentation

@@ -36,4 +36,4 @@ def packed_samples(samples: Iterable[Sample], count: int, title: str) -> PackedS
     shown = track(
         samples, title, total=count, console=console, transient=True, disable=not console.is_terminal
     )
-    return pack((sample.name, sample.image, sample.mask) for sample in shown)
+    return pack((sample.name, sample.image, sample.truth) for sample in shown)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,7 +103,11 @@ def pack(samples: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> PackedSet:
     Raises:
         DataError: there is no sample.
     """
-    names, images, masks, targets, distractors = [], [], [], [], []
+    names: list[str] = []
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    targets: list[Any] = []
+    distractors: list[Any] = []
     for name, image, mask in samples:
         if image.dtype != np.uint8:
             image = 255 * to_unit(image)

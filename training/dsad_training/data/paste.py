@@ -5,6 +5,7 @@ difference is what Poisson blending does where the source's background is smooth
 paste targets of other data sets by it).
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import cv2
@@ -37,7 +38,7 @@ class Patches:
         return Patches(self.difference.to(device), self.mask.to(device))
 
 
-def cut_patches(data: PackedSet, loose: set[int] = frozenset()) -> Patches | None:
+def cut_patches(data: PackedSet, loose: Set[int] = frozenset()) -> Patches | None:
     """Every target of ``data`` that fits a patch and whose label lies on it; None where there is none.
 
     Args:

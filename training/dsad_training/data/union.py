@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from dsad_core.errors import DataError
 from dsad_tools.data.dataset import SirstDataset
 from dsad_tools.data.images import list_images, read_grey
 from dsad_tools.data.sample import Sample
 from dsad_tools.data.sequence import AnnotatedSequence
-from dsad_core.errors import DataError
 from dsad_training.data.boxes import mask_from_boxes
 from dsad_training.data.cache import cached
 from dsad_training.data.decode import packed_dataset, packed_samples
@@ -33,7 +33,8 @@ def load_union(root: Path, part: DataPart) -> tuple[PackedSet, PackedSet | None,
     Raises:
         DataError: a set or a split file cannot be read, or names what is not there.
     """
-    kept, held_out = [], []
+    kept: list[PackedSet] = []
+    held_out: list[PackedSet] = []
     for number, source in enumerate(part.sources):
         data = load_source(root, source)
         names = read_names(source.validation) if source.validation else set()

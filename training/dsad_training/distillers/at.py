@@ -1,5 +1,7 @@
 """Attention transfer (Zagoruyko and Komodakis, 2017)."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,7 +19,7 @@ class AT(Distiller):
     default_weight = 1.0
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss = 0.0
+        loss: Any = 0.0
         for mine, theirs in zip(student.features, teacher.features):
             difference = attention(fit(mine, theirs)) - attention(theirs)
             loss = loss + difference.square().sum(1).mean()

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 
 class Distiller(nn.Module):
@@ -24,7 +25,7 @@ class Distiller(nn.Module):
     #: Whether the traces have to hold what enters the networks' fusion.
     needs_entering = False
 
-    def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module):
+    def __init__(self, student: Trace, teacher: Trace, teacher_network: Network):
         super().__init__()
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:

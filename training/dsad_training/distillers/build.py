@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_core.errors import UsageError
 from dsad_core.files import sha256_file
@@ -21,6 +21,7 @@ from dsad_training.distillers.nst import NST
 from dsad_training.distillers.pkd import PKD
 from dsad_training.distillers.rkd import RKD
 from dsad_training.distillers.trace import Trace, Tracer
+from dsad_training.networks.network import Network
 from dsad_training.recipe import DataPart, DistillationPart
 
 DISTILLERS: dict[str, type[Distiller]] = {
@@ -56,7 +57,7 @@ class Distillation:
     def __init__(
         self,
         part: DistillationPart,
-        student: nn.Module,
+        student: Network,
         device: torch.device,
         shared: "Teacher | None" = None,
     ):
@@ -67,13 +68,14 @@ class Distillation:
         try:
             if len(probes[0].features) != len(probes[1].features):
                 raise ValueError("student and teacher have different numbers of taps")
-            self.distiller = method(*probes, self.teacher, **part.options).to(device)
+            mine, theirs = probes
+            self.distiller = method(mine, theirs, self.teacher, **part.options).to(device)
         except (TypeError, ValueError, KeyError) as error:
             raise UsageError(f"distillation.options of {part.method}: {error}") from None
         self.weight = method.default_weight if part.weight is None else part.weight
 
     @property
-    def teacher(self) -> nn.Module:
+    def teacher(self) -> Network:
         return self._teacher.network
 
     @property
@@ -128,7 +130,7 @@ class Teacher:
         return self.tracer.trace(outputs)
 
 
-def traced(network: nn.Module, taps: Sequence[str], entering: bool = False) -> Tracer:
+def traced(network: Network, taps: Sequence[str], entering: bool = False) -> Tracer:
     try:
         return Tracer(network, taps, entering)
     except AttributeError as error:

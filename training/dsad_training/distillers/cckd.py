@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_training.distillers.base import Distiller, embed
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 
 class CCKD(Distiller):
@@ -18,7 +19,7 @@ class CCKD(Distiller):
 
     default_weight = 10.0
 
-    def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module, gamma: float = 0.4):
+    def __init__(self, student: Trace, teacher: Trace, teacher_network: Network, gamma: float = 0.4):
         super().__init__(student, teacher, teacher_network)
         self.gamma = gamma
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from dsad_training.distillers.base import Distiller, fit, one_by_one, standardise
 from dsad_training.distillers.kd import divergence
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 
 class CrossKD(Distiller):
@@ -19,7 +20,7 @@ class CrossKD(Distiller):
     default_weight = 2.0
     needs_entering = True
 
-    def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module):
+    def __init__(self, student: Trace, teacher: Trace, teacher_network: Network):
         super().__init__(student, teacher, teacher_network)
         self.adapters = nn.ModuleList(map(one_by_one, student.entering, teacher.entering))
         # In a tuple the teacher is no submodule: it is neither trained nor saved with the distiller.

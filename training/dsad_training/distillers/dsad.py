@@ -1,6 +1,6 @@
 """DSAD, the paper's own method (sections 3.3 to 3.5, equation 12)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dsad_training.distillers.base import Distiller, adapters, fit, standardise
 from dsad_training.distillers.trace import Trace
 from dsad_training.networks.dsa import Base, DsaOptions, Padding, Sign, directional_attention
+from dsad_training.networks.network import Network
 
 #: Channels that vary less than this share of their feature's channels are not blown up to unit deviation.
 FLOOR = 0.01
@@ -39,7 +40,7 @@ class DSAD(Distiller):
         self,
         student: Trace,
         teacher: Trace,
-        teacher_network: nn.Module,
+        teacher_network: Network,
         weights: Literal["dsa", "sa", "ones"] = "dsa",
         scale: Literal["mean_one", "literal"] = "mean_one",
         channels: Literal["adapter", "mean"] = "adapter",
@@ -59,9 +60,9 @@ class DSAD(Distiller):
             self.attention.requires_grad_(False)
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss = 0.0
+        loss: Any = 0.0
         for tap, (mine, theirs) in enumerate(zip(student.features, teacher.features)):
-            weight = 1.0 if self.attention is None else self.attention(theirs)
+            weight: Any = 1.0 if self.attention is None else self.attention(theirs)
             if self.attention is not None and self.scale == "mean_one":
                 weight = weight / weight.mean()
             if self.adapters is None:

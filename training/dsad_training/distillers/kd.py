@@ -4,10 +4,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_training.distillers.base import Distiller
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 #: How the divergence of the pixels becomes one number.
 Pixels = Literal["balanced", "all"]
@@ -31,7 +32,7 @@ class KD(Distiller):
         self,
         student: Trace,
         teacher: Trace,
-        teacher_network: nn.Module,
+        teacher_network: Network,
         temperature: float = 1.0,
         pixels: Pixels = "balanced",
     ):

@@ -1,11 +1,14 @@
 """Distillation of the leading singular vectors, a variant of KDSVD (Lee, Kim and Song, ECCV 2018)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_training.distillers.base import Distiller
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 #: Width of the radial basis function; vectors have unit mean square.
 SIGMA = 2.0
@@ -28,14 +31,15 @@ class KDSVD(Distiller):
 
     default_weight = 10.0
 
-    def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module, grid: int = 16):
+    def __init__(self, student: Trace, teacher: Trace, teacher_network: Network, grid: int = 16):
         super().__init__(student, teacher, teacher_network)
         if len(student.features) < 2:
             raise ValueError("KDSVD needs two taps or more")
         self.grid = grid
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss, previous = 0.0, None
+        loss: Any = 0.0
+        previous = None
         for mine, theirs in zip(student.features, teacher.features):
             t = self._singular(theirs)
             s = self._singular(mine)

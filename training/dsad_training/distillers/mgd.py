@@ -1,11 +1,14 @@
 """Masked generative distillation (Yang et al., ECCV 2022)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsad_training.distillers.base import Distiller, adapters, fit
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 
 class MGD(Distiller):
@@ -17,7 +20,7 @@ class MGD(Distiller):
         mask_ratio: share of the places that are hidden.
     """
 
-    def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module, mask_ratio: float = 0.5):
+    def __init__(self, student: Trace, teacher: Trace, teacher_network: Network, mask_ratio: float = 0.5):
         super().__init__(student, teacher, teacher_network)
         self.mask_ratio = mask_ratio
         self.adapters = adapters(student, teacher)
@@ -27,7 +30,7 @@ class MGD(Distiller):
         )
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss = 0.0
+        loss: Any = 0.0
         for adapter, generator, mine, theirs in zip(
             self.adapters, self.generators, student.features, teacher.features
         ):

@@ -1,5 +1,7 @@
 """Neuron selectivity transfer (Huang and Wang, 2017)."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,7 +19,7 @@ class NST(Distiller):
     published_weight = True
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss = 0.0
+        loss: Any = 0.0
         for mine, theirs in zip(student.features, teacher.features):
             s, t = F.normalize(fit(mine, theirs).flatten(2), dim=2), F.normalize(theirs.flatten(2), dim=2)
             loss = loss + kernel_mean(t, t) + kernel_mean(s, s) - 2 * kernel_mean(s, t)

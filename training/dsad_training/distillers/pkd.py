@@ -1,9 +1,12 @@
 """Distillation by the Pearson correlation (Cao et al., NeurIPS 2022)."""
 
-from torch import Tensor, nn
+from typing import Any
+
+from torch import Tensor
 
 from dsad_training.distillers.base import Distiller, adapters, fit, standardise
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 #: Infrared backgrounds are flat: whole channels may be constant in a batch.
 EPS = 1e-6
@@ -17,12 +20,12 @@ class PKD(Distiller):
 
     default_weight = 2.0
 
-    def __init__(self, student: Trace, teacher: Trace, teacher_network: nn.Module):
+    def __init__(self, student: Trace, teacher: Trace, teacher_network: Network):
         super().__init__(student, teacher, teacher_network)
         self.adapters = adapters(student, teacher)
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss = 0.0
+        loss: Any = 0.0
         for adapter, mine, theirs in zip(self.adapters, student.features, teacher.features):
             difference = standardise(fit(adapter(mine), theirs), eps=EPS) - standardise(theirs, eps=EPS)
             loss = loss + difference.square().mean() / 2

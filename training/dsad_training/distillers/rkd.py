@@ -1,11 +1,14 @@
 """Relational knowledge distillation (Park et al., CVPR 2019)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsad_training.distillers.base import Distiller, embed
 from dsad_training.distillers.trace import Trace
+from dsad_training.networks.network import Network
 
 
 class RKD(Distiller):
@@ -22,7 +25,7 @@ class RKD(Distiller):
         self,
         student: Trace,
         teacher: Trace,
-        teacher_network: nn.Module,
+        teacher_network: Network,
         distance: float = 25.0,
         angle: float = 50.0,
     ):
@@ -30,7 +33,7 @@ class RKD(Distiller):
         self.distance, self.angle = distance, angle
 
     def forward(self, student: Trace, teacher: Trace) -> Tensor:
-        loss = 0.0
+        loss: Any = 0.0
         for mine, theirs in zip(student.features, teacher.features):
             s, t = embed(mine), embed(theirs)
             loss = loss + self.distance * F.smooth_l1_loss(distances(s), distances(t))

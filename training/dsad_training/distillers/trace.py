@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from dsad_training.networks.network import Network
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -32,7 +34,7 @@ class Tracer:
     ``listening`` is set to False while modules run for somebody else.
     """
 
-    def __init__(self, network: nn.Module, taps: Sequence[str] = (), entering: bool = False):
+    def __init__(self, network: Network, taps: Sequence[str] = (), entering: bool = False):
         self.network, self.taps = network, tuple(taps) or network.taps
         self.entering = network.fusion_taps if entering else ()
         self.listening = True

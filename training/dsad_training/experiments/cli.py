@@ -1,7 +1,7 @@
 """``dsad experiments``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,6 +55,7 @@ def weights(
     table = Table(title="validation IoU after a short training; * is the weight that is taken")
     for heading in ("network", "method", "weight", "IoU %", "|g_kd| / |g_task|", ""):
         table.add_column(heading, justify="left" if heading in ("network", "method") else "right")
+    line: Any
     for line in found.itertuples():
         mark = "*" if line.chosen else ""
         table.add_row(

@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dsad_core.errors import UsageError
 from dsad_training.checkpoint import STATE_FILE, CheckpointError, load_state
 from dsad_training.data.batches import Batches
 from dsad_training.distillers.build import Distillation, Teacher
@@ -24,8 +27,8 @@ from dsad_training.experiments.graphs import recorded
 from dsad_training.experiments.plan import Run
 from dsad_training.losses import task_loss
 from dsad_training.recipe import Recipe
-from dsad_training.state import TrainingState
 from dsad_training.schedule import decay_at, learning_rate
+from dsad_training.state import TrainingState
 
 #: Steps before the kernels are recorded, and steps after it that are timed.
 WARM, TIMED = 3, 8
@@ -63,7 +66,8 @@ class Student:
         state = self.state
         losses = self.parts(inputs, taught)
         state.optimiser.zero_grad()
-        sum(losses.values()).backward()
+        total: Any = sum(losses.values())
+        total.backward()
         state.optimiser.step()
         average(state.ema, state.network, inputs.fresh)
         self.losses = {name: loss.detach() for name, loss in losses.items()}
@@ -113,23 +117,24 @@ class Cohort:
         self.device, self.out, self.say, self.gpu = device, out, say, device.type == "cuda"
         needs_entering = any(run.method == "crosskd" for run, _ in runs)
         taught = any(recipe.distillation for _, recipe in runs)
-        self.teacher = Teacher(teacher, device, entering=needs_entering) if taught else None
+        if taught and teacher is None:
+            raise UsageError(f"{runs[0][0].name} needs the run folder of its teacher")
+        self.teacher = Teacher(teacher, device, entering=needs_entering) if taught and teacher else None
         self.students = [
             Student(run, started(recipe, device, self.teacher), seconds=[]) for run, recipe in runs
         ]
         self.recipe = recipe = runs[0][1]
         self.phase = recipe.phases[0]
         if recipe.channels_last and self.teacher and self.gpu:
-            self.teacher.network.to(memory_format=torch.channels_last)
+            self.teacher.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Every run of a seed draws the same crops, in whatever company.
         self.generator = self.students[0].state.generator
         self.batches = Batches(frames.kept, recipe.data.augmentation, self.generator)
-        self.step_number, self._left, self._pending = 0, 0, None
-        self.inputs: Inputs | None = None
+        self.step_number, self._left = 0, 0
+        self._pending: list[tuple] = []
+        self.inputs: Any = None  # Inputs, from the first batch on
         self._look = self._teach
-        self._steps = [
-            lambda student=student: student.step(self.inputs, self.taught) for student in self.students
-        ]
+        self._steps: list[Callable[[], None]] = [partial(self._train, student) for student in self.students]
         self.taught: Trace | None = None
         self._main = torch.cuda.Stream() if self.gpu else None
         if self._main:
@@ -207,6 +212,9 @@ class Cohort:
         with torch.autocast(self.device.type, torch.bfloat16, recipe.bf16, cache_enabled=False):
             return self.teacher.look(self.inputs.image)
 
+    def _train(self, student: Student) -> None:
+        student.step(self.inputs, self.taught)
+
     def _step_timed(self) -> None:
         with timed(self.teacher_seconds, self.gpu):
             self.taught = self._look()
@@ -273,9 +281,8 @@ class Cohort:
             two_views = self.students[0].state.network.two_views
             blurred = self.batches.blurred(image) if two_views else None
             layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-            image, blurred = (
-                x if x is None else x.contiguous(memory_format=layout) for x in (image, blurred)
-            )
+            image = image.contiguous(memory_format=layout)
+            blurred = None if blurred is None else blurred.contiguous(memory_format=layout)
             parts = [
                 [None] * count if x is None else x.split(self.phase.batch) for x in (image, blurred, truth)
             ]

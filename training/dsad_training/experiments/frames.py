@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dsad_tools.data.dataset import SirstDataset
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
+from dsad_tools.data.dataset import SirstDataset
 from dsad_training.data.packed import PackedSet, pack, split
 from dsad_training.data.union import names_hash
 from dsad_training.recipe import DataPart
@@ -56,7 +56,7 @@ def on_grid(samples: SirstDataset, side: int) -> Iterator[tuple[str, np.ndarray,
     """Names, images and masks brought to (side,side) as DNANet's test does: Pillow's bilinear and nearest, no padding."""
     for sample in samples:
         image = Image.fromarray(sample.image).resize((side, side), Image.Resampling.BILINEAR)
-        mask = Image.fromarray(sample.mask).resize((side, side), Image.Resampling.NEAREST)
+        mask = Image.fromarray(sample.truth).resize((side, side), Image.Resampling.NEAREST)
         yield sample.name, np.asarray(image), np.asarray(mask)
 
 

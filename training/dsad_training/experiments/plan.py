@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from dsad_core.errors import UsageError
 from dsad_training.distillers.build import DISTILLERS
 from dsad_training.recipe import Part, Recipe, build_recipe
-from dsad_training.tables.paper import Network, Row, load_paper
+from dsad_training.tables.paper import Network, Row, SetKey, load_paper
 
 Kind = Literal["teacher", "sweep", "row", "longer"]
 
@@ -28,7 +28,7 @@ class Sweep(Part):
 
     share: float = Field(0.25, gt=0, description="times the plan's steps")
     factors: list[float] = Field(min_length=1, description="times the method's default weight")
-    data_set: Literal["nudt", "nuaa"] = "nudt"
+    data_set: SetKey = "nudt"
 
 
 class Longer(Part):
@@ -36,7 +36,7 @@ class Longer(Part):
 
     share: float = Field(gt=0, description="times the plan's steps")
     networks: list[str]
-    data_sets: list[Literal["nudt", "nuaa"]]
+    data_sets: list[SetKey]
     methods: list[str] = ["alone"]
     seeds: int = Field(1, ge=1)
 
@@ -54,8 +54,8 @@ class Plan(Part):
     """
 
     steps: int = Field(ge=1)
-    data: dict[Literal["nudt", "nuaa"], str] = {"nudt": "NUDT-SIRST", "nuaa": "NUAA-SIRST"}
-    validation: dict[Literal["nudt", "nuaa"], int] = {"nudt": 100, "nuaa": 40}
+    data: dict[SetKey, str] = {"nudt": "NUDT-SIRST", "nuaa": "NUAA-SIRST"}
+    validation: dict[SetKey, int] = {"nudt": 100, "nuaa": 40}
     grid: int = Field(256, ge=16, multiple_of=16, description="side that images are brought to, px")
     crop: int = Field(64, ge=16, multiple_of=16)
     tables: list[int] = [1, 2, 3, 4, 5, 6]
@@ -113,7 +113,7 @@ class Run:
     network: str
     width: int
     spatial: str
-    data_set: str
+    data_set: SetKey
     method: str
     map: str
     seed: int
@@ -176,16 +176,16 @@ class Job:
 
 def plan_runs(plan: Plan) -> list[Run]:
     """Every run of a plan, the most needed first."""
-    paper, rows = load_paper(), {}
+    paper, every = load_paper(), dict[str, Run]()
     for number in plan.tables:
         for row in paper.table(number).rows.values():
             network = paper.networks[row.network]
             if network.name in plan.networks:
                 for data_set in row.scores:
                     for run in _row(plan, row, network, data_set):
-                        rows[run.name] = run
-    teachers = [run for run in rows.values() if run.kind == "teacher"]
-    rows = [run for run in rows.values() if run.kind == "row"]
+                        every[run.name] = run
+    teachers = [run for run in every.values() if run.kind == "teacher"]
+    rows = [run for run in every.values() if run.kind == "row"]
     # Whatever is cut off by a limit of time is a later seed, not a whole row.
     ordered = [run for run in teachers if run.seed == 0 and run.spatial != "dsa"]
     ordered += _sweep(plan, rows)
@@ -197,10 +197,11 @@ def plan_runs(plan: Plan) -> list[Run]:
     return ordered
 
 
-def _row(plan: Plan, row: Row, network: Network, data_set: str) -> list[Run]:
+def _row(plan: Plan, row: Row, network: Network, data_set: SetKey) -> list[Run]:
     teacher = network.teacher is None
     method = row.distiller or "alone"
-    kind, budget = ("teacher", plan.teachers) if teacher else ("row", plan.rows)
+    kind: Kind = "teacher" if teacher else "row"
+    budget = plan.teachers if teacher else plan.rows
     count = plan.seeds["other"]
     if not teacher and network.spatial != "dsa" and row.weights == "dsa":
         count = plan.seeds.get(method, count)

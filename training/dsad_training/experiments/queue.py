@@ -147,6 +147,8 @@ class Queue:
         job = worker.job
         if kind == "say":
             self._say(content)
+        elif job is None:
+            return
         elif kind == "done":
             results.append(self.results, content)
             self.done |= {run.name for run in job.runs}

@@ -1,17 +1,20 @@
 """AMFU-Net (Chung et al., Remote Sensing 2022): full-scale skips, one attention for all decoder levels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.layers import conv_bn_relu, up
+from dsad_training.networks.network import Network
 from dsad_training.networks.residual import ChannelAttention, ResidualBlock, Spatial, spatial_attention
 
 LEVELS = 5
 INPUT_CHANNELS = 3
 
 
-class AMFUNet(nn.Module):
+class AMFUNet(Network):
     """Infrared image -> six target logits, each (N,1,H,W): coarse to fine, then their mean, the prediction.
 
     Args:
@@ -48,6 +51,7 @@ class AMFUNet(nn.Module):
         for level in range(LEVELS - 1):
             taps = nn.ModuleList()
             for source in range(LEVELS):
+                resize: nn.Module
                 if source < level:
                     resize = nn.MaxPool2d(2 ** (level - source), ceil_mode=True)
                 elif source == level:
@@ -81,7 +85,8 @@ class AMFUNet(nn.Module):
 
     def _decode(self, level: int, sources: list[Tensor]) -> Tensor:
         """A decoder level from the encoder's features down to its own level and the decoder's below, fine first."""
-        united = torch.cat([tap(source) for tap, source in zip(self.skips[level], sources)], 1)
+        taps: Any = self.skips[level]
+        united = torch.cat([tap(source) for tap, source in zip(taps, sources)], 1)
         return self.decoder[level](self.attention(united))
 
     def _finish(self, features: list[Tensor]) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """Branches beside 3x3 convolutions in training, folded into them for inference (Ding et al., RepVGG, CVPR 2021)."""
 
 import copy
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dsad_training.networks.residual import ResidualBlock
+
+Folded = TypeVar("Folded", bound=nn.Module)
 
 
 class BranchedConv(nn.Module):
@@ -33,10 +36,11 @@ class BranchedConv(nn.Module):
             identity = torch.eye(len(single.weight), dtype=single.weight.dtype, device=single.weight.device)
             branches.append((identity[:, :, None, None], self.straight_norm))
         for weight, norm in branches:
-            statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+            statistics: Any = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
             scaled, offset = fuse_conv_bn_weights(weight, None, *statistics)
             single.weight += F.pad(scaled, (1, 1, 1, 1))  # a 1x1 kernel is a 3x3 one's centre
-            single.bias += offset
+            if single.bias is not None:
+                single.bias += offset
         return single
 
 
@@ -49,7 +53,7 @@ def branch(network: nn.Module) -> None:
                     block.body[number] = BranchedConv(layer.in_channels, layer.out_channels)
 
 
-def fold(network: nn.Module) -> nn.Module:
+def fold(network: Folded) -> Folded:
     """Copy in which every :class:`BranchedConv` is the one convolution that it amounts to in eval mode."""
     network = copy.deepcopy(network)
     for block in network.modules():

@@ -1,5 +1,7 @@
 """From a recipe to a network."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -7,6 +9,7 @@ from dsad_training.networks.amfunet import AMFUNet
 from dsad_training.networks.branches import branch
 from dsad_training.networks.dmfnet import DMFNet
 from dsad_training.networks.dnanet import DNANet
+from dsad_training.networks.network import Network
 from dsad_training.recipe import NetworkPart
 
 NETWORKS = {"dnanet": DNANet, "amfunet": AMFUNet, "dmfnet": DMFNet}
@@ -17,7 +20,7 @@ NETWORKS = {"dnanet": DNANet, "amfunet": AMFUNet, "dmfnet": DMFNet}
 PRIOR = -4.0
 
 
-def build_network(part: NetworkPart) -> nn.Module:
+def build_network(part: NetworkPart) -> Network:
     """The network a recipe asks for, initialised from torch's global generator.
 
     Convolutions start by Xavier's rule, as in the papers' scripts. Heads start with weights of 0 and above: they
@@ -33,10 +36,12 @@ def build_network(part: NetworkPart) -> nn.Module:
     with torch.no_grad():
         for head in prediction_heads(network):
             head.weight.abs_()
-            head.bias.fill_(PRIOR)
+            if head.bias is not None:
+                head.bias.fill_(PRIOR)
     return network
 
 
-def prediction_heads(network: nn.Module) -> list[nn.Conv2d]:
+def prediction_heads(network: Any) -> list[nn.Conv2d]:
     """The convolutions that make logits."""
-    return list(network.heads) if hasattr(network, "heads") else [network.head]
+    named = network.heads if hasattr(network, "heads") else [network.head]
+    return [head for head in named if isinstance(head, nn.Conv2d)]

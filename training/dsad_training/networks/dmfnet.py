@@ -1,10 +1,13 @@
 """DMFNet: two encoders that may see the image in two ways, fused with the decoder level by level."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.layers import up
+from dsad_training.networks.network import Network
 from dsad_training.networks.residual import ResidualBlock, Spatial, spatial_attention
 
 INPUT_CHANNELS = 3
@@ -12,7 +15,7 @@ INPUT_CHANNELS = 3
 FUSION_MOMENTUM = 0.9
 
 
-class DMFNet(nn.Module):
+class DMFNet(Network):
     """Infrared image -> list with one target logit map (N,1,H,W).
 
     Args:
@@ -87,7 +90,7 @@ class DMFNet(nn.Module):
             sides.append(self.sides[i](self.relu(fused + lower)))
         return self.head(torch.cat(sides[::-1], 1))
 
-    def _encode(self, encoder: nn.ModuleList, image: Tensor) -> list[Tensor]:
+    def _encode(self, encoder: Any, image: Tensor) -> list[Tensor]:
         x, features = image.expand(-1, self.input_channels, -1, -1), []
         for level, stage in enumerate(encoder):
             x = stage(self.pool(x) if level > 1 else x)
@@ -157,6 +160,7 @@ class MultiScale(nn.Module):
 
     def forward(self, m: Tensor) -> Tensor:
         reduced, seen = self.reduce(m), []
+        units: Any
         for units in self.branches:
             x = reduced
             for unit in units:

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from dsad_training.networks.dsa import DsaOptions
 from dsad_training.networks.layers import up
+from dsad_training.networks.network import Network
 from dsad_training.networks.residual import ChannelAttention, ResidualBlock, Spatial, spatial_attention
 
 LEVELS = 5
 INPUT_CHANNELS = 3
 
 
-class DNANet(nn.Module):
+class DNANet(Network):
     """Infrared image -> list of target logits, each (N,1,H,W), the prediction last.
 
     Args:

@@ -7,7 +7,7 @@ along all but its own.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +97,7 @@ class DirectionalAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
         mode = "replicate" if self.padding == "replicate" else "constant"
-        response = F.conv2d(F.pad(summary, (ARM,) * 4, mode=mode), self.kernels)
+        response = F.conv2d(F.pad(summary, (ARM,) * 4, mode=mode), cast(Tensor, self.kernels))
         return torch.sigmoid(response.square().amin(1, keepdim=True))
 
 

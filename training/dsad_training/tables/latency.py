@@ -121,7 +121,8 @@ def _measured(entry: dict[str, Any]) -> Measured | None:
     pair = tuple(known.get((entry["network"], width), "") for width in entry["widths"])
     if pair not in paper.latency.pairs or (entry["width"], entry["height"]) != (SIDE, SIDE):
         return None
-    return Measured(pair, entry["contender"], entry["threads"], *entry["milliseconds"], entry["speedup"])
+    slow, fast = entry["milliseconds"]
+    return Measured(pair, entry["contender"], entry["threads"], slow, fast, entry["speedup"])
 
 
 def _threads(count: int) -> str:

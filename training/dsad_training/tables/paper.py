@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from dsad_core.errors import UsageError
 
 LATENCY_TABLE = 7
+SetKey = Literal["nudt", "nuaa"]
 
 
 class Part(BaseModel):
@@ -68,9 +69,10 @@ class Row(Part):
         return self.method or self.network
 
     @property
-    def scores(self) -> dict[str, Scores]:
+    def scores(self) -> dict[SetKey, Scores]:
         """The figures by the key of their data set."""
-        return {key: scores for key in ("nudt", "nuaa") if (scores := getattr(self, key)) is not None}
+        keys: tuple[SetKey, ...] = ("nudt", "nuaa")
+        return {key: scores for key in keys if (scores := getattr(self, key)) is not None}
 
 
 class PaperTable(Part):

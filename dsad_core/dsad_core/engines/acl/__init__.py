@@ -10,8 +10,8 @@ from pathlib import Path
 from dsad_core.engines import cache
 from dsad_core.engines.acl.atc import atc_command, build_om, plan_key, soc_version
 from dsad_core.engines.manifest import MODEL_FILE, Manifest
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import Platform
+from dsad_core.engines.protocol import Engine
 from dsad_core.errors import PlatformError
 from dsad_core.hardware import Finding, python_module
 

@@ -42,7 +42,8 @@ def add_program(folder: Path, manifest: Manifest) -> Manifest:
     Raises:
         EngineError: ``folder/model.onnx`` is damaged.
     """
-    path, update = folder / PROGRAM_FILE, {"program_sha256": None}
+    path = folder / PROGRAM_FILE
+    update: dict[str, str | None] = {"program_sha256": None}
     try:
         if manifest.precision != "fp32":
             raise UnsupportedModelError("kernels compute in fp32")

@@ -85,8 +85,8 @@ inline size_t attention_bytes(const Op& op) {
     return op.mode & ATTEND_CHANNELS ? 2 * rows * CHUNK_WIDE * sizeof(float) : 0;
 }
 
-// Makes the pair of a chunk in memory of the thread. Beyond its border lie zeros, or with ATTEND_AXES the border
-// repeated, as in planes made by CHANNELS and EXTEND.
+// Makes the pair of a chunk in memory of the thread. Beyond its border lie zeros, or with ATTEND_AXES the
+// border repeated, as in planes made by CHANNELS and EXTEND.
 inline Pair make_pair(const Op& op, int x0, int x1, int top, int bottom, float* memory) {
     const int reach = attention_reach(op);
     const bool repeat = op.mode & ATTEND_AXES;
@@ -98,7 +98,8 @@ inline Pair make_pair(const Op& op, int x0, int x1, int top, int bottom, float* 
         for (int x = x0 - LANES; x < x1 + LANES; x += LANES) {
             Vec mean[1][1]{}, most[1][1]{};
             if (x >= 0 && x < op.width)
-                over_channels(op.gated, op.outputs, op.gate, long(row) * op.stride + x, op.stride, mean, most);
+                over_channels(op.gated, op.outputs, op.gate, long(row) * op.stride + x, op.stride, mean,
+                              most);
             store(to + x - x0, mean[0][0]);
             store(to + plane + x - x0, most[0][0]);
         }
@@ -166,7 +167,8 @@ inline void directional_tile(const Op& op, const Pair& pair, int y, int x, float
 // relu(gated * gate * attention(side) + shortcut): the end of a residual block with attention.
 inline void attend(const Op& op, int top, int bottom, void* memory) {
     const auto tile = op.mode & ATTEND_AXES ? directional_tile :
-                      op.side_taps == 9 ? spatial_tile<3> : spatial_tile<7>;
+        op.side_taps == 9                   ? spatial_tile<3> :
+                                              spatial_tile<7>;
     constexpr int ROWS = 4;
     alignas(64) float attention[ROWS * CHUNK];
     for (int x0 = 0; x0 < op.width; x0 += CHUNK) {
@@ -174,8 +176,8 @@ inline void attend(const Op& op, int top, int bottom, void* memory) {
         const long border = op.mode & ATTEND_AXES ? attention_reach(op) * (op.in_stride + 1) : 0;
         const long corner = long(top) * op.in_stride + x0 + border;
         const Pair pair = op.mode & ATTEND_CHANNELS ?
-                          make_pair(op, x0, x1, top, bottom, static_cast<float*>(memory)) :
-                          Pair{{op.side[0] + corner, op.side[1] + corner}, op.in_stride};
+            make_pair(op, x0, x1, top, bottom, static_cast<float*>(memory)) :
+            Pair{{op.side[0] + corner, op.side[1] + corner}, op.in_stride};
         for (int y0 = top; y0 < bottom; y0 += ROWS) {
             const int y1 = y0 + ROWS < bottom ? y0 + ROWS : bottom;
             for (int x = x0; x < x1; x += 2 * LANES)  // rows and columns too many are computed and not used
@@ -191,7 +193,8 @@ inline void attend(const Op& op, int top, int bottom, void* memory) {
                     for (int o = 0; o < B; o++)
                         for (int r = 0; r < R; r++)
                             for (int c = 0; c < C; c++)
-                                sums[o][r][c] = op.mode & ATTEND_CONV ? all(op.bias[first + o]) :
+                                sums[o][r][c] = op.mode & ATTEND_CONV ?
+                                    all(op.bias[first + o]) :
                                     load(op.in[first + (o < count ? o : 0)] + at + r * op.stride + c * LANES);
                     if (op.mode & ATTEND_CONV)
                         convolve(op.in, op.inputs, op.offsets, op.taps,
@@ -202,7 +205,7 @@ inline void attend(const Op& op, int top, int bottom, void* memory) {
                             for (int c = 0; c < C; c++) {
                                 const long here = at + r * op.stride + c * LANES;
                                 const Vec attended = load(op.gated[first + o] + here) * factor *
-                                                     load(factors + r * CHUNK + c * LANES);
+                                    load(factors + r * CHUNK + c * LANES);
                                 Vec value = relu(attended + sums[o][r][c]);
                                 if (left < LANES) value = first_lanes(value, left, Vec{});
                                 store(op.out[first + o] + here, value);

@@ -6,7 +6,9 @@
 #include "program.hpp"
 #include "vectors.hpp"
 
-template <int N> struct Count { static constexpr int value = N; };
+template <int N> struct Count {
+    static constexpr int value = N;
+};
 
 // Covers rows [top, bottom) and columns [x, width) by tiles of rows x vectors: wide ones row after row, as
 // memory is read best, then high ones for the columns that are left.
@@ -70,8 +72,8 @@ INLINE float* start_pooling(const Op& op, int item) {
     return partial;
 }
 
-// What is done with the sums of an output, at `rows` x C vectors, while they are in registers; `left` columns of
-// the map remain.
+// What is done with the sums of an output, at `rows` x C vectors, while they are in registers; `left` columns
+// of the map remain.
 template <int R, int C>
 INLINE void finish(const Op& op, float* partial, int output, long at, int left, int rows, Vec (&sums)[R][C]) {
     const bool relu_after = op.mode & CONV_RELU;
@@ -115,8 +117,8 @@ template <int B> void conv(const Op& op, int item, int top, int bottom) {
             for (int o = 0; o < B; o++)
                 for (int r = 0; r < R; r++)
                     for (int c = 0; c < C; c++) sums[o][r][c] = all(op.bias[first + o]);
-            convolve(op.in, op.inputs, op.offsets, op.taps,
-                     op.weights + long(first) * op.inputs * op.taps, at, op.stride, sums);
+            convolve(op.in, op.inputs, op.offsets, op.taps, op.weights + long(first) * op.inputs * op.taps,
+                     at, op.stride, sums);
             for (int o = 0; o < B && first + o < op.outputs; o++)
                 finish(op, partial, first + o, at, left, R, sums[o]);
         }
@@ -139,4 +141,3 @@ template <int B> void conv(const Op& op, int item, int top, int bottom) {
         }
     });
 }
-

@@ -10,8 +10,8 @@ from dsad_core.engines.direct.parameters import Weights
 from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.direct.program import read_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
-from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.platform import Platform, effective_precision
+from dsad_core.engines.sessions import Sessions
 from dsad_core.engines.tensor import check_tensor
 from dsad_core.errors import EngineError, UnsupportedModelError
 
@@ -45,7 +45,7 @@ class DirectEngine:
         self._plans = Sessions(self._plan_for)
         if manifest.program_sha256 is None:
             self._plans.get(least_size(manifest))
-        self._pool = self._kernels.open_pool(threads)
+        self._pool: int | None = self._kernels.open_pool(threads)
         self.description = (
             f"direct kernels ({self._kernels.name}), {threads} thread{'s' if threads > 1 else ''}"
         )
@@ -66,7 +66,7 @@ class DirectEngine:
         if pool is not None:
             self._kernels.close_pool(pool)
             self._plans.close()
-            self._graph = self._weights = None
+            del self._graph, self._weights
 
     def _plan_for(self, size: tuple[int, int]) -> tuple[Plan, np.ndarray]:
         height, width = size

@@ -87,9 +87,9 @@ class _Fuser:
 
     def attention(self, relu: Node) -> tuple[list[Node], list[Node]]:
         add = self.find(relu.inputs[0], "Add")
-        for product, shortcut in (add.inputs, add.inputs[::-1]):
+        for weighed, shortcut in (add.inputs, add.inputs[::-1]):
             try:
-                last = self.find(product, "Mul")
+                last = self.find(weighed, "Mul")
                 sigmoid, gated = self._either(last, "Sigmoid")
                 spatial, least = self._spatial(sigmoid.inputs[0])
                 pair = self.find(spatial.inputs[0], "Concat")
@@ -145,8 +145,8 @@ class _Fuser:
             else:
                 project = None
             before = self._first_of_block(conv, project)
-            first = []
-            if before is not None:
+            first: list[Node] = []
+            if before is not None and project is not None:
                 old.append(before)
                 shortcut = project.output
                 first = [

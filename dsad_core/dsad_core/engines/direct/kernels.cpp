@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr int VERSION = 4;  // of this interface; library.py refuses another
+constexpr int VERSION = 4;   // of this interface; library.py refuses another
 constexpr int SPINS = 1000;  // some 20 us: longer than an operator's tail, too short to starve others
 
 void relax() {
@@ -23,7 +23,8 @@ void relax() {
 #endif
 }
 
-// While one lives, its thread takes numbers below 1e-38 for zero: a processor is a hundred times slower on them.
+// While one lives, its thread takes numbers below 1e-38 for zero: a processor is a hundred times slower on
+// them.
 class NoDenormals {
 public:
 #if defined(__x86_64__)

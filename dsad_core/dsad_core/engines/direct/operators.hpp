@@ -132,7 +132,8 @@ inline void run_item(const Op& op, const Frame& frame, int item, void* scratch) 
     const int top = item * op.band;
     const int bottom = top + op.band < op.height ? top + op.band : op.height;
     switch (op.kind) {
-        case LOAD: case STORE: return copy_rows(op, frame, top, bottom);
+        case LOAD:
+        case STORE: return copy_rows(op, frame, top, bottom);
         case CONV: return op.block == 1 ? conv<1>(op, item, top, bottom) : conv<4>(op, item, top, bottom);
         case WINOGRAD: return winograd(op, item, top, bottom, scratch);
         case CHANNELS: return channels(op, top, bottom);

@@ -89,4 +89,5 @@ def samples(length: int, source: int, scale: float, mode: str) -> tuple[np.ndarr
     at = np.clip(at, 0, np.float32(source - 1))
     first = np.floor(at).astype(np.int32)
     share = (at - first).astype(np.float32)
-    return tuple(np.pad(array, (0, -length % LINE), mode="edge") for array in (first, share))
+    padding = (0, -length % LINE)
+    return np.pad(first, padding, mode="edge"), np.pad(share, padding, mode="edge")

@@ -68,7 +68,7 @@ class Plan:
         self.bytes = memory.bytes
         self._kept.append(memory)
         for name, planes in self._constants.items():
-            for plane, number in zip(planes, graph.constants[name]):
+            for plane, number in zip(planes, graph.constants[name].tolist()):
                 ctypes.c_float.from_address(memory.address(plane)).value = number
         self.ops = (Op * len(self._steps))()
         for op, step in zip(self.ops, self._steps):
@@ -266,8 +266,8 @@ class Plan:
         inputs, window = self._planes(node.inputs[0]), node.attributes["size"]
         size = self._same_size(node, inputs)
         outside = -1 if node.attributes["ceil"] else 1  # rounds the division up
-        smaller = _not_empty(node, size, tuple(outside * (outside * side // window) for side in size))
-        outputs = self._maps[node.output] = self._new(smaller, len(inputs))
+        smaller = outside * (outside * size[0] // window), outside * (outside * size[1] // window)
+        outputs = self._maps[node.output] = self._new(_not_empty(node, size, smaller), len(inputs))
         self._step(_POOL, {"in_": inputs}, outputs, in_size=size, taps=window)
 
     def _resize(self, node: Node) -> None:
@@ -275,7 +275,7 @@ class Plan:
         size = self._same_size(node, inputs)
         if target is None:
             scale = node.attributes["scale"]
-            scaled = tuple(int(side * scale) for side in size)
+            scaled = int(size[0] * scale), int(size[1] * scale)
         else:
             scale, scaled = target[0] / size[0], target
             if scale * size[1] != target[1] or (scale != 0.5 and not 1 <= scale == int(scale)):

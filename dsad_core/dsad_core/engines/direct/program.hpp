@@ -16,34 +16,41 @@ struct Sampling {
 };
 
 struct Op {
-    int32_t kind, items, band;             // `items` bands of `band` rows of the output
-    int32_t inputs, outputs;               // planes
-    int32_t height, width, stride;         // of the output planes
+    int32_t kind, items, band;               // `items` bands of `band` rows of the output
+    int32_t inputs, outputs;                 // planes
+    int32_t height, width, stride;           // of the output planes
     int32_t in_height, in_width, in_stride;  // of the input planes; ATTEND: of the side planes
-    int32_t taps, block;                   // kernel positions; output channels in a block of weights
-    int32_t mode;                          // bit flags or a function, by kind
+    int32_t taps, block;                     // kernel positions; output channels in a block of weights
+    int32_t mode;                            // bit flags or a function, by kind
     int32_t side_inputs, side_taps;
-    int32_t hidden;                        // width of the gate's inner layer
-    int32_t shortcuts;                     // CONV: outputs of a 1x1 convolution of the same inputs, behind `outputs`
+    int32_t hidden;     // width of the gate's inner layer
+    int32_t shortcuts;  // CONV: outputs of a 1x1 convolution of the same inputs, behind `outputs`
     const float* const* in;
     float* const* out;
-    const float* weights;                  // [block of outputs][input][tap][output in block]
+    const float* weights;  // [block of outputs][input][tap][output in block]
     const float* bias;
-    const int32_t* offsets;                // of each tap from the pixel, in floats
-    const float* const* side;              // second operand: residual, gated map, mean and maximum
-    const float* side_weights;             // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
-    const float* const* gated;             // ATTEND: the map that the attention multiplies
-    float* gate;                           // a factor a channel
-    float* partial;                        // CONV: sums and maxima, [item][channel][2][lanes]
-    const float* gate_weights;             // first layer [hidden][channel], bias, second layer, bias
-    const Sampling* const* sampling;       // RESIZE, WINOGRAD: how each input is sampled; nullptr as it is
+    const int32_t* offsets;           // of each tap from the pixel, in floats
+    const float* const* side;         // second operand: residual, gated map, mean and maximum
+    const float* side_weights;        // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
+    const float* const* gated;        // ATTEND: the map that the attention multiplies
+    float* gate;                      // a factor a channel
+    float* partial;                   // CONV: sums and maxima, [item][channel][2][lanes]
+    const float* gate_weights;        // first layer [hidden][channel], bias, second layer, bias
+    const Sampling* const* sampling;  // RESIZE, WINOGRAD: how each input is sampled; nullptr as it is
 };
 
 enum Kind { LOAD, STORE, CONV, CHANNELS, ATTEND, RESIZE, POOL, POINTWISE, GLOBAL, EXTEND, WINOGRAD };
 enum ConvMode { CONV_RELU = 1, CONV_ADD = 2, CONV_GATE = 4 };
 enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2, ATTEND_CHANNELS = 4 };
-enum PointMode { POINT_RELU, POINT_SIGMOID, POINT_ADD, POINT_MULTIPLY, POINT_FUNCTION = 3, LEFT_SCALAR = 4,
-                 RIGHT_SCALAR = 8 };
+enum PointMode {
+    POINT_RELU,
+    POINT_SIGMOID,
+    POINT_ADD,
+    POINT_MULTIPLY,
+    POINT_FUNCTION = 3,
+    LEFT_SCALAR = 4,
+    RIGHT_SCALAR = 8
+};
 enum GlobalMode { GLOBAL_MEAN, GLOBAL_MAX };
 
 struct Frame {

@@ -82,7 +82,10 @@ def _graph(program: dict[str, Any], model: bytes) -> Graph:
     constants = {name: np.array(numbers, np.float32) for name, numbers in program["constants"].items()}
     maps = {name: Map(len(numbers), pooled=True) for name, numbers in constants.items()}
     maps[INPUT_NAME] = Map(program["channels"])
-    nodes = [Node(*fields, _decode(attributes, model)) for *fields, attributes in program["nodes"]]
+    nodes = [
+        Node(op, inputs, outputs, _decode(attributes, model))
+        for op, inputs, outputs, attributes in program["nodes"]
+    ]
     for node in nodes:
         maps.update(zip(node.outputs, _maps_of(node, [maps[name] for name in node.inputs]), strict=True))
     _require(maps[OUTPUT_NAME] == Map(1), f"{OUTPUT_NAME} is {maps[OUTPUT_NAME]}")

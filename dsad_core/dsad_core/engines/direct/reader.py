@@ -264,7 +264,7 @@ def _reduction(op: str, whole: str | None) -> Callable:
         axes = sorted(axis % 4 for axis in axes) if axes else None
         if axes not in ([1], [2, 3] if whole else [1]) or values.get("keepdims", 1) != 1:
             raise unsupported(f"Reduce with {_settings(values)} over axes {axes}")
-        reader.add(op if axes == [1] else whole, inputs[:1], output)
+        reader.add(op if axes == [1] or whole is None else whole, inputs[:1], output)
 
     return read
 
@@ -299,7 +299,7 @@ def _resize(reader: _Reader, inputs: list[str], known: list, values: dict, outpu
     ):
         raise unsupported(f"Resize with {_settings(values)}")
     if sizes is not None and sizes.shape == (4,) and sizes.dtype == np.int64:
-        fields = {"target": tuple(int(side) for side in sizes[2:])}
+        fields: dict[str, Any] = {"target": tuple(int(side) for side in sizes[2:])}
     elif scales is not None and scales.shape == (4,) and scales.tolist() == [1, 1, scales[2], scales[2]]:
         fields = {"scale": float(scales[2])}
         if scales[2] != 0.5 and not 1 <= scales[2] == int(scales[2]):

@@ -8,9 +8,9 @@
 #if defined(__AVX512F__)
 constexpr int LANES = 16, TILE = 4;  // 32 registers: 4 channels x 4 vectors of sums and room for the inputs
 #elif defined(__AVX2__)
-constexpr int LANES = 8, TILE = 2;   // 16 registers
+constexpr int LANES = 8, TILE = 2;  // 16 registers
 #elif defined(__aarch64__)
-constexpr int LANES = 4, TILE = 4;   // 32 registers
+constexpr int LANES = 4, TILE = 4;  // 32 registers
 #else
 constexpr int LANES = 4, TILE = 2;
 #endif

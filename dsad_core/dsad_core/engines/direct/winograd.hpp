@@ -1,8 +1,9 @@
 // 3x3 convolutions with half the multiplications: Winograd's F(4, 3) down the columns, taps along the rows.
 //
-// Four rows of outputs need six rows of inputs. Both sides of a column's convolution are polynomials; they are
-// evaluated at six points, multiplied there, and the product is interpolated. All of that works on whole rows, so
-// planes stay as they are. The points 0, +-NEAR, +-FAR and infinity lose half a bit more than summing directly.
+// Four rows of outputs need six rows of inputs. Both sides of a column's convolution are polynomials; they
+// are evaluated at six points, multiplied there, and the product is interpolated. All of that works on whole
+// rows, so planes stay as they are. The points 0, +-NEAR, +-FAR and infinity lose half a bit more than
+// summing directly.
 #pragma once
 #include "convolution.hpp"
 
@@ -32,7 +33,7 @@ public:
 
     static size_t bytes(const Op& op) {
         return POINTS * size_t(op.inputs) * (WIDE * sizeof(float) + sizeof(float*)) +
-               sampled_inputs(op) * sizeof(Sampled);
+            sampled_inputs(op) * sizeof(Sampled);
     }
 
     void start(int x, int top) {
@@ -62,7 +63,8 @@ public:
             for (int p = 0; p < POINTS; p++) {
                 const int row = y - 1 + p;
                 row_list(p)[i] = row < 0 || row >= op_.height ? NOTHING + LINE :
-                                 plane ? plane->rows[row % RING] + LINE : op_.in[i] + long(row) * op_.stride + x_;
+                    plane                                     ? plane->rows[row % RING] + LINE :
+                                                                op_.in[i] + long(row) * op_.stride + x_;
             }
             transform(i);
         }
@@ -95,7 +97,8 @@ private:
             store(to + 2 * WIDE + x, even_a - odd_a);
             store(to + 3 * WIDE + x, even_b + odd_b);
             store(to + 4 * WIDE + x, even_b - odd_b);
-            store(to + 5 * WIDE + x, NEAR * NEAR * FAR * FAR * d[1] - (NEAR * NEAR + FAR * FAR) * d[3] + d[5]);
+            store(to + 5 * WIDE + x,
+                  NEAR * NEAR * FAR * FAR * d[1] - (NEAR * NEAR + FAR * FAR) * d[3] + d[5]);
         }
         for (int p = 0; p < POINTS; p++) {
             if (first_ == 0) to[p * WIDE - 1] = 0;
@@ -132,10 +135,11 @@ private:
     int x_ = 0, count_ = 0, first_ = 0, last_ = 0;
 };
 
-// N blocks of four outputs at C vectors of a strip; `x` is a column of the span, `at` its place in the planes.
+// N blocks of four outputs at C vectors of a strip; `x` is a column of the span, `at` its place in the
+// planes.
 template <int N, int C>
-INLINE void winograd_tile(const Op& op, const Strips& strips, float* partial, int first, int rows, int x, long at,
-                          int left) {
+INLINE void winograd_tile(const Op& op, const Strips& strips, float* partial, int first, int rows, int x,
+                          long at, int left) {
     const long block = long(POINTS) * op.inputs * 3 * 4;
     const float* weights = op.weights + first / 4 * block;
     Vec products[POINTS][N * 4][C];
@@ -160,14 +164,15 @@ INLINE void winograd_tile(const Op& op, const Strips& strips, float* partial, in
         Vec values[STRIP][C];
         const Vec bias = all(op.bias[first + o]);
         for (int c = 0; c < C; c++) {
-            const Vec sum_a = products[1][o][c] + products[2][o][c], sum_b = products[3][o][c] + products[4][o][c];
+            const Vec sum_a = products[1][o][c] + products[2][o][c],
+                      sum_b = products[3][o][c] + products[4][o][c];
             const Vec difference_a = products[1][o][c] - products[2][o][c];
             const Vec difference_b = products[3][o][c] - products[4][o][c];
             values[0][c] = bias + products[0][o][c] + sum_a + sum_b;
             values[1][c] = bias + NEAR * difference_a + FAR * difference_b;
             values[2][c] = bias + NEAR * NEAR * sum_a + FAR * FAR * sum_b;
-            values[3][c] = bias + NEAR * NEAR * NEAR * difference_a + FAR * FAR * FAR * difference_b +
-                           products[5][o][c];
+            values[3][c] =
+                bias + NEAR * NEAR * NEAR * difference_a + FAR * FAR * FAR * difference_b + products[5][o][c];
         }
         if (rows == STRIP) finish(op, partial, first + o, at, left, STRIP, values);
         else finish(op, partial, first + o, at, left, rows, values);

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dsad_core.engines import cache
 from dsad_core.engines.manifest import Manifest
-from dsad_core.engines.protocol import Engine
 from dsad_core.engines.platform import Platform
+from dsad_core.engines.protocol import Engine
 from dsad_core.engines.tensorrt.api import find_api, require_api
 from dsad_core.engines.tensorrt.cuda import find_device, find_module
 from dsad_core.engines.tensorrt.plan import build_plan, plan_key

@@ -102,7 +102,7 @@ class Api:
         """RTX times nothing while it builds."""
         return not self.rtx
 
-    def monitor(self, report: Callable[[str], None]) -> Any | None:
+    def monitor(self, report: Callable[[str], None]) -> Any:
         """Something to set as ``config.progress_monitor``; None before TensorRT 10."""
         return _monitor(self.trt, report) if hasattr(self.trt, "IProgressMonitor") else None
 
@@ -182,7 +182,7 @@ def _probe(name: str) -> tuple[Api | None, str]:
     return api, ""
 
 
-def _logger(trt: ModuleType, errors: list[str]) -> Any:
+def _logger(trt: Any, errors: list[str]) -> Any:
     failures = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
 
     class Logger(trt.ILogger):
@@ -198,7 +198,7 @@ def _logger(trt: ModuleType, errors: list[str]) -> Any:
     return Logger()
 
 
-def _monitor(trt: ModuleType, report: Callable[[str], None]) -> Any:
+def _monitor(trt: Any, report: Callable[[str], None]) -> Any:
     class Monitor(trt.IProgressMonitor):
         """Tells the phase; stops the build at its next step once ``cancelled`` is set."""
 

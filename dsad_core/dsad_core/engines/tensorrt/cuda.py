@@ -53,7 +53,7 @@ class Cuda:
     """
 
     def __init__(self):
-        self.api = find_module()
+        self.api: Any = find_module()
         if self.api is None:
             raise PlatformError("no cuda-python: pip install cuda-python, of the driver's CUDA release")
 
@@ -79,7 +79,7 @@ class Cuda:
         address = int(self("cudaMallocHost", size))
         memory = (ctypes.c_char * size).from_address(address)
         weakref.finalize(memory, self.api.cudaFreeHost, address)
-        array = np.frombuffer(memory, np.float32).reshape(shape)
+        array = np.frombuffer(memoryview(memory), np.float32).reshape(shape)
         array[...] = 0.0
         return array
 

@@ -9,7 +9,7 @@ from dsad_core.engines.platform import Platform
 from dsad_core.engines.tensorrt import build
 from dsad_core.engines.tensorrt.api import require_api
 from dsad_core.engines.tensorrt.cuda import Cuda, find_device
-from dsad_core.engines.tensorrt.plan import plan_key, parse
+from dsad_core.engines.tensorrt.plan import parse, plan_key
 from dsad_core.engines.tensorrt.session import Session
 from dsad_core.errors import PlatformError
 

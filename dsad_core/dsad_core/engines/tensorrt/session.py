@@ -38,7 +38,9 @@ class Session:
     ):
         self._api, self._cuda = api, cuda
         self._resources = contextlib.ExitStack()
-        self._engine, self._context, self._graph = None, None, None
+        self._engine: Any = None
+        self._context: Any = None
+        self._graph: Any = None
         try:
             self._open(runtime, plan, shape, kernels)
         except BaseException:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from dsad_core.errors import UsageError, one_line
 
 

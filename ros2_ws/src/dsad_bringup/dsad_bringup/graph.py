@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dsad_bringup.arguments import LAUNCH_ARGUMENTS, parse_arguments
+from dsad_bringup.camera_recipe import read_recipe
+from dsad_bringup.parameter_file import parameters_of, read_parameters
 from dsad_common import topics
 from dsad_core.engines.backends import check_platform
 from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.errors import UsageError
 from dsad_core.plugins import plugins
-
-from dsad_bringup.arguments import LAUNCH_ARGUMENTS, parse_arguments
-from dsad_bringup.camera_recipe import read_recipe
-from dsad_bringup.parameter_file import parameters_of, read_parameters
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 

@@ -8,8 +8,9 @@ import sys
 import time
 
 import rclpy
-from dsad_common.qos import newest
 from sensor_msgs.msg import Image
+
+from dsad_common.qos import newest
 
 PERIOD = 0.01
 DEADLINE = 60.0

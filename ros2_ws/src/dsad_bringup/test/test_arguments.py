@@ -1,11 +1,11 @@
 import math
 
 import pytest
-from dsad_core.errors import UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dsad_bringup.arguments import ARGUMENTS, Argument, parse_arguments
+from dsad_core.errors import UsageError
 
 NAMES = [argument.name for argument in ARGUMENTS]
 

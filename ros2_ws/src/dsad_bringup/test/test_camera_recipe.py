@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from dsad_core.errors import UsageError
 
 from dsad_bringup.camera_recipe import read_recipe
 from dsad_bringup.graph import build_graph
+from dsad_core.errors import UsageError
 
 PACKAGE = Path(__file__).parents[1]
 RECIPES = PACKAGE / "launch" / "cameras"
@@ -26,7 +26,7 @@ def detector(share, **given):
 
 
 def test_the_recipes_are_those_that_the_readme_names():
-    assert NAMES == sorted(["boson", "lepton", "seek", "optris", "spinnaker_a70", "rtsp"])
+    assert sorted(["boson", "lepton", "seek", "optris", "spinnaker_a70", "rtsp"]) == NAMES
     row = next(
         line for line in (PACKAGE / "README.md").read_text().splitlines() if line.startswith("| `camera`")
     )

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from dsad_core.errors import DsadError, EngineError, UsageError
 
 from dsad_bringup.graph import PROFILE_VARIABLES, build_graph
+from dsad_core.errors import DsadError, EngineError, UsageError
 
 ENGINE = "local-contrast"
 SHARE = Path("/installed/share/dsad_bringup")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
-from dsad_common.qos import reliable
 from sensor_msgs.msg import Image
 
 from dsad_bringup.arguments import LAUNCH_ARGUMENTS as ARGUMENTS
 from dsad_bringup.arguments import PREFIX
+from dsad_common.qos import reliable
 
 PACKAGE = Path(__file__).parents[1]
 LAUNCH_FILE = PACKAGE / "launch" / "detector.launch.py"
@@ -26,7 +26,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
     reason="needs ROS 2's launch_ros and ros2launch (apt install ros-$ROS_DISTRO-ros2launch)",
 )
 #: Generous: loaded cores. Waiting ends as soon as the condition holds.
-SECONDS = 90
+SECONDS = 300
 CAMERAS = ("left", "right", "rear")
 
 

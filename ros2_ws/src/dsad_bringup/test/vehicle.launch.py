@@ -7,13 +7,13 @@ detector would refuse.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import PushRosNamespace
 
 from dsad_bringup.arguments import LAUNCH_ARGUMENTS
+from launch import LaunchDescription
 
 DETECTOR = Path(get_package_share_directory("dsad_bringup"), "launch", "detector.launch.py")
 

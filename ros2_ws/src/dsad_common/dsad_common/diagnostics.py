@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from dsad_common import topics
 from rclpy.clock import Clock, ClockType
+
+from dsad_common import topics
 
 OK = DiagnosticStatus.OK
 WARN = DiagnosticStatus.WARN

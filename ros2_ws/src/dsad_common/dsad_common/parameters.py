@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsad_core.errors import one_line
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -23,6 +22,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter as RosParameter
 
 from dsad_common.rclpy_internals import given_parameters
+from dsad_core.errors import one_line
 
 _INTEGER_LIMIT = 2**62
 

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 
 import rclpy
-from dsad_core.errors import DsadError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from dsad_common.parameters import BadParameter
+from dsad_core.errors import DsadError
 
 
 def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> int:

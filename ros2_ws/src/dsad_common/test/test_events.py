@@ -1,22 +1,21 @@
 """QoS mismatches between real endpoints of two nodes."""
 
-import os
 import time
 
 import pytest
 import rclpy
-from dsad_common.events import QosWatch
-from dsad_common.qos import newest, reliable
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Empty
 
+from dsad_common.events import QosWatch
+from dsad_common.qos import newest, reliable
+
 
 @pytest.fixture
-def nodes(monkeypatch):
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+def nodes():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=os.getpid() % 101 + 1)
+    rclpy.init(context=context)
     pair = [rclpy.create_node(name, context=context) for name in ("watcher", "stranger")]
     executor = SingleThreadedExecutor(context=context)
     for node in pair:

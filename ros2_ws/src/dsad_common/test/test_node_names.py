@@ -1,4 +1,5 @@
 import pytest
+
 from dsad_common.node_names import resolve_node
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 import rclpy
-from dsad_common.parameters import BadParameter, Parameter, declare
 from rclpy.node import Node
+
+from dsad_common.parameters import BadParameter, Parameter, declare
 
 TABLE = (
     Parameter("rate", 25.0, "frames a second", minimum=0.1, maximum=1000.0, unit="Hz"),

@@ -1,13 +1,10 @@
 """What we touch inside rclpy is there and does what we think, in the release that is installed."""
 
-import os
 import threading
 import time
 
 import pytest
 import rclpy
-from dsad_common.qos import reliable
-from dsad_common.rclpy_internals import given_parameters, guard_change_state, lifecycle_state, take
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
@@ -15,12 +12,14 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
+from dsad_common.qos import reliable
+from dsad_common.rclpy_internals import given_parameters, guard_change_state, lifecycle_state, take
+
 
 @pytest.fixture
-def context(monkeypatch):
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+def context():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=os.getpid() % 101 + 1)
+    rclpy.init(context=context)
     yield context
     rclpy.shutdown(context=context)
 

@@ -5,13 +5,13 @@ It takes the detector's name and parameters, so that the detector later finds ev
 
 from __future__ import annotations
 
+from rclpy.node import Node
+from rclpy.task import Future
+
 from dsad_common.parameters import declare
 from dsad_common.run import main as run_main
 from dsad_core.engines.progress import Progress, listen
 from dsad_core.errors import DsadError, unexpected
-from rclpy.node import Node
-from rclpy.task import Future
-
 from dsad_detector.loading import load_detector
 from dsad_detector.settings import PARAMETERS, Settings
 from dsad_detector.worker import Worker

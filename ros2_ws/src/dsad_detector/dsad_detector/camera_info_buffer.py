@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
+
 from dsad_core.errors import UsageError
 from dsad_core.frame.camera_model import CameraModel, camera_model
 from dsad_core.targets import Target

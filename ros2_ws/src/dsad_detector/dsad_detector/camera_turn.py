@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from sensor_msgs.msg import Imu
+
 from dsad_common.qos import best_effort
 from dsad_common.stamps import stamp_ns
 from dsad_core.frame.rotation import quaternion_matrix
 from dsad_core.tracking.attitude import AttitudeMotion, Gyroscope
-from sensor_msgs.msg import Imu
-
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.transforms import Transforms

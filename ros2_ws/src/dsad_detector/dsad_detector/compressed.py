@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sensor_msgs.msg import CompressedImage, Image
+
 from dsad_common import topics
 from dsad_core.errors import FrameError
 from dsad_core.frame.compressed import peek_size
-from sensor_msgs.msg import CompressedImage, Image
 
 #: image_transport -> type and topic of the frames.
 INPUTS = {"raw": (Image, topics.IMAGE_RAW), "compressed": (CompressedImage, topics.IMAGE_COMPRESSED)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 
+from sensor_msgs.msg import CameraInfo, Image
+
 from dsad_common import topics
 from dsad_common.qos import newest
 from dsad_core.engines import progress
 from dsad_core.frame.camera_model import frame_size
 from dsad_core.frame.codec import MAX_SIDE
-from sensor_msgs.msg import CameraInfo, Image
 
 #: How soon the wait notices that it is to end.
 POLL_SECONDS = 0.1

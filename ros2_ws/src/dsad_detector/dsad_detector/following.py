@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from geometry_msgs.msg import Vector3Stamped
+from std_msgs.msg import Header
+
 from dsad_common import topics
 from dsad_common.events import QosWatch
 from dsad_common.qos import latched, reliable
 from dsad_core.tracking import MotionSource
-from dsad_msgs.msg import TrackArray
-from geometry_msgs.msg import Vector3Stamped
-from std_msgs.msg import Header
-
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.camera_turn import ImuInput, tf_motion
-from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.shutter_flag import ShutterFlag
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.track_messages import Detection2DArray, LabelInfo, label_info
 from dsad_detector.track_settings import TrackSettings
 from dsad_detector.tracking import TrackingThread, TrackOutputs
 from dsad_detector.transforms import Transforms
 from dsad_detector.watch import FrameWatch
+from dsad_msgs.msg import TrackArray
 
 
 class Following:

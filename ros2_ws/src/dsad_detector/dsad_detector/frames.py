@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+
 from dsad_core.errors import FrameError, one_line
 from dsad_core.frame.codec import MAX_SIDE, decode_message
 from dsad_core.frame.compressed import decode_compressed
 from dsad_core.frame.encodings import ENCODINGS
-
 from dsad_detector.compressed import CompressedFrame
 
 

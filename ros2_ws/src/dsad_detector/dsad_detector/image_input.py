@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsad_common.events import QosWatch
-from dsad_common.qos import newest
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSReliabilityPolicy
 
+from dsad_common.events import QosWatch
+from dsad_common.qos import newest
 from dsad_detector.compressed import INPUTS
 
 RELIABILITIES = ("auto", "reliable", "best_effort")

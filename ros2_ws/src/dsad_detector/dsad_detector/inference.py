@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import rclpy
+
 from dsad_core.detector import Detector
 from dsad_core.engines.progress import Cancelled, Progress, listen
 from dsad_core.errors import DsadError, FrameError, NotFiniteError, unexpected
 from dsad_core.frame.timing import FrameTimes
 from dsad_core.overlay import draw_overlay
-
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.counters import Counters
 from dsad_detector.frames import decode_frame

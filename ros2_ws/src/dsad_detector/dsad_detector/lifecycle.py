@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from dsad_common.rclpy_internals import guard_change_state, lifecycle_state
-from dsad_core.errors import DsadError, one_line, unexpected
 from lifecycle_msgs.msg import Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 
+from dsad_common.rclpy_internals import guard_change_state, lifecycle_state
+from dsad_core.errors import DsadError, one_line, unexpected
 from dsad_detector.worker import Worker
 
 #: The one transition that may take minutes.

@@ -10,7 +10,6 @@ from dsad_core.detector import Detector
 from dsad_core.engines import progress
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.self_test import SelfTest, run_self_test
-
 from dsad_detector.settings import Settings
 
 #: (height, width) that an engine which takes any is warmed up with.

@@ -6,15 +6,15 @@ import math
 from dataclasses import asdict
 
 import numpy as np
-from dsad_core.detector import Detection
-from dsad_core.frame.codec import fill_message
-from dsad_core.frame.timing import FrameTimes
-from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
 from geometry_msgs.msg import Vector3
 from sensor_msgs.msg import Image
 
+from dsad_core.detector import Detection
+from dsad_core.frame.codec import fill_message
+from dsad_core.frame.timing import FrameTimes
 from dsad_detector.counters import Counters
 from dsad_detector.loading import Loaded
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, Target, TargetArray
 
 
 def image_message(header, image: np.ndarray, encoding: str) -> Image:

@@ -8,6 +8,10 @@ from copy import copy
 from typing import Any
 
 import rclpy
+from rclpy.subscription import Subscription
+from rclpy.task import Future
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from dsad_common import topics
 from dsad_common.diagnostics import Diagnostics, Report
@@ -18,27 +22,22 @@ from dsad_common.run import main as run_main
 from dsad_common.subscriber_wait import SubscriberWait
 from dsad_core.engines import progress
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
-from rclpy.subscription import Subscription
-from rclpy.task import Future
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
-
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.compressed import INPUTS
 from dsad_detector.counters import DropShare
-from dsad_detector.status import DetectorStatus
 from dsad_detector.first_frame import first_frame_size
-from dsad_detector.frame_intake import FrameIntake
 from dsad_detector.following import Following
+from dsad_detector.frame_intake import FrameIntake
 from dsad_detector.image_input import ImageInput
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.lifecycle import SafeLifecycleNode, transition
 from dsad_detector.loading import Loaded, load_detector
 from dsad_detector.messages import engine_info, frame_counters
-from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
+from dsad_detector.status import DetectorStatus
+from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.track_settings import TRACK_PARAMETERS, TrackSettings, region
+from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
 
 #: Seconds that a build which was told to end may take for it.
 PATIENCE_SECONDS = 1.0

@@ -13,7 +13,6 @@ from dsad_core.errors import UsageError
 from dsad_core.frame.codec import MAX_SIDE
 from dsad_core.frame.geometry import parse_size
 from dsad_core.frame.normalise import check_value_range
-
 from dsad_detector.image_input import RELIABILITIES
 
 PARAMETERS = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 
-from dsad_common.qos import reliable
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 
+from dsad_common.qos import reliable
 from dsad_detector.throttled_warnings import ThrottledWarnings
 
 #: How often the topic's publishers are looked at, s.
@@ -61,8 +62,11 @@ class ShutterFlag:
                 self._warnings.report("ffc_topic", f"ffc_topic {self._topic}: {error}")
                 continue
             self._subscription = self._node.create_subscription(
-                kind, self._topic, lambda message: self._take(is_closed(message)), _matching(publishers)
+                kind, self._topic, partial(self._receive, is_closed), _matching(publishers)
             )
+
+    def _receive(self, is_closed: Callable, message) -> None:
+        self._take(is_closed(message))
 
     def _take(self, closed: bool) -> None:
         if closed != self._closed:

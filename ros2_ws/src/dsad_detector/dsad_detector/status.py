@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 from dsad_common.diagnostics import ERROR, OK, WARN, Report
 from dsad_core.detector import Detector
-
 from dsad_detector.counters import Counters
-
 
 #: Kinds of problems that mean no answer, whatever the frame.
 ENGINE_FAULTS = {"engine", "not_finite"}

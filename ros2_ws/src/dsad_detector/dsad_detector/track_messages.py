@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from geometry_msgs.msg import Vector3, Vector3Stamped
+
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target
 from dsad_core.tracking import Follower, MotionState, Track, TrackState
 from dsad_core.tracking.directions import Directions
 from dsad_msgs.msg import Track as TrackMessage
 from dsad_msgs.msg import TrackArray
-from geometry_msgs.msg import Vector3, Vector3Stamped
 
 try:
     from vision_msgs.msg import (

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import rclpy
+
 from dsad_common.stamps import stamp_ns
 from dsad_core.errors import unexpected
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.targets import Target, sigmoid
 from dsad_core.tracking import Follower, MotionState, Track
 from dsad_core.tracking.directions import Directions
-from dsad_msgs.msg import TargetArray
-
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.throttled_warnings import ThrottledWarnings
 from dsad_detector.track_messages import best_bearing, detection_array, track_array, track_ids
+from dsad_msgs.msg import TargetArray
 
 STOP_TIMEOUT = 5.0
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from dsad_core.errors import UsageError, one_line
-from dsad_core.frame.rotation import quaternion_matrix
-from dsad_core.tracking.directions import Directions
 from rclpy.duration import Duration
 from rclpy.time import Time
 
+from dsad_core.errors import UsageError, one_line
+from dsad_core.frame.rotation import quaternion_matrix
+from dsad_core.tracking.directions import Directions
 from dsad_detector.throttled_warnings import ThrottledWarnings
 
 #: Seconds to wait for the transform of the frame's own moment; the tracks wait meanwhile, the mask does not.

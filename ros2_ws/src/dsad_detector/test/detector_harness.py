@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+
 from dsad_common.qos import latched, newest, reliable
 from dsad_common.stamps import stamp_ns
 from dsad_common.testing import NodeClient, NodeProcess
 from dsad_core.frame.codec import fill_message
 from dsad_msgs.msg import EngineInfo, FrameCounters, FrameTiming, TargetArray
-from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, Image
 
 
 class DetectorProcess(NodeProcess):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo
+
 from dsad_core.targets import Target
 from dsad_detector.camera_info_buffer import CameraInfoBuffer
-from sensor_msgs.msg import CameraInfo
 
 TARGETS = [Target(10.5, 20.25, 9, 19, 3, 3, 9, 0.9, 2.0), Target(100.0, 50.0, 99, 49, 3, 3, 9, 0.8, 2.0)]
 

@@ -6,9 +6,10 @@ import types
 
 import numpy as np
 import pytest
+from sensor_msgs.msg import Image
+
 from dsad_core.errors import FrameError
 from dsad_detector import frames
-from sensor_msgs.msg import Image
 
 
 def image(encoding: str, height: int = 4, width: int = 6, size: int = 48) -> Image:

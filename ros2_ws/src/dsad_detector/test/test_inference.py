@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from detector_harness import scene
+from sensor_msgs.msg import Image
+
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.errors import EngineError
@@ -16,7 +18,6 @@ from dsad_detector.camera_info_buffer import CameraInfoBuffer
 from dsad_detector.counters import Counters
 from dsad_detector.inference import InferenceThread, Outputs
 from dsad_detector.throttled_warnings import ThrottledWarnings
-from sensor_msgs.msg import Image
 
 
 class Kept:

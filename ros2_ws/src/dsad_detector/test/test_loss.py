@@ -1,4 +1,5 @@
 import pytest
+
 from dsad_detector.loss import LossCounter
 
 

@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+
 from dsad_detector.mailbox import Mailbox
 
 

@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import pytest
 from detector_harness import scene
-from dsad_common.stamps import stamp_ns
 from sensor_msgs.msg import CameraInfo, Image
+
+from dsad_common.stamps import stamp_ns
 
 
 def padded_and_swapped(client, frame: np.ndarray) -> Image:

@@ -5,9 +5,10 @@ import array
 import numpy as np
 import pytest
 from detector_harness import scene
-from dsad_common.stamps import stamp_ns
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
+
+from dsad_common.stamps import stamp_ns
 
 
 def truncated(message: Image) -> None:

@@ -6,14 +6,15 @@ import cv2
 import numpy as np
 import pytest
 from detector_harness import scene
+from sensor_msgs.msg import CompressedImage
+
 from dsad_common.qos import reliable
 from dsad_common.stamps import stamp_ns
-from sensor_msgs.msg import CompressedImage
 
 
 @pytest.fixture(scope="module")
-def running(start):
-    one = start(frame_size="64x64", image_transport="compressed")
+def running(start_for_module):
+    one = start_for_module(frame_size="64x64", image_transport="compressed")
     client = one.client
     publisher = client.node.create_publisher(CompressedImage, "image_raw/compressed", reliable(10))
     client.wait(

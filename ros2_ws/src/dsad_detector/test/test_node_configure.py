@@ -4,9 +4,10 @@ import signal
 
 import pytest
 from detector_harness import DetectorProcess, scene
+from lifecycle_msgs.msg import Transition
+
 from dsad_common.qos import latched
 from dsad_common.testing import wait_until
-from lifecycle_msgs.msg import Transition
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP

@@ -4,10 +4,11 @@ import time
 
 import numpy as np
 from detector_harness import scene
-from dsad_common.qos import newest
-from dsad_common.stamps import stamp_ns
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
+
+from dsad_common.qos import newest
+from dsad_common.stamps import stamp_ns
 
 
 def test_the_subscription_is_as_reliable_as_its_publishers_as_they_come_and_go(start):

@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 import pytest
-from dsad_common.qos import latched, reliable
-from dsad_common.stamps import stamp_ns
-from dsad_msgs.msg import Track, TrackArray
 from geometry_msgs.msg import Vector3Stamped
 from sensor_msgs.msg import CameraInfo, Imu
 from std_msgs.msg import Bool, String
+
+from dsad_common.qos import latched, reliable
+from dsad_common.stamps import stamp_ns
+from dsad_msgs.msg import Track, TrackArray
 
 SIZE = (128, 160)
 

@@ -1,4 +1,5 @@
 import pytest
+
 from dsad_core.errors import UsageError
 from dsad_detector.settings import PARAMETERS, TAKEN_AT_CONFIGURE, Settings
 

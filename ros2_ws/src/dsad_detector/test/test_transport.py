@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from dsad_detector.transport import advice
 
 FAST = "rmw_fastrtps_cpp"

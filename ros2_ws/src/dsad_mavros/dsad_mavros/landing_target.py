@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from mavros_msgs.msg import LandingTarget
+from rclpy.node import Node
+
 from dsad_common import topics
 from dsad_common.parameters import Parameter, declare
 from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
-from dsad_msgs.msg import Track, TrackArray
-from mavros_msgs.msg import LandingTarget
-from rclpy.node import Node
-
 from dsad_mavros.angles import body_angles, optical_angles
+from dsad_msgs.msg import Track, TrackArray
 
 PARAMETERS = (
     Parameter("coasting", True, "Send a best track without a detection in this frame, too."),

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from dsad_mavros.angles import body_angles, optical_angles
 
 

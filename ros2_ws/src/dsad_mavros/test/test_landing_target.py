@@ -3,13 +3,15 @@
 import math
 
 import pytest
+
 from dsad_msgs.msg import Track, TrackArray
 
 pytest.importorskip("mavros_msgs", reason="mavros_msgs is not installed")
 
-from dsad_mavros.landing_target import landing_target  # noqa: E402
 from mavros_msgs.msg import LandingTarget  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
+
+from dsad_mavros.landing_target import landing_target  # noqa: E402
 
 
 def array(bearing_frame="camera", state=Track.CONFIRMED, best=1):

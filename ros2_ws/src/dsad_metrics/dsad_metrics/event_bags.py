@@ -9,9 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from dsad_core.errors import BagError
-from dsad_msgs.msg import Track
-
 from dsad_metrics.bag_thread import BagThread
+from dsad_msgs.msg import Track
 
 #: States of a track that is sure to be a target.
 TOLD = (Track.CONFIRMED, Track.COASTING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from dsad_core.errors import FrameError, UsageError
 from dsad_core.frame.codec import decode_message
 from dsad_core.frame.monitor import FrameKind

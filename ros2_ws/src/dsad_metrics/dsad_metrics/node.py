@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 import time
 
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
 from dsad_common import topics
 from dsad_common.diagnostics import OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
@@ -16,6 +21,10 @@ from dsad_core.errors import DsadError
 from dsad_core.frame.codec import decode_message
 from dsad_core.frame.timing import FrameTimes
 from dsad_core.machine import machine_facts
+from dsad_metrics.facts import RunningNodes
+from dsad_metrics.messages import boxes_of, mask_of, summary_message, track_metrics, tracks_of
+from dsad_metrics.settings import METRICS
+from dsad_metrics.stopping import drain, have_publishers
 from dsad_msgs.msg import (
     DetectionMetrics,
     EngineInfo,
@@ -27,15 +36,6 @@ from dsad_msgs.msg import (
 )
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.report import build_report
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
-from std_srvs.srv import Trigger
-
-from dsad_metrics.facts import RunningNodes
-from dsad_metrics.messages import boxes_of, mask_of, summary_message, track_metrics, tracks_of
-from dsad_metrics.settings import METRICS
-from dsad_metrics.stopping import drain, have_publishers
 
 #: Messages that wait while a report is written: seconds of frames at any rate a detector reaches.
 PICTURE_DEPTH, SMALL_DEPTH = 200, 1000

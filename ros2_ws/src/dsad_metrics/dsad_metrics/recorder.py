@@ -8,6 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.task import Future
+
 from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from dsad_common.events import QosWatch
@@ -16,20 +22,14 @@ from dsad_common.qos import reliable
 from dsad_common.run import main as run_main
 from dsad_common.run import run_node
 from dsad_core.errors import UsageError
-from dsad_msgs.msg import TrackArray
-from dsad_tools.bags.recording import Recording
-from dsad_tools.bags.types import typestore
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
-from rclpy.serialization import deserialize_message
-from rclpy.task import Future
-
 from dsad_metrics import ros2_bag
 from dsad_metrics.bag_thread import BagThread
 from dsad_metrics.event_bags import EventBags
 from dsad_metrics.settings import RECORDER
 from dsad_metrics.stopping import drain, have_publishers
+from dsad_msgs.msg import TrackArray
+from dsad_tools.bags.recording import Recording
+from dsad_tools.bags.types import typestore
 
 _INCOMPLETE = "recorder: parameters 'bag' and 'topics' must name a bag to make and what to record"
 DEPTH = 200

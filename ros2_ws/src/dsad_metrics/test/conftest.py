@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from dsad_common.testing import NodeProcess, isolate
 from metrics_harness import Client
+
+from dsad_common.isolation import isolate
+from dsad_common.testing import NodeProcess
 
 isolate(Path(__file__).resolve().parents[4])
 

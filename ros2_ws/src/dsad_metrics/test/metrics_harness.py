@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+
 from dsad_common.qos import latched, reliable
 from dsad_common.stamps import to_stamp
 from dsad_common.testing import NodeClient
@@ -19,9 +23,6 @@ from dsad_msgs.msg import (
     Track,
     TrackArray,
 )
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, Image
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND

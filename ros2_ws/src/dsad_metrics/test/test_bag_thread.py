@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+
 from dsad_core.errors import BagError
 from dsad_metrics.bag_thread import BagThread
 from dsad_tools.bags.read import BagReader

@@ -1,6 +1,7 @@
 """Bags around tracks, on real files."""
 
 import pytest
+
 from dsad_core.errors import BagError
 from dsad_metrics.bag_thread import BagThread
 from dsad_metrics.event_bags import EventBags

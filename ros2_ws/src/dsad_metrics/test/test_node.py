@@ -6,13 +6,14 @@ import signal
 
 import numpy as np
 import pytest
+from metrics_harness import SECOND, START, blob
+from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import Trigger
+
 from dsad_common.qos import best_effort
 from dsad_common.stamps import to_stamp
 from dsad_core.metrics import DetectionAccumulator
 from dsad_msgs.msg import EngineInfo, FrameCounters
-from metrics_harness import SECOND, START, blob
-from sensor_msgs.msg import CameraInfo
-from std_srvs.srv import Trigger
 
 FRAME = SECOND // 25
 

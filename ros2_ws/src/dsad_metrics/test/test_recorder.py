@@ -3,12 +3,13 @@
 import signal
 
 import pytest
-from dsad_tools.bags.read import BagReader
-from dsad_tools.bags.source import BagSource
 from metrics_harness import SECOND, START, blob
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
+
+from dsad_tools.bags.read import BagReader
+from dsad_tools.bags.source import BagSource
 
 
 def test_messages_come_back_equal(start, client, tmp_path):

@@ -5,9 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
 from dsad_metrics import ros2_bag
 
 
@@ -33,8 +35,8 @@ def test_topics_are_recorded_by_their_full_names_and_no_others(tmp_path):
 
 def test_files_that_the_arguments_name_are_there(tmp_path):
     words = words_for(tmp_path)
-    assert yaml.safe_load(open(following(words, "--storage-config-file")))["chunkSize"] < 1 << 20
-    qos = yaml.safe_load(open(following(words, "--qos-profile-overrides-path")))
+    assert yaml.safe_load(Path(following(words, "--storage-config-file")).read_text())["chunkSize"] < 1 << 20
+    qos = yaml.safe_load(Path(following(words, "--qos-profile-overrides-path")).read_text())
     assert list(qos) == ["/irst/engine"] and qos["/irst/engine"]["durability"] == "transient_local"
     assert (following(words, "--max-bag-size"), following(words, "--max-bag-duration")) == (
         str(1 << 30),

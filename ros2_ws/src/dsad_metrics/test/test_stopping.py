@@ -3,10 +3,11 @@
 import time
 
 import rclpy
+from std_msgs.msg import UInt32
+
 from dsad_common.qos import reliable
 from dsad_common.testing import wait_until
 from dsad_metrics.stopping import drain, have_publishers
-from std_msgs.msg import UInt32
 
 
 def test_what_waits_is_taken_without_an_executor_and_after_shutdown():

@@ -2,6 +2,8 @@
 
 import math
 
+from rclpy.serialization import deserialize_message, serialize_message
+
 from dsad_msgs.msg import (
     DetectionMetrics,
     EngineInfo,
@@ -12,7 +14,6 @@ from dsad_msgs.msg import (
     Track,
     TrackArray,
 )
-from rclpy.serialization import deserialize_message, serialize_message
 
 
 def round_trip(message):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
-from dsad_common.run import main as run_main
 from rclpy.task import Future
 
+from dsad_common.run import main as run_main
 from dsad_replay.watch import Watch
 
 CHECK_SECONDS = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from ament_index_python.packages import get_package_share_directory
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    arguments: Annotated[Optional[list[str]], typer.Argument(metavar="[name:=value]...")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[name:=value]...")] = None,
     show_args: Annotated[bool, typer.Option("--show-args", "-s", help="List the arguments and end.")] = False,
 ) -> None:
     console = Console()

@@ -29,10 +29,9 @@ from dsad_common import topics
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import BagError, UsageError
 from dsad_metrics import ros2_bag
+from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments
 from dsad_source.routes import COMPRESSED_IMAGE, IMAGE, plan_routes
 from dsad_tools.bags.read import BagReader
-
-from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments
 
 #: Sources of frames, by the executable of dsad_source that publishes them.
 EXECUTABLES = {

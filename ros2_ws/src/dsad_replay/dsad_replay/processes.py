@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
 from dsad_bringup.graph import Graph, NodeSpec
 from dsad_bringup.shared_memory import remove_stale_segments
 from dsad_core.errors import UsageError

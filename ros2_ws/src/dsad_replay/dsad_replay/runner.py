@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsad_core.errors import DsadError
 from rclpy.logging import get_logging_directory
 from rich.console import Console
 
+from dsad_core.errors import DsadError
 from dsad_replay import processes
 from dsad_replay.display import Display
 from dsad_replay.graph import ReplayGraph

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
+from rclpy.node import Node
+
 from dsad_common import topics
 from dsad_common.qos import latched, reliable
 from dsad_msgs.msg import DetectionMetrics, FrameCounters, FrameTiming
-from rclpy.node import Node
-
 from dsad_replay.progress import Progress
 
 

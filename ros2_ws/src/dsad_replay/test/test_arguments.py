@@ -1,7 +1,7 @@
 import pytest
+
 from dsad_bringup.arguments import ARGUMENTS as DETECTOR_ARGUMENTS
 from dsad_core.errors import UsageError
-
 from dsad_replay.arguments import ARGUMENTS, parse_replay_arguments, read_assignments
 
 

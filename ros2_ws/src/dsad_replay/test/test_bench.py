@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import DSAD
-from dsad_core.frame.timing import MOMENTS, STAGES
 
+from dsad_core.frame.timing import MOMENTS, STAGES
 from dsad_replay.bench.timings import Block, Case, Timings
 
 MS = 1_000_000
@@ -57,7 +57,7 @@ def test_a_case_names_itself():
 
 def bench(*options, what="pipeline"):
     command = [*DSAD, "bench", what, "--engine", "local-contrast", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_a_short_run_measures_every_case(tmp_path):

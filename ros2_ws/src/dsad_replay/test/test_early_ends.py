@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import DSAD
+
 from dsad_tools.bags.raw import RawBagWriter
 from dsad_tools.bags.types import IMAGE, typestore
 from dsad_tools.bags.write import BagWriter
@@ -21,7 +22,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
 PASSWORD = "s3cr3t"
 #: Nobody listens on port 1.
 ADDRESS = f"rtsp://pilot:{PASSWORD}@127.0.0.1:1/ir"
-SECONDS = 90
+SECONDS = 300
 
 #: Arguments of a run, and what the line says.
 CASES = {

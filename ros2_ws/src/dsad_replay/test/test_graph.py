@@ -2,13 +2,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from dsad_bringup.graph import PROFILE_VARIABLES
 from dsad_core.engines.locate import find_engine
 from dsad_core.errors import BagError, DsadError, EngineError, PlatformError, UsageError
+from dsad_replay.graph import build_replay_graph
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
-
-from dsad_replay.graph import build_replay_graph
 
 ENGINE = "local-contrast"
 SHARE = Path("/installed/share/dsad_bringup")

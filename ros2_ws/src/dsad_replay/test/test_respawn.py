@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import rclpy
 from ament_index_python.packages import get_package_share_directory
-from dsad_bringup.graph import build_graph
-from dsad_msgs.msg import FrameTiming
 from rclpy.qos import QoSProfile
 
+from dsad_bringup.graph import build_graph
+from dsad_msgs.msg import FrameTiming
 from dsad_replay import processes
 from dsad_replay.ros import ros
 
 #: Generous: loaded cores. Waiting ends as soon as the condition holds.
-SECONDS = 60
+SECONDS = 300
 
 
 @pytest.fixture

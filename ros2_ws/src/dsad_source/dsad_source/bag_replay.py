@@ -7,6 +7,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from rclpy.serialization import deserialize_message, serialize_message
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+
 from dsad_common.parameters import Parameter
 from dsad_common.qos import reliable
 from dsad_common.run import main as run
@@ -14,15 +18,11 @@ from dsad_common.stamps import stamp_ns, to_stamp
 from dsad_common.topics import IMAGE_RAW
 from dsad_core.errors import BagError, FrameError, UsageError
 from dsad_core.frame.compressed import decode_compressed
-from dsad_tools.bags.read import BagReader
-from rclpy.serialization import deserialize_message, serialize_message
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image
-
 from dsad_source.cdr import read_stamp, replace_stamp
 from dsad_source.messages import image_message
 from dsad_source.routes import COMPRESSED_IMAGE, Route, has_header, message_class, plan_routes
 from dsad_source.source_node import Item, SourceNode
+from dsad_tools.bags.read import BagReader
 
 _LONE_FRAME_GAP = 40_000_000  # ns between passes over a bag of one frame
 _REMEMBERED = 64  # recorded stamps whose replacement is known, for what arrives a little later

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from dsad_core.errors import DataError, UsageError, one_line
 from sensor_msgs.msg import CameraInfo
+
+from dsad_core.errors import DataError, UsageError, one_line
 
 _UNIT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import DataError
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo, Image
+
 from dsad_common import topics
 from dsad_common.parameters import Parameter
 from dsad_common.qos import latched, reliable
@@ -12,16 +14,14 @@ from dsad_common.stamps import to_stamp
 from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.encodings import find_encoding
 from dsad_msgs.msg import SourceInfo, TargetArray
-from dsad_tools.data.open import open_source
-from dsad_tools.data.sample import SampleSource, split_hash_of
-from dsad_tools.scenes.clutter import TERRAINS
-from dsad_tools.scenes.generator import DTYPES, SceneGenerator
-from sensor_msgs.msg import CameraInfo, Image
-
 from dsad_source.calibration import from_file, from_focal_lengths
 from dsad_source.camera import Camera
 from dsad_source.messages import image_message, truth_message
 from dsad_source.source_node import Item, SourceNode
+from dsad_tools.data.open import open_source
+from dsad_tools.data.sample import SampleSource, split_hash_of
+from dsad_tools.scenes.clutter import TERRAINS
+from dsad_tools.scenes.generator import DTYPES, SceneGenerator
 
 _STILLS_RATE = 25.0  # Hz, of images that have no rate of their own
 _ENDLESS = 10_000_000  # frames of a generator without limit: four days at 25 Hz

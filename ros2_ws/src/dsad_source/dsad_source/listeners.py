@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 
+from rclpy.duration import Duration
+
 from dsad_common import topics
 from dsad_common.subscriber_wait import SubscriberWait, node_names
-from rclpy.duration import Duration
 
 _POLL = 0.02
 

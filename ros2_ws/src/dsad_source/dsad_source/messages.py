@@ -1,12 +1,13 @@
 """A sample as the messages that carry it."""
 
 import numpy as np
+from sensor_msgs.msg import Image
+
 from dsad_core.frame.codec import fill_message
 from dsad_core.frame.encodings import own_encoding, to_encoding
 from dsad_msgs.msg import Target, TargetArray
 from dsad_tools.bags.write import label_fields
 from dsad_tools.data.sample import Sample
-from sensor_msgs.msg import Image
 
 
 def image_message(frame: np.ndarray, encoding: str = "") -> Image:

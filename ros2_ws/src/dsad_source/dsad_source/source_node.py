@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
 from dsad_common import topics
 from dsad_common.diagnostics import ERROR, OK, WARN, Diagnostics
 from dsad_common.events import QosWatch
@@ -15,11 +20,6 @@ from dsad_common.qos import reliable
 from dsad_common.stamps import stamp_ns
 from dsad_core.errors import UsageError
 from dsad_msgs.msg import FrameTiming, TrackArray
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.task import Future
-from std_srvs.srv import Trigger
-
 from dsad_source.listeners import Listeners
 from dsad_source.player import Player
 from dsad_source.prefetch import Prefetch

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from dsad_common.testing import isolate
 from processes import Sink
+
+from dsad_common.isolation import isolate
 
 isolate(Path(__file__).resolve().parents[4])
 

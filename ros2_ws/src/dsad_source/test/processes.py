@@ -4,12 +4,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
 from dsad_common.qos import newest, reliable
 from dsad_common.stamps import stamp_ns
 from dsad_common.testing import NodeClient, NodeProcess
 from dsad_msgs.msg import FrameTiming, TargetArray
-from sensor_msgs.msg import CameraInfo, Image
-from std_srvs.srv import Trigger
 
 
 class Source(NodeProcess):

@@ -4,13 +4,6 @@ import time
 import cv2
 import numpy as np
 import pytest
-from dsad_common.qos import newest
-from dsad_common.stamps import stamp_ns
-from dsad_core.frame.codec import decode_message
-from dsad_tools.bags.raw import RawBagWriter
-from dsad_tools.bags.read import BagReader
-from dsad_tools.bags.write import BagWriter
-from dsad_tools.data.sample import Sample
 from processes import Source, stamps
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -18,6 +11,14 @@ from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
+
+from dsad_common.qos import newest
+from dsad_common.stamps import stamp_ns
+from dsad_core.frame.codec import decode_message
+from dsad_tools.bags.raw import RawBagWriter
+from dsad_tools.bags.read import BagReader
+from dsad_tools.bags.write import BagWriter
+from dsad_tools.data.sample import Sample
 
 FPS = 50.0
 

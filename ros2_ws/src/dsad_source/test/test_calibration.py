@@ -1,4 +1,5 @@
 import pytest
+
 from dsad_core.errors import DataError, UsageError
 from dsad_source.calibration import Calibration, from_file, from_focal_lengths
 

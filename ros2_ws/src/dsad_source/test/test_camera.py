@@ -2,10 +2,11 @@ import time
 
 import numpy as np
 import pytest
+from mjpeg_server import MjpegServer
+
 from dsad_core.errors import DataError
 from dsad_source import camera as module
 from dsad_source.camera import Camera, to_grey
-from mjpeg_server import MjpegServer
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 import pytest
-from dsad_common.stamps import stamp_ns, to_stamp
-from dsad_source.cdr import read_stamp, replace_stamp
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo
+
+from dsad_common.stamps import stamp_ns, to_stamp
+from dsad_source.cdr import read_stamp, replace_stamp
 
 STAMPS = st.integers(0, (2**31 - 1) * 10**9 + 999_999_999)
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from dsad_core.errors import FrameError
 from dsad_core.frame.codec import decode_message
 from dsad_source.messages import image_message, truth_message

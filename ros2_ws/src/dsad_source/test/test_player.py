@@ -1,9 +1,10 @@
 import threading
 import time
 
-from dsad_source.player import TOLERANCE_NS, Player
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dsad_source.player import TOLERANCE_NS, Player
 
 MS = 1_000_000
 

@@ -1,8 +1,9 @@
 import pytest
-from dsad_core.errors import BagError, UsageError
-from dsad_source.routes import has_header, message_class, plan_routes
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
+
+from dsad_core.errors import BagError, UsageError
+from dsad_source.routes import has_header, message_class, plan_routes
 
 IMAGE, INFO, TARGETS = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo", "dsad_msgs/msg/TargetArray"
 RUN = {

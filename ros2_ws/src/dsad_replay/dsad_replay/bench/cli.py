@@ -8,19 +8,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from ament_index_python.packages import get_package_share_directory
+from rich.console import Console
+from rich.progress import Progress
+
 from dsad_bringup.graph import dds_profile
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import find_engine
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
-from rich.console import Console
-from rich.progress import Progress
-
+from dsad_replay.bench.output import wide_console
 from dsad_replay.bench.timings import Case, Timings
 
 SIZES = ["256x256:mono8", "640x512:mono16"]
@@ -46,14 +47,12 @@ def pipeline(
     rates: Annotated[list[float], typer.Option(help="Fixed frame rate, Hz; repeatable.")] = RATES,
     frames: Annotated[int, typer.Option(help="Frames of each case.", min=10)] = 200,
     threads: Annotated[int, typer.Option(help="CPU threads of the engine; 0: the target's.", min=0)] = 0,
-    output: Annotated[Optional[Path], typer.Option(help="Folder for pipeline.json and pipeline.png.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for pipeline.json and pipeline.png.")] = None,
 ) -> None:
     cases = list(_cases(sizes, rates))
     folder = find_engine(engine)
     alone = load_engine(folder, platform, threads or None)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120  # the tables' own; 80 columns would fold them
+    console = wide_console()
     os.environ.update(dds_profile(Path(get_package_share_directory("dsad_bringup"))))
     facts = {
         "engine": alone.manifest.name,

@@ -8,9 +8,10 @@ import sys
 import time
 
 import rclpy
-from dsad_core.frame.geometry import parse_size
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
+
+from dsad_core.frame.geometry import parse_size
 
 #: How long to wait for the subscriber, and then for its side of the match, seconds.
 MATCH_SECONDS, SETTLE_SECONDS = 60.0, 1.0

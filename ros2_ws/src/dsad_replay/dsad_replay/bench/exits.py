@@ -15,19 +15,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+from rich.table import Table
+
 from dsad_core.errors import DsadError, UsageError
-from dsad_core.files import write_atomic
-from dsad_core.machine import machine_facts
+from dsad_replay.bench.output import wide_console, write_facts
+from dsad_replay.processes import installed_program
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
-from rich.console import Console
-from rich.table import Table
-
-from dsad_replay.processes import installed_program
 
 #: Seconds that a process may take to reach a moment, to end, and to run before the last moment.
 REACH_SECONDS, END_SECONDS, RUN_SECONDS = 60.0, 60.0, 1.0
@@ -98,25 +96,20 @@ class Exit:
 
 
 def exits(
-    only: Annotated[Optional[list[str]], typer.Option(help="Part of a name to measure; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Part of a name to measure; repeatable.")] = None,
     engine: Annotated[str, typer.Option(help="Name or folder of an engine.")] = "camera",
-    output: Annotated[Optional[Path], typer.Option(help="Folder for exits.json.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for exits.json.")] = None,
 ) -> None:
     subjects = [name for name in (*NODES, UP) if not only or any(part in name for part in only)]
     if not subjects:
         raise UsageError(f"--only {' '.join(only)}: none of {', '.join((*NODES, UP))}")
     moments = [*DELAYS, NETWORK, RUNNING]
     found = [measure(*case, engine) for case in product(subjects, moments, SIGNALS)]
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
+    console = wide_console()
     console.print(table(found))
     slowest = max(found, key=lambda one: one.seconds)
     console.print(f"slowest: {slowest.what}, {slowest.moment}, {slowest.signal}: {slowest.seconds:.2f} s")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        facts = {"engine": engine, "machine": machine_facts(), "exits": [asdict(one) for one in found]}
-        write_atomic(output / "exits.json", json.dumps(facts, indent=2) + "\n")
+    write_facts(output, "exits.json", {"engine": engine, "exits": [asdict(one) for one in found]})
 
 
 def measure(what: str, moment: float | str, number: signal.Signals, engine: str) -> Exit:
@@ -195,7 +188,7 @@ def table(found: list[Exit]) -> Table:
 
 def _command(what: str, engine: str) -> list[str]:
     if what == UP:
-        code = "from dsad_core.cli.app import main; main()"
+        code = "from dsad_core.cli.start import main; main()"
         return [sys.executable, "-c", code, "up", f"engine:={engine}", *UP_ARGUMENTS]
     package, executable, parameters = NODES[what]
     command = [str(installed_program(package, executable)), "--ros-args", "-r", "__ns:=/dsad_bench"]

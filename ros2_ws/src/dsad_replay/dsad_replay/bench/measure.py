@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from dsad_core.engines.protocol import Engine
-from dsad_core.frame.geometry import padded_size
 from rclpy.executors import Executor
 from rich.progress import Progress
 
+from dsad_core.engines.protocol import Engine
+from dsad_core.frame.geometry import padded_size
 from dsad_replay.bench.pipeline import Pipeline
 from dsad_replay.bench.timings import Case, Timings
 
@@ -48,7 +48,9 @@ def measure(
         ):
             if case.rate is not None:
                 timings.blocks.append(
-                    pipeline.run_at_rate(frames, lambda count: progress.update(task, completed=count))
+                    pipeline.run_at_rate(
+                        frames, lambda count, task=task: progress.update(task, completed=count)
+                    )
                 )
                 continue
             for turn in range(1, ROUNDS + 1):

@@ -13,30 +13,29 @@ from pathlib import Path
 
 import rclpy
 from ament_index_python.packages import get_package_share_directory
+from rclpy.executors import Executor
+from std_srvs.srv import Trigger
+
 from dsad_bringup.graph import Graph, NodeSpec, dds_profile
 from dsad_common import topics
 from dsad_common.qos import reliable
 from dsad_core.errors import DsadError
 from dsad_core.frame.encodings import ENCODINGS
 from dsad_msgs.msg import FrameTiming
+from dsad_replay import processes
+from dsad_replay.bench.launched import NAMESPACE, TICK_SECONDS, spin
+from dsad_replay.bench.timings import Block, Case
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
-from rclpy.executors import Executor
-from std_srvs.srv import Trigger
-
-from dsad_replay import processes
-from dsad_replay.bench.timings import Block, Case
 
 #: Frames in the bag, and its frames a second, on which the replay's rate is a factor.
 BAG_FRAMES, BAG_RATE = 16, 10.0
 #: Frames under way in a free run: one in the engine, one on its way.
 WINDOW = 2
-NAMESPACE = "/dsad_bench"
 #: An engine may take minutes to be built for a device the first time, seconds.
 START_SECONDS = 600.0
 #: A service of the source may take so long, seconds.
 ANSWER_SECONDS = 10.0
-TICK_SECONDS = 0.02
 
 
 class Pipeline:
@@ -115,7 +114,7 @@ class Pipeline:
         first = len(self._answers)
         while len(self._answers) < first + frames:
             count = len(self._answers)
-            if not self._spin(START_SECONDS, until=lambda: len(self._answers) > count):
+            if not self._spin(START_SECONDS, until=lambda count=count: len(self._answers) > count):
                 raise DsadError(f"no answer within {START_SECONDS:g} s; the logs are in {self._logs}")
         block = Block(self._answers[first - 1], self._answers[first:])
         self._pause()
@@ -151,16 +150,7 @@ class Pipeline:
 
     def _spin(self, seconds: float, until: Callable[[], object] = lambda: False) -> bool:
         """Take messages until ``until`` holds or the time is over; whether it held."""
-        deadline = time.monotonic() + seconds
-        while not until():
-            if time.monotonic() > deadline:
-                return False
-            self._executor.spin_once(timeout_sec=TICK_SECONDS)
-            for process in self._processes:
-                if process.status is not None:
-                    said = " / ".join(process.new_lines()[-3:])
-                    raise DsadError(f"{process.spec.name} ended with status {process.status}: {said}")
-        return True
+        return spin(self._executor, self._processes, seconds, until)
 
 
 def _write_bag(case: Case, path: Path) -> Path:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from dsad_core.frame.timing import STAGES
 from rich.table import Table
 
+from dsad_core.frame.timing import STAGES
 from dsad_replay.bench.timings import Case, Timings
 
 #: One colour a stage, inference in grey: the picture is about everything else.

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 from ament_index_python.packages import get_package_share_directory
-from dsad_bringup.graph import dds_profile
-from dsad_core.engines.locate import find_engine
-from dsad_core.machine import machine_facts
 from rich.console import Console
 from rich.table import Table
 
+from dsad_bringup.graph import dds_profile
+from dsad_core.engines.locate import find_engine
+from dsad_core.machine import machine_facts
 from dsad_replay.bench.timings import Case, Timings
 
 #: A lost answer is given up after so many seconds.
