@@ -53,7 +53,7 @@ $(VENV)/.ready: $(RUNTIME) requirements/ros.txt requirements/test.txt
 $(TRAINING_VENV)/.ready: $(RUNTIME) requirements/engines.txt requirements/training.txt requirements/test.txt
 	@$(PYTHON) requirements/check_system.py
 	@echo 'Setting up .venv-training (torch, OpenVINO, TensorRT-RTX; about 2 GB) ...'
-	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(TRAINING_VENV)
+	@test -L $(TRAINING_VENV) || $(CLEAN_ENV) $(PYTHON) -m venv --clear $(TRAINING_VENV)
 	@$(CLEAN_ENV) $(TRAINING_VENV)/bin/python $(PIP_INSTALL) $(RUNTIME:%=-r %) -r requirements/engines.txt -r requirements/training.txt -r requirements/test.txt
 	@touch $@
 

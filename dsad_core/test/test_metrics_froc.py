@@ -48,6 +48,16 @@ def test_a_second_peak_on_a_target_counts_neither_way():
     assert froc.found.tolist() == [3.0, 1.0] and froc.false.tolist() == [0.5]
 
 
+def test_a_peak_on_a_large_target_is_no_false_alarm():
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:14, 10:40] = 255
+    frame = peaks((11, 12, 3.0), (40, 14, 2.0), (42, 14, 1.0))
+    froc = FrocAccumulator()
+    froc.update(frame, centroids=np.array([[24.5, 11.5]]), mask=mask)
+    assert froc.found.tolist() == [] and froc.false.tolist() == [1.0]
+    assert froc.result().targets == 1
+
+
 def test_scores_at_a_ceiling_are_told():
     froc = FrocAccumulator()
     froc.update(

@@ -14,9 +14,10 @@ from dsad_core.metrics.counts import Matching, find_components
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
+from dsad_tools.metrics.frame_picture import FramePicture
 from dsad_tools.metrics.live import HISTORY
 from dsad_tools.metrics.pictures import PictureSampler
-from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 
 
 def evaluate(
@@ -91,9 +92,10 @@ class _Run:
             boxes = self.accumulator.matching == "box"
             truth = {"boxes": sample.boxes} if boxes else {"truth": sample.mask}
             counts = self.accumulator.update(detection.mask, **truth)
-            targets = (
-                {"boxes": sample.boxes} if boxes else {"centroids": find_components(sample.truth).centroids}
-            )
+            if boxes:
+                targets = {"boxes": sample.boxes}
+            else:
+                targets = {"centroids": find_components(sample.truth).centroids, "mask": sample.truth}
             self.froc.update(find_peaks(detection.logits), **targets)
         stages = detection.durations()
         for stage, duration in stages.items():
@@ -141,6 +143,7 @@ class _Run:
             latencies_ms=self.latency[TOTAL].durations_ms(),
             frames=self.frames,
             pictures=self.sampler.result(),
+            film=self.sampler.film.result(),
             notes=list(source.notes),
             froc=self.froc.result() if self.froc.frames else None,
         )

@@ -5,10 +5,11 @@ import pytest
 
 from dsad_core.frame.timing import FrameTimes
 from dsad_core.metrics.counts import FrameCounts
+from dsad_tools.metrics.frame_picture import FramePicture
 from dsad_tools.metrics.joiner import LabelledBoxes
 from dsad_tools.metrics.live import LiveMetrics
 from dsad_tools.metrics.pictures import PictureSampler
-from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts
+from dsad_tools.metrics.record import FrameRecord, RunFacts
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND

@@ -1,9 +1,14 @@
 """The report: complete, self-contained, and right for every kind of run."""
 
 import json
+import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +18,9 @@ from dsad_core.frame.timing import STAGES, TOTAL
 from dsad_core.metrics import DetectionAccumulator
 from dsad_core.metrics.counts import FrameCounts
 from dsad_core.metrics.latency import LatencyStats
-from dsad_tools.metrics.record import FramePicture, FrameRecord, RunFacts, RunRecord
+from dsad_tools.metrics.film import Film
+from dsad_tools.metrics.frame_picture import FramePicture
+from dsad_tools.metrics.record import FrameRecord, RunFacts, RunRecord
 from dsad_tools.report import build_report
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
@@ -183,3 +190,57 @@ def test_figures_are_svg_with_their_own_ids():
     assert len(ids) == len(set(ids))
     assert len(time_line) < 200_000
     assert latency_histogram(np.empty(0)) == "" and latency_time_line([]) == ""
+
+
+def film(frames, most=120) -> list:
+    collected = Film(most)
+    for number in range(frames):
+        truth = square((number % 30 + 4, 4), (30, 20))
+        picture = FramePicture(f"</script> {number}", truth // 2, square((30, 20), (50, 30)), truth)
+        collected.offer(number, lambda: picture)
+    return collected.result()
+
+
+def test_a_film_is_spread_over_a_run_of_any_length():
+    assert [frame.number for frame in film(7, most=8)] == list(range(7))
+    numbers = [frame.number for frame in film(100, most=8)]
+    assert 4 <= len(numbers) <= 8 and len(set(np.diff(numbers))) == 1 and numbers[-1] >= 80
+    assert film(5, most=0) == []
+    kinds = [mark.kind for mark in film(1)[0].marks]
+    # What went wrong comes first.
+    assert kinds == ["missed", "false", "truth", "hit"]
+    assert cv2.imdecode(np.frombuffer(film(1)[0].jpeg, np.uint8), cv2.IMREAD_UNCHANGED).shape == (40, 60)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_runs_in_a_browser(tmp_path, width):
+    run = run_record(pictures=[FramePicture("f", square((4, 4)), square((5, 4)), square((4, 4)))])
+    path = build_report(tmp_path, replace(run, film=film(6)))
+    # What a reader would do, and then what the page says, left where the dumped page shows it.
+    steps = """<script>
+      const key = name => document.body.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
+      key("ArrowRight"); key("ArrowRight"); key("t");
+      const root = document.documentElement;
+      root.dataset.seen = [
+        document.getElementById("player-title").textContent,
+        [...document.querySelectorAll("#player-marks rect")].map(mark => mark.getAttribute("class")).sort(),
+        root.scrollWidth <= root.clientWidth,
+      ].join("|");
+    </script></html>"""
+    path.write_text(path.read_text().replace("</html>", steps))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    command += [
+        f"--window-size={width},900",
+        f"--user-data-dir={tmp_path}/browser",
+        "--dump-dom",
+        f"file://{path}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in done.stderr
+    seen = re.search('data-seen="([^"]*)"', done.stdout).group(1)
+    title = "&lt;/script&gt; 2 (frame 3): 1 answers, 1 missed, 1 false"
+    assert seen == f"{title}|mark false,mark hit|true"

@@ -176,6 +176,7 @@ def calibrate(
             boxes = cv2.connectedComponentsWithStats((mask.numpy() > 0).astype(np.uint8), connectivity=8)[2]
             peaks[name].update(found, boxes=boxes[1:, :4])
         else:
-            peaks[name].update(found, centroids=find_components((mask == 1).numpy()).centroids)
+            targets = (mask == 1).numpy()
+            peaks[name].update(found, centroids=find_components(targets).centroids, mask=targets)
     seen = {name: each for name, each in peaks.items() if each.frames}
     return Calibration(seen, frozenset(unlabelled), names_hash(data.names), len(data))

@@ -62,6 +62,7 @@ class SyntheticPart(Part):
     terrain: Literal["mixed", "cloud", "sea", "terrain"] = "mixed"
     side: int = Field(256, ge=SMALLEST_SIDE, le=1024, description="of the square frames, px")
     snr: tuple[float, float] = Field((8.0, 25.0), description="lowest and highest of a target")
+    share: float = Field(0.1, gt=0, lt=1, description="of a union's crops")
 
     @field_validator("snr")
     @classmethod

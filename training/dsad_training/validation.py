@@ -52,7 +52,7 @@ def validate(
                 boxes = cv2.connectedComponentsWithStats((truth > 0).astype(np.uint8), connectivity=8)[2]
                 peaks[name].update(found, boxes=boxes[1:, :4])
             else:
-                peaks[name].update(found, centroids=find_components(truth == 1).centroids)
+                peaks[name].update(found, centroids=find_components(truth == 1).centroids, mask=truth == 1)
             masks[name].update(logits > 0, truth == 1)
     scores = []
     for name in names:

@@ -13,7 +13,7 @@ from dsad_training.calibrate import calibrate
 from dsad_training.data import union
 from dsad_training.data.holdout import hold_out_recordings, scenes
 from dsad_training.data.sources import load_training_data
-from dsad_training.recipe import DataPart, build_recipe
+from dsad_training.recipe import DataPart, SyntheticPart, build_recipe
 from dsad_training.soft_labels import answers, write_soft_labels
 from dsad_training.validation import validate
 
@@ -84,6 +84,20 @@ def test_a_union_is_cut_by_its_split_files(root, tiny_recipe):
     assert data.facts["data"] == "stills + empty + clips"
     mask = data.kept.image(6)[1]
     assert (mask[20:23, 10:13] == 1).all() and (mask == 2).sum() > 60 and not (mask[:10] != 0).any()
+
+
+def test_generated_scenes_are_one_more_set_of_a_union(root, tiny_recipe):
+    plain = load_training_data([root], part(tiny_recipe), seed=0)
+    scenes = SyntheticPart(images=10, terrain="sea", side=64, share=0.4)
+    both = part(tiny_recipe, synthetic=scenes.model_dump())
+    data = load_training_data([root], both, seed=0)
+    assert data.shares[:-1].tolist() == pytest.approx((0.6 * plain.shares).tolist())
+    batches = data.batches(False, both.augmentation, torch.Generator().manual_seed(0))
+    _, places = batches.anywhere(2000, 16)
+    generated = torch.tensor([name.startswith("synthetic") for name in data.kept.names])
+    # Four standard deviations of 2,000 draws.
+    assert generated[places.index].float().mean() == pytest.approx(0.4, abs=0.044)
+    assert data.held_out.names == plain.held_out.names
 
 
 def test_a_union_needs_its_folders_and_names(root, tiny_recipe):

@@ -72,15 +72,21 @@ class FrocAccumulator:
         self._false: list[np.ndarray] = []
 
     def update(
-        self, peaks: Peaks, centroids: np.ndarray | None = None, boxes: np.ndarray | None = None
+        self,
+        peaks: Peaks,
+        centroids: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> None:
         """Add a frame.
 
-        The strongest peak near a target finds it; further peaks near it count neither way.
+        The strongest peak near a target finds it; further peaks near it or on it count neither way.
 
         Args:
             centroids: (t,2) x, y of the targets, or
             boxes: (t,4) left, top, width, height: a peak inside a box finds it.
+            mask: (H,W), pixels of the targets > 0. A peak on them, or one pixel beside, is no false alarm,
+                though it may lie too far from the centroid of a large target to find it.
 
         Raises:
             UsageError: neither or both are given.
@@ -96,7 +102,11 @@ class FrocAccumulator:
         # Strongest first: the first peak near a target is its strongest.
         found = np.unique([column.argmax() for column in near.T if column.any()]).astype(int)
         self._found.append(peaks.scores[found])
-        self._false.append(peaks.scores[~near.any(1)])
+        false = ~near.any(1)
+        if mask is not None and len(peaks.places):
+            x, y = np.rint(peaks.places).astype(int).T
+            false &= cv2.dilate((mask > 0).astype(np.uint8), np.ones((3, 3), np.uint8))[y, x] == 0
+        self._false.append(peaks.scores[false])
 
     def merge(self, other: "FrocAccumulator") -> None:
         """Add all that another accumulator has seen."""

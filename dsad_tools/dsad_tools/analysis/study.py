@@ -207,7 +207,8 @@ class _Scorer:
             sample.name, number, self._sweep.update(logits, sample.truth)[self.study.threshold]
         )
         self.study.ranking.append(score)
-        self.study.froc.update(find_peaks(logits), centroids=find_components(sample.truth).centroids)
+        centroids = find_components(sample.truth).centroids
+        self.study.froc.update(find_peaks(logits), centroids=centroids, mask=sample.truth)
         mask = probability(logits) > self.study.threshold
         self._offsets.append(find_offsets(mask, sample.truth, self._matching))
         badness = score.badness

@@ -193,6 +193,7 @@ class LiveMetrics:
             latencies_ms=self._latency[TOTAL].durations_ms(),
             frames=list(self._history),
             pictures=self._pictures.result(),
+            film=self._pictures.film(),
             notes=notes,
             tracks=tracks,
         )

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dsad_core.metrics.counts import FrameCounts
+from dsad_tools.metrics.film import FRAMES, Film
+from dsad_tools.metrics.frame_picture import FilmFrame, FramePicture
 from dsad_tools.metrics.joiner import JoinedFrame
-from dsad_tools.metrics.record import FramePicture
 
 IMAGE_BYTES = 64 << 20
 """Images kept in wait for the answers to them."""
@@ -21,11 +22,15 @@ class PictureSampler:
     """Keeps the worst frames (most missed targets, then most false pixels) and an even sample of the rest.
 
     Args:
-        count: pictures in the end; half of them, rounded down, are for the worst frames.
+        count: pictures in the end; half of them, rounded down, are for the worst frames. With 0 nothing is kept.
+
+    Attributes:
+        film: small frames of the whole run.
     """
 
     def __init__(self, count: int):
         self._count = count
+        self.film = Film(FRAMES if count else 0)
         self._worst_count = count // 2
         self._worst: list[tuple[tuple[int, int], int, FramePicture]] = []
         self._even: list[tuple[int, FramePicture]] = []
@@ -36,6 +41,7 @@ class PictureSampler:
         """Offer the next frame of the run; ``make`` is called only where the picture is kept."""
         number = self._frames
         self._frames += 1
+        self.film.offer(number, make)
         picture = None
         if self._count and number % self._every == 0:
             picture = make()
@@ -114,6 +120,10 @@ class PictureCollector:
     def result(self) -> list[FramePicture]:
         """See `PictureSampler.result`."""
         return self._sampler.result()
+
+    def film(self) -> list[FilmFrame]:
+        """See `Film.result`."""
+        return self._sampler.film.result()
 
     def _drop_image(self, stamp_ns: int) -> np.ndarray | None:
         image = self._images.pop(stamp_ns, None)

@@ -9,6 +9,7 @@ from dsad_core.metrics.accumulator import DetectionResult
 from dsad_core.metrics.counts import FrameCounts
 from dsad_core.metrics.froc import FrocResult
 from dsad_core.metrics.latency import Percentiles
+from dsad_tools.metrics.frame_picture import FilmFrame, FramePicture
 from dsad_tools.metrics.track_run import TrackRun
 
 
@@ -47,17 +48,6 @@ class FrameRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class FramePicture:
-    """A frame to be drawn in the report: (H, W) image, predicted mask, and the truth as mask or boxes."""
-
-    title: str
-    image: np.ndarray
-    predicted: np.ndarray
-    truth: np.ndarray | None = None
-    boxes: np.ndarray | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What a printed figure must carry for it to mean something. Empty values are not known.
 
@@ -89,6 +79,7 @@ class RunRecord:
         latencies_ms: whole latency of the answered frames, in the order of the run (an even sample of a
             very long one).
         frames: the newest frames, oldest first; ``counters["frames"]`` says how many there were.
+        film: small frames spread over the run, for the report's player.
         froc: how the scores of peaks order; None where no frame is labelled, and in a live run.
         tracks: of a live run whose detector tracks.
     """
@@ -102,12 +93,13 @@ class RunRecord:
     latencies_ms: np.ndarray
     frames: list[FrameRecord]
     pictures: list[FramePicture] = field(default_factory=list)
+    film: list[FilmFrame] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     froc: FrocResult | None = None
     tracks: TrackRun | None = None
 
     def to_dict(self) -> dict:
-        """Everything but the pictures, ready for JSON."""
+        """Everything but pictures and film, ready for JSON."""
         return {
             "title": self.title,
             "run": asdict(self.facts),

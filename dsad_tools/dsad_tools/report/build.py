@@ -13,6 +13,7 @@ from dsad_tools.metrics.record import RunRecord
 from dsad_tools.metrics.track_run import track_rows
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
+from dsad_tools.report.player import KINDS, film_json
 from dsad_tools.report.tracks import TRACKS_FILE, build_track_report
 
 JSON_FILE = "metrics.json"
@@ -66,6 +67,9 @@ def render(run: RunRecord) -> str:
         histogram=latency_histogram(run.latencies_ms),
         time_line=latency_time_line(run.frames),
         views=[view_frame(picture) for picture in run.pictures],
+        film=film_json(run.film),
+        film_frames=len(run.film),
+        kinds=KINDS,
         track_rows=track_rows(run.tracks) if run.tracks else [],
         tracks_file=TRACKS_FILE,
         version=__version__,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dsad_core.metrics.counts import find_components, match_boxes, match_nearest
-from dsad_tools.metrics.record import FramePicture
+from dsad_tools.metrics.frame_picture import FramePicture, Mark
+from dsad_tools.metrics.marks import eight_bit, marks_of
 from dsad_tools.report.outline import outline_path
 
 ZOOM_SIDE = 32
@@ -16,22 +16,6 @@ ZOOM_SIDE = 32
 MAX_ZOOMS = 6
 MAX_MARKS = 60
 """A prediction of nothing but noise has thousands of components; more marks than this say no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A rectangle around one target or prediction, in pixels; ``kind`` is truth, hit, missed or false."""
-
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def around(self, margin: float) -> "Mark":
-        return Mark(
-            self.kind, self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,47 +36,25 @@ class FrameView:
 
 
 def view_frame(picture: FramePicture) -> FrameView:
-    """Lay out one frame. Matching is nearest-first here: it tells which targets were missed."""
+    """Lay out one frame."""
     height, width = picture.predicted.shape
-    predicted = find_components(picture.predicted)
-    boxes = _truth_boxes(picture)
-    if picture.truth is not None:
-        pairs = match_nearest(find_components(picture.truth).centroids, predicted.centroids)
-    else:
-        pairs = match_boxes(boxes, predicted.centroids)
-    hit_targets, hit_predictions = {target for target, _ in pairs}, {prediction for _, prediction in pairs}
-    labelled = picture.truth is not None or picture.boxes is not None
-    truth = [_mark("truth" if n in hit_targets else "missed", box) for n, box in enumerate(boxes)]
-    answers = [
-        _mark("hit" if n in hit_predictions else "false" if labelled else "unlabelled", box)
-        for n, box in enumerate(predicted.boxes)
-    ]
+    truth, answers = marks_of(picture)
     missed = [mark for mark in truth if mark.kind == "missed"]
     false = [mark for mark in answers if mark.kind == "false"]
     found = [mark for mark in truth if mark.kind == "truth"] or [m for m in answers if m.kind == "unlabelled"]
     return FrameView(
         title=picture.title,
-        caption=_caption(labelled, truth, answers),
-        labelled=labelled,
+        caption=_caption(picture.labelled, truth, answers),
+        labelled=picture.labelled,
         width=width,
         height=height,
         png=_png(picture.image),
         truth_path=outline_path(picture.truth) if picture.truth is not None else "",
-        predicted_path=outline_path(picture.predicted) if len(predicted) <= 10 * MAX_MARKS else "",
+        predicted_path=outline_path(picture.predicted) if len(answers) <= 10 * MAX_MARKS else "",
         truth_marks=truth[:MAX_MARKS],
         predicted_marks=(answers + missed)[:MAX_MARKS],
         zooms=_zooms(_by_turns(missed, false, found), width, height),
     )
-
-
-def _truth_boxes(picture: FramePicture) -> np.ndarray:
-    if picture.truth is not None:
-        return find_components(picture.truth).boxes
-    return picture.boxes if picture.boxes is not None else np.empty((0, 4))
-
-
-def _mark(kind: str, box: np.ndarray) -> Mark:
-    return Mark(kind, *(float(value) for value in box))
 
 
 def _caption(labelled: bool, truth: list[Mark], answers: list[Mark]) -> str:
@@ -144,9 +106,4 @@ def _zoom(mark: Mark, width: int, height: int) -> Mark:
 
 
 def _png(image: np.ndarray) -> str:
-    """The frame as 8-bit PNG in base64, stretched between its extreme percentiles to be seen at all."""
-    sample = image[:: max(image.shape[0] // 512, 1), :: max(image.shape[1] // 512, 1)]
-    low, high = (float(value) for value in np.percentile(sample, (0.5, 99.9)))
-    high = max(high, low + 1e-6)
-    grey = np.clip((image.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return base64.b64encode(cv2.imencode(".png", grey)[1].tobytes()).decode()
+    return base64.b64encode(cv2.imencode(".png", eight_bit(image))[1].tobytes()).decode()

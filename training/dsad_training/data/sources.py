@@ -1,7 +1,7 @@
 """What a training reads: data sets cut into a trained and a held-out part, and generated frames beside them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,12 @@ def load_training_data(
         }
     notes = everything.notes
     if part.synthetic:
-        generated = packed_scenes(**part.synthetic.model_dump())
+        generated = packed_scenes(**part.synthetic.model_dump(exclude={"share"}))
+        if shares is not None:
+            # One more group of the union.
+            generated = replace(generated, group=torch.full((len(generated),), len(shares)))
+            share = part.synthetic.share
+            shares = torch.cat([(1 - share) * shares, torch.tensor([share])])
         everything, kept = join(everything, generated), join(kept, generated)
     facts["synthetic_images"] = part.synthetic.images if part.synthetic else 0
     patches = None
