@@ -25,11 +25,14 @@ setup(
         "onnx",
         "onnxruntime",
         "pillow",
+        "psutil",
         "rich>=12.3",
         "rosbags>=0.11.6",
         "typer>=0.19",
     ],
     extras_require={
+        # `dsad gate --scheduler`
+        "gate": ["distributed"],
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
         "tracks": ["trackeval"],
         "view": ["rerun-sdk>=0.24"],
