@@ -23,18 +23,27 @@ RUNTIME := requirements/runtime.txt requirements/laboratory.txt
 ENGINE_TESTS := test/test_engines_openvino.py test/test_engines_tensorrt.py test/test_engines_tensorrt_build.py
 # One package for `make build PKG=dsad_detector`; all by default.
 PKG ?=
+# The parts of `make test`, those that take longest first.
+PARTS := test-training test-dsad_detector test-dsad_replay test-dsad_core test-dsad_tools test-system
+PARTS += $(filter-out $(PARTS),$(patsubst $(WS)/src/%,test-%,$(wildcard $(WS)/src/*)))
+# One more at a time than there are cores: tests of nodes wait for processes most of the time.
+JOBS ?= $(shell expr $$(nproc) + 1)
+# Each target's output comes in one piece, when it ends.
+TOGETHER = $(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target
 
-# Variables of a sourced ROS 2, a venv or a parent test run would leak into ours.
-CLEAN_ENV := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
+# Variables of a sourced ROS 2, a venv or a parent test run would leak into ours, and so would make's own.
+CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+  -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
   -u PYTHONPATH -u LD_LIBRARY_PATH -u VIRTUAL_ENV -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup build demo docs lint robot test test-training test-libraries test-oldest clean
+.PHONY: help setup build demo docs lint robot test ci test-libraries test-oldest clean $(PARTS)
 
 help:
 	@echo 'make demo                run on generated infrared scenes; leaves out/demo/report.html'
 	@echo 'make demo DATA=<folder>  run on a data set, image folder or annotated sequence'
 	@echo 'make demo BAG=<bag>      run on a recorded infrared bag'
-	@echo 'make test                every test, green in under 15 minutes on two cores'
+	@echo 'make test                every test, several parts at a time'
+	@echo 'make test-dsad_detector  those of one package; or test-training, test-system'
 	@echo 'make test-oldest         dsad_core and dsad_tools with the oldest packages they may meet; needs Python 3.10'
 	@echo 'make test-libraries PYTHON=python3.14   dsad_core and dsad_tools with another Python'
 	@echo 'make docs                the documentation site, in out/site'
@@ -75,10 +84,19 @@ build: $(VENV)/.ready
 demo: build
 	@$(CLEAN_ENV) DATA='$(DATA)' BAG='$(BAG)' OUT='$(OUT)' bash launch/demo.sh
 
-test: build test-training
-	@$(CLEAN_ENV) bash tests/run.sh
+test:
+	@echo 'The tests of each part are shown when it ends.'
+	@$(TOGETHER) $(PARTS)
+
+# What continuous integration runs.
+ci:
+	@$(TOGETHER) $(PARTS) lint docs
+
+$(filter-out test-training,$(PARTS)): test-%: build
+	@$(CLEAN_ENV) bash tests/run.sh $*
 
 test-training: $(TRAINING_VENV)/.installed
+	@echo '== training'
 	@cd training && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q test
 	@cd dsad_core && $(CLEAN_ENV) $(TRAINING_VENV)/bin/python -m pytest -q $(ENGINE_TESTS)
 
@@ -108,8 +126,7 @@ docs: build $(DOCS_VENV)/.ready
 	@echo 'out/site/index.html'
 
 # mypy reads the types of torch, NumPy and the rest where they are installed; whichever version that is, is used.
-$(LINT_VENV)/.ready: requirements/lint.txt
-	@test -e $(TRAINING_VENV)/bin/python || $(MAKE) $(TRAINING_VENV)/.ready
+$(LINT_VENV)/.ready: requirements/lint.txt | $(TRAINING_VENV)/.ready
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(LINT_VENV)
 	@ls -d $(TRAINING_VENV)/lib/python*/site-packages > $$(echo $(LINT_VENV)/lib/python*/site-packages)/training.pth
 	@$(CLEAN_ENV) $(LINT_VENV)/bin/python $(PIP_INSTALL) -r requirements/lint.txt
@@ -118,7 +135,7 @@ $(LINT_VENV)/.ready: requirements/lint.txt
 lint: $(LINT_VENV)/.ready
 	@$(LINT_VENV)/bin/ruff check --quiet
 	@$(LINT_VENV)/bin/ruff format --check --quiet
-	@$(LINT_VENV)/bin/clang-format --dry-run --Werror $(KERNELS)
+	@$(LINT_VENV)/bin/clang-format --dry-run --Werror $(KERNELS) $(wildcard training/dsad_training/native/*.?pp)
 	@$(CLEAN_ENV) $(LINT_VENV)/bin/mypy
 
 # What README.md tells to do on a robot, where ROS 2 is from apt; changes the system, so it is for containers.

@@ -14,10 +14,10 @@ from PIL import Image
 
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
+from dsad_core.tracking import Follower
 from dsad_core.tracking.track import MotionState, TrackState
+from dsad_tools.follow import Followed, follow
 from dsad_tools.scenes.moving import MovingScene
-from dsad_tools.view.follow import follow
-from dsad_tools.view.viewer import View
 
 #: (terrain, seed, pan in pixels a frame)
 SCENES = (("cloud", 3, 0.0), ("terrain", 5, 1.0))
@@ -33,7 +33,7 @@ COLOURS = {
 TAIL = 40
 
 
-def draw(view: View, grey: np.ndarray, paths: dict[int, list[tuple[float, float]]]) -> np.ndarray:
+def draw(view: Followed, grey: np.ndarray, paths: dict[int, list[tuple[float, float]]]) -> np.ndarray:
     """The frame with each confirmed track's box, id and path; (H, W, 3) uint8, BGR.
 
     Args:
@@ -63,8 +63,8 @@ def panel(terrain: str, seed: int, pan: float, detector: Detector) -> list[np.nd
     scene = MovingScene(HEIGHT, WIDTH, FRAMES, seed, terrain=terrain, fps=FPS, pan=pan, snr=(12.0, 30.0))
     paths: dict[int, list[tuple[float, float]]] = {}
     grey, pictures = None, []
-    for view in follow(scene, detector):
-        now = cv2.GaussianBlur(view.frame, (0, 0), 0.7)
+    for view in follow(scene, detector, Follower()):
+        now = cv2.GaussianBlur(view.sample.image, (0, 0), 0.7)
         grey = now if grey is None or pan else np.where(cv2.absdiff(now, grey) > NOISE, now, grey)
         pictures.append(draw(view, grey, paths))
     return pictures[EVERY - 1 :: EVERY]

@@ -58,20 +58,16 @@ class _BuildWhatCompiles(build_ext):
             raise
 
     def copy_extensions_to_source(self) -> None:
+        """Instead of setuptools' own, which writes into a library that a running process has mapped."""
         for each in self.extensions:
-            made, kept = self._record(self.build_lib, each), self._record("", each)
-            kept.unlink(missing_ok=True)
-            if made.is_file():
-                shutil.copyfile(made, kept)
-        # The setuptools of ROS 2 Humble (59) copies even those optional ones that were not built, and fails.
-        self.extensions = [
-            each
-            for each in self.extensions
-            if os.path.exists(
-                os.path.join(self.build_lib, self.get_ext_filename(self.get_ext_fullname(each.name)))
-            )
-        ]
-        super().copy_extensions_to_source()
+            record, library = self._record("", each), Path(self.get_ext_filename(each.name))
+            record.unlink(missing_ok=True)
+            for kept in (record, library):
+                made = Path(self.build_lib, kept)
+                if made.is_file():
+                    new = kept.with_name(f"{kept.name}.{os.getpid()}")
+                    shutil.copy(made, new)
+                    os.replace(new, kept)
 
     @staticmethod
     def _record(folder: str, ext: Extension) -> Path:
@@ -100,7 +96,8 @@ setup(
     description="Runtime of the DSAD infrared suite: frames, engines, detector, counting",
     license="Apache-2.0",
     packages=find_packages(include=["dsad_core", "dsad_core.*"]),
-    package_data={"dsad_core.engines": ["self_test.npz"]},
+    # The training kernels are built with the same vectors.
+    package_data={"dsad_core.engines": ["self_test.npz"], "dsad_core.engines.direct": ["vectors.hpp"]},
     cmdclass={"build_ext": _BuildWhatCompiles},
     ext_modules=[_kernels(suffix, options) for suffix, options in _BUILDS.items()],
     data_files=[

@@ -19,6 +19,7 @@ class Components:
         boxes: (N, 4) int64 left, top, width, height.
         columns, rows: (P,) int64, every pixel of the components, component after component.
         starts: (N,) int64, where each component begins in ``columns`` and ``rows``.
+        size: (H, W) of the mask.
     """
 
     centroids: np.ndarray
@@ -27,6 +28,7 @@ class Components:
     columns: np.ndarray
     rows: np.ndarray
     starts: np.ndarray
+    size: tuple[int, int]
 
     def __len__(self) -> int:
         return len(self.areas)
@@ -47,7 +49,14 @@ class Components:
             self.columns[pixels],
             self.rows[pixels],
             np.cumsum(areas) - areas,
+            self.size,
         )
+
+    def to_mask(self) -> np.ndarray:
+        """(H, W) bool, true in the components."""
+        mask = np.zeros(self.size, bool)
+        mask[self.rows, self.columns] = True
+        return mask
 
 
 def find_components(mask: np.ndarray) -> Components:
@@ -62,7 +71,7 @@ def find_components(mask: np.ndarray) -> Components:
     x0, y0, width, height = cv2.boundingRect(mask)
     if width == 0:
         none = np.empty(0, np.int64)
-        return Components(np.empty((0, 2)), none, np.empty((0, 4), np.int64), none, none, none)
+        return Components(np.empty((0, 2)), none, np.empty((0, 4), np.int64), none, none, none, mask.shape)
     box = mask[y0 : y0 + height, x0 : x0 + width]
     count, labels = cv2.connectedComponents(box, connectivity=8)
     pixels = np.flatnonzero(box != 0)  # of a bool it takes a fraction of the time
@@ -82,7 +91,18 @@ def find_components(mask: np.ndarray) -> Components:
     left, top = np.minimum.reduceat(columns, starts), np.minimum.reduceat(rows, starts)
     right, bottom = np.maximum.reduceat(columns, starts), np.maximum.reduceat(rows, starts)
     boxes = np.stack([left, top, right - left + 1, bottom - top + 1], axis=1)
-    return Components(np.stack(sums, axis=1) / areas[:, None], areas, boxes, columns, rows, starts)
+    return Components(
+        np.stack(sums, axis=1) / areas[:, None], areas, boxes, columns, rows, starts, mask.shape
+    )
+
+
+def as_components(name: str, mask: "np.ndarray | Components") -> Components:
+    """Components of a mask, or of what was labelled already.
+
+    Raises:
+        UsageError: see `as_mask`.
+    """
+    return mask if isinstance(mask, Components) else find_components(as_mask(name, mask))
 
 
 def as_mask(name: str, mask: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsad_core.components import find_components
+from dsad_core.components import Components, find_components
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
@@ -23,6 +23,7 @@ class Detection:
     Attributes:
         mask: (H, W) uint8, 0 or 255, of the frame's own size.
         targets: components of the mask, highest score first, at most the detector's ``max_targets``.
+        components: of the mask.
         logits: (H, W) float32 behind the mask, valid until the detector's next frame.
         start_ns, preprocess_end_ns, inference_end_ns, postprocess_end_ns: ``time.monotonic_ns``.
         targets_cut: components of the mask that are not in ``targets``, because they were too many.
@@ -30,12 +31,16 @@ class Detection:
 
     mask: np.ndarray
     targets: list[Target]
+    components: Components
     logits: np.ndarray
     start_ns: int
     preprocess_end_ns: int
     inference_end_ns: int
     postprocess_end_ns: int
-    targets_cut: int = 0
+
+    @property
+    def targets_cut(self) -> int:
+        return len(self.components) - len(self.targets)
 
     def durations(self) -> dict[str, int]:
         """Nanoseconds by stage, of `DETECTOR_STAGES`."""
@@ -125,10 +130,12 @@ class Detector:
             prepared = time.monotonic_ns()
             logits = self._infer(tensor, frame.shape)
             inferred = time.monotonic_ns()
-            mask, targets, cut = self._components(logits)
+            mask, components = self._components(logits)
+            targets = extract_targets(logits, components, self.max_targets, self.score)
         except MemoryError:
             raise self._no_memory(frame) from None
-        return Detection(mask, targets, logits, start, prepared, inferred, time.monotonic_ns(), cut)
+        ended = time.monotonic_ns()
+        return Detection(mask, targets, components, logits, start, prepared, inferred, ended)
 
     def logits(self, frame: np.ndarray) -> np.ndarray:
         """The engine's answer to one frame before any threshold.
@@ -221,7 +228,7 @@ class Detector:
             f"engine {self.engine.manifest.name}: out of memory on a frame of {width}x{height}"
         )
 
-    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, list[Target], int]:
+    def _components(self, logits: np.ndarray) -> tuple[np.ndarray, Components]:
         # probability > t is logit > log(t / (1 - t)): no sigmoid over the whole frame
         above = logits > math.log(self._threshold / (1.0 - self._threshold))
         mask = above.view(np.uint8) * np.uint8(255)
@@ -231,5 +238,4 @@ class Detector:
             small = components.select(~large)
             mask[small.rows, small.columns] = 0
             components = components.select(large)
-        targets = extract_targets(logits, components, self.max_targets, self.score)
-        return mask, targets, len(components) - len(targets)
+        return mask, components

@@ -4,7 +4,7 @@ An entry is named ``kind.name``. A lower package calls what a higher one offers 
 
 | kind | object | called by |
 |---|---|---|
-| ``command`` | ``register(app)``, adds itself to the ``dsad`` command | `dsad_core.cli.app` |
+| ``command`` | ``register(app)``, adds itself to the ``dsad`` command | `dsad_core.cli.start` |
 | ``bench`` | ``register(app)``, adds itself to ``dsad bench`` | `dsad_tools.cli.bench` |
 | ``contender`` | ``(platform) -> list[Runtime]``, ways of running a network | `dsad_tools.bench.runtimes` |
 | ``network`` | ``compile``, ``untrained``: networks to measure | `dsad_tools.bench.models` |

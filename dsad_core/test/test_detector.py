@@ -134,6 +134,7 @@ def test_small_components_leave_mask_and_targets_together(engine):
     assert sorted(target.area for target in both.targets) == [1, 6]
     assert [target.area for target in large.targets] == [6]
     assert np.count_nonzero(large.mask) == 6 and set(np.unique(large.mask)) == {0, 255}
+    np.testing.assert_array_equal(large.components.to_mask(), large.mask > 0)
     with pytest.raises(UsageError, match="min_area"):
         Detector(recorder, min_area=0)
 

@@ -216,7 +216,7 @@ def test_a_real_build_ends_at_its_next_step_when_it_is_cancelled(options):
 @needs_rtx
 def test_two_processes_build_one_plan(builder):
     both = [builder(), builder()]
-    answers = [process.communicate(timeout=120) for process in both]
+    answers = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert answers[0][0] == answers[1][0]
     assert sum("building dnanet-num4-nudt" in errors for _, errors in answers) == 1

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from dsad_core.components import find_components
 from dsad_core.errors import UsageError
 from dsad_core.metrics.counts import (
     FrameCounts,
     count_boxes,
     count_masks,
-    find_components,
     match_boxes,
     match_nearest,
     match_raster,
@@ -195,6 +195,14 @@ class TestCountMasks:
         view = big[::2, ::2]
         view.flags.writeable = False
         assert count_masks(view, view).intersection == 4
+
+    @given(masks, masks, st.sampled_from(["nearest", "dnanet"]))
+    def test_components_count_as_their_mask_does(self, predicted, truth, matching):
+        found, labelled = find_components(predicted), find_components(truth)
+        counts = count_masks(predicted, truth, matching)
+        assert count_masks(found, labelled, matching) == counts
+        assert count_masks(found, truth, matching) == count_masks(predicted, labelled, matching) == counts
+        assert count_boxes(found, labelled.boxes) == count_boxes(predicted, labelled.boxes)
 
     @given(masks, masks)
     def test_sums_hold(self, predicted, truth):

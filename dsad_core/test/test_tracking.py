@@ -90,13 +90,54 @@ def test_coasts_through_misses_and_ends():
     assert not tracker.ended
 
 
-def test_a_track_that_leaves_the_frame_ends():
+def test_a_track_that_left_the_frame_is_not_listed():
     tracker = Tracker()
     for index in range(60):
         seen = [spot(60 + 2 * index, 30)] if 60 + 2 * index < 96 else []
         tracks = tracker.update(SECOND + index * SECOND // 30, seen, size=(64, 96))
         assert all(track.x <= 98 for track in tracks)
     assert tracker.confirmed_count == 1 and not tracks
+
+
+def sweep(tracker, seen, frames=130):
+    """A camera 96 px wide that pans 3 px a frame to and fro; ids listed in each frame. ``seen`` are places in the scene."""
+    answers, last = [], None
+    for index in range(frames):
+        offset = 96.0 - abs(3.0 * index % 192.0 - 96.0)
+        motion = Motion.shift(0.0 if last is None else last - offset, 0.0)
+        last = offset
+        places = [(x - offset, y) for x, y in seen(index / 30)]
+        spots = [spot(x, y) for x, y in places if 0 <= x < 96]
+        stamp = SECOND + index * SECOND // 30
+        tracks = tracker.update(stamp, spots, motion=motion, size=(64, 96))
+        answers.append({track.id for track in tracks if track.confirmed})
+    return answers
+
+
+def test_a_target_that_a_sweep_leaves_behind_keeps_its_id():
+    tracker = Tracker()
+    answers = sweep(tracker, lambda time: [(60 + 6 * time, 30)])
+    out = [index for index, ids in enumerate(answers) if index > 10 and not ids]
+    assert 20 < len(out) < 60 and not tracker.ended
+    assert set.union(*answers) == {1} and answers[-1] == {1}
+    assert tracker.confirmed_count == 1
+
+
+def test_another_target_at_the_border_gets_an_id_of_its_own():
+    gone = 1.0
+    answers = sweep(Tracker(), lambda time: [(60, 15)] if time < gone else [(70, 50)])
+    assert answers[20] == {1} and answers[-1] and 1 not in answers[-1]
+
+
+def test_what_does_not_come_back_is_reported_ended_once():
+    tracker, ended = Tracker(TrackerSettings(away_s=2.0)), []
+    for index in range(130):
+        x = 60 + 2 * index
+        tracks = tracker.update(SECOND + index * SECOND // 30, [spot(x, 30)] if x < 96 else [], size=(64, 96))
+        assert all(track.x <= 98 for track in tracks)
+        ended += [(index, track.id) for track in tracker.ended]
+    left = (96 - 60) / 2
+    assert [number for _, number in ended] == [1] and left + 60 <= ended[0][0] <= left + 66
 
 
 def test_crossing_targets_keep_their_ids():

@@ -5,12 +5,13 @@ import itertools
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dsad_core.components import as_components
 from dsad_core.detector import Detection, Detector
 from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.timing import DETECTOR_STAGES, TOTAL
 from dsad_core.machine import machine_facts
 from dsad_core.metrics.accumulator import DetectionAccumulator
-from dsad_core.metrics.counts import Matching, find_components
+from dsad_core.metrics.counts import Matching
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.metrics.latency import LatencyStats
 from dsad_tools.data.sample import Sample, SampleSource, split_hash_of
@@ -90,13 +91,15 @@ class _Run:
                 self.accumulator = DetectionAccumulator("nearest" if sample.mask is not None else "box")
             # A sample may know both; the matching says which of them is scored.
             boxes = self.accumulator.matching == "box"
-            truth = {"boxes": sample.boxes} if boxes else {"truth": sample.mask}
-            counts = self.accumulator.update(detection.mask, **truth)
+            peaks = find_peaks(detection.logits)
             if boxes:
-                targets = {"boxes": sample.boxes}
+                counts = self.accumulator.update(detection.components, boxes=sample.boxes)
+                self.froc.update(peaks, boxes=sample.boxes)
             else:
-                targets = {"centroids": find_components(sample.truth).centroids, "mask": sample.truth}
-            self.froc.update(find_peaks(detection.logits), **targets)
+                truth = None if sample.mask is None else as_components("truth", sample.mask)
+                counts = self.accumulator.update(detection.components, truth)
+                centroids = None if truth is None else truth.centroids
+                self.froc.update(peaks, centroids=centroids, mask=sample.mask)
         stages = detection.durations()
         for stage, duration in stages.items():
             self.latency[stage].add(duration)

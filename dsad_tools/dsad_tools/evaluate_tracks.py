@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from dsad_core.detector import Detector
 from dsad_core.errors import DataError, UsageError
-from dsad_core.frame.monitor import FrameKind, FrameMonitor
+from dsad_core.frame.monitor import FrameKind
 from dsad_core.metrics.accumulator import DetectionAccumulator
 from dsad_core.metrics.latency import LatencyStats
 from dsad_core.tracking import Follower, TrackerSettings
 from dsad_tools.data.sample import SampleSource
+from dsad_tools.data.sequence import DEFAULT_FPS
+from dsad_tools.follow import follow
 from dsad_tools.metrics.track_run import TrackRun
 from dsad_tools.metrics.track_score import TrackScorer
-
-#: Stamps of an offline sequence start here: a stamp of 0 is not a time.
-START_NS = 1_000_000_000
-#: Where a source states no frame rate.
-DEFAULT_FPS = 25.0
 
 
 def evaluate_tracks(
@@ -60,40 +56,25 @@ class _Run:
         self.notes: list[str] = []
 
     def follow(self, source: SampleSource, follower: Follower) -> None:
-        fps = source.fps or DEFAULT_FPS
-        monitor = FrameMonitor()
-        index = -1
-        for index, sample in enumerate(source):
-            stamp = sample.stamp_ns or START_NS + round(index * 1e9 / fps)
-            kind = monitor.update(sample.image, stamp)
-            self.kinds[kind.value] += 1
-            detection = self.detector.detect(sample.image)
-            begin = time.monotonic_ns()
-            tracks = follower.update(
-                sample.image,
-                stamp,
-                detection.targets,
-                detection.mask,
-                detection.logits,
-                self.detector.threshold,
-                kind,
-                score=self.detector.score,
-            )
-            self.latency.add(time.monotonic_ns() - begin)
+        empty = True
+        for each in follow(source, self.detector, follower):
+            empty = False
+            self.kinds[each.kind.value] += 1
+            self.latency.add(each.track_ns)
+            sample = each.sample
+            where = f"{source.name}, frame {sample.name}"
             if sample.boxes is None and sample.mask is not None:
-                raise DataError(
-                    f"{source.name}, frame {sample.name}: tracks are scored by boxes, this has a mask"
-                )
+                raise DataError(f"{where}: tracks are scored by boxes, this has a mask")
             try:
                 if sample.boxes is not None:
-                    self.detections.update(detection.mask, boxes=sample.boxes)
+                    self.detections.update(each.detection.components, boxes=sample.boxes)
                 size = sample.image.shape
-                self.tracks.add(stamp, tracks, size, sample.boxes, sample.ids, sample.image)
+                self.tracks.add(each.stamp_ns, each.tracks, size, sample.boxes, sample.ids, sample.image)
             except UsageError as error:
-                raise DataError(f"{source.name}, frame {sample.name}: {error}") from error
-        if index < 0:
+                raise DataError(f"{where}: {error}") from error
+        if empty:
             raise DataError(f"{source.name} holds no frame to evaluate")
-        self.tracks.close(source.name, fps)
+        self.tracks.close(source.name, source.fps or DEFAULT_FPS)
         self.failures += follower.estimator.failures
         self.notes += source.notes
 

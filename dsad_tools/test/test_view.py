@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.errors import UsageError
+from dsad_core.tracking import Follower
 from dsad_tools.cli.view import register
 from dsad_tools.data.open import open_source
-from dsad_tools.view.follow import follow
+from dsad_tools.follow import follow
 
 FRAMES = 12
 
@@ -45,13 +46,13 @@ def run(*arguments):
 
 def test_frames_come_with_their_answers_tracks_and_times(folder):
     engine = load_engine("local-contrast")
-    views = list(follow(open_source(folder), Detector(engine), limit=FRAMES - 2))
+    views = list(follow(open_source(folder), Detector(engine), Follower(), limit=FRAMES - 2))
     engine.close()
     assert len(views) == FRAMES - 2
-    assert all(view.frame.shape == view.detection.mask.shape == (96, 128) for view in views)
-    assert all(len(view.boxes) == 1 for view in views)
+    assert all(view.sample.image.shape == view.detection.mask.shape == (96, 128) for view in views)
+    assert all(len(view.sample.boxes) == 1 for view in views)
     assert (np.diff([view.stamp_ns for view in views]) > 0).all()
-    assert all(view.latency_ms > 0 and view.track_ms > 0 for view in views)
+    assert all(view.track_ns > 0 for view in views)
     (track,) = [track for track in views[-1].tracks if track.confirmed]
     left, top = 20 + 3 * (FRAMES - 3), 40 + FRAMES - 3
     assert np.hypot(track.x - left, track.y - top) < 2

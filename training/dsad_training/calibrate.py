@@ -11,10 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dsad_core.components import find_components
 from dsad_core.detector import Detector
 from dsad_core.engines.manifest import HeldOutResult, ReliabilityBin, ScoreCalibration, ThresholdChoice
 from dsad_core.errors import UsageError
-from dsad_core.metrics.counts import find_components
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_core.targets import sigmoid
 from dsad_training.data.packed import PackedSet

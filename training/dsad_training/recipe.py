@@ -147,6 +147,7 @@ class Recipe(Part):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     bf16: bool = Field(False, description="bfloat16 autocast")
     channels_last: bool = True
+    kernels: bool = Field(True, description="compiled kernels in place of torch's on a CPU, in fp32")
     compile: bool = Field(False, description="torch.compile for the network; needs a C++ compiler")
     validate_every: int = Field(0, ge=0, description="steps between validations, 0 = at the end of phases")
 

@@ -16,6 +16,7 @@ from dsad_training.data.mining import mined, remembered
 from dsad_training.distillers.build import Distillation
 from dsad_training.distributed import distributed, each_rank, rank, seed_of, size
 from dsad_training.learner import Learner
+from dsad_training.native import use_kernels
 from dsad_training.networks.build import build_network
 from dsad_training.networks.layout import convolve_in_channels_last
 from dsad_training.networks.network import Network
@@ -70,8 +71,16 @@ class TrainingState:
         optimiser = optimiser_of(recipe, trained)
         if distillation:
             distillation.check_normalisation(recipe.data)
-        if recipe.channels_last and device.type == "cpu":
-            convolve_in_channels_last(network)
+        if device.type == "cpu":
+            taken: list[nn.Module] = []
+            if recipe.kernels and not recipe.bf16 and not recipe.compile:
+                taken = use_kernels(network)
+                use_kernels(average.module)
+                if distillation:
+                    use_kernels(distillation.distiller)
+                    use_kernels(distillation.teacher)
+            if recipe.channels_last:
+                convolve_in_channels_last(network, spared=taken)
         if recipe.compile:
             network.compile()  # in place: its parameters keep their names
         # All ranks start from the same weights and draw different numbers from here on.

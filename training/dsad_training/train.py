@@ -169,7 +169,7 @@ def training_step(state: TrainingState, batches: Batches, phase: Phase) -> dict[
     state.optimiser.zero_grad()
     sum(losses.values()).backward()
     if recipe.clip:
-        nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+        nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip, foreach=True)
     state.optimiser.step()
     state.step += 1
     state.images += phase.batch

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from dsad_core.components import find_components
 from dsad_core.metrics.accumulator import DetectionAccumulator, DetectionResult
-from dsad_core.metrics.counts import find_components
 from dsad_core.metrics.froc import FrocAccumulator, FrocResult, find_peaks
 from dsad_training.data.packed import PackedSet
 from dsad_training.networks.network import Network
@@ -46,14 +46,15 @@ def validate(
     for same in same_sizes(data, part):
         for index, logits in zip(same.indices, padded_logits(network, same.images)[:, 0].cpu().numpy()):
             name = names[int(data.group[index])]
-            truth = data.image(index)[1].cpu().numpy()
+            labels = data.image(index)[1].cpu().numpy()
+            truth = find_components(labels == 1)
             found = find_peaks(logits)
             if name in loose:
-                boxes = cv2.connectedComponentsWithStats((truth > 0).astype(np.uint8), connectivity=8)[2]
+                boxes = cv2.connectedComponentsWithStats((labels > 0).astype(np.uint8), connectivity=8)[2]
                 peaks[name].update(found, boxes=boxes[1:, :4])
             else:
-                peaks[name].update(found, centroids=find_components(truth == 1).centroids, mask=truth == 1)
-            masks[name].update(logits > 0, truth == 1)
+                peaks[name].update(found, centroids=truth.centroids, mask=labels == 1)
+            masks[name].update(logits > 0, truth)
     scores = []
     for name in names:
         if peaks[name].frames:

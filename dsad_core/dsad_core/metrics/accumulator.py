@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from dsad_core.components import Components
 from dsad_core.errors import UsageError
 from dsad_core.metrics.counts import MATCHINGS, FrameCounts, Matching, count_boxes, count_masks
 
@@ -71,13 +72,16 @@ class DetectionAccumulator:
         self._iou_frames = 0
 
     def update(
-        self, predicted: np.ndarray, truth: np.ndarray | None = None, boxes: np.ndarray | None = None
+        self,
+        predicted: np.ndarray | Components,
+        truth: np.ndarray | Components | None = None,
+        boxes: np.ndarray | None = None,
     ) -> FrameCounts:
         """Count one frame and return its own counts.
 
         Args:
-            predicted: (H, W) uint8 or bool, non-zero where a target is predicted.
-            truth: (H, W) mask, for ``nearest`` and ``dnanet``.
+            predicted: (H, W) uint8 or bool, non-zero where a target is predicted, or its components.
+            truth: the same for the labelled targets, for ``nearest`` and ``dnanet``.
             boxes: (N, 4) x, y, w, h in pixels, for ``box``.
 
         Raises:
@@ -89,7 +93,10 @@ class DetectionAccumulator:
         return counts
 
     def count(
-        self, predicted: np.ndarray, truth: np.ndarray | None = None, boxes: np.ndarray | None = None
+        self,
+        predicted: np.ndarray | Components,
+        truth: np.ndarray | Components | None = None,
+        boxes: np.ndarray | None = None,
     ) -> FrameCounts:
         """As `update`, without adding the frame."""
         if self.matching == "box":

@@ -4,13 +4,13 @@ The definitions are those of DNANet and BasicIRSTD: components are 8-connected, 
 when their centroids are strictly less than 3 px apart, and one prediction answers for one target only.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 
-from dsad_core.components import Components, as_mask, find_components
+from dsad_core.components import Components, as_components
 from dsad_core.errors import UsageError
 
 Matching = Literal["nearest", "dnanet", "box"]
@@ -101,11 +101,13 @@ def points_in_boxes(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.all((offset >= 0) & (offset < size), axis=2)
 
 
-def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "nearest") -> FrameCounts:
+def count_masks(
+    predicted: np.ndarray | Components, truth: np.ndarray | Components, matching: Matching = "nearest"
+) -> FrameCounts:
     """Counts of one frame against a truth mask.
 
     Args:
-        predicted: (H, W) uint8 or bool, non-zero where a target is predicted.
+        predicted: (H, W) uint8 or bool, non-zero where a target is predicted, or its components.
         truth: the same for the labelled targets, of the same size.
         matching: ``nearest`` (see `match_nearest`) or ``dnanet`` (see `match_raster`). The published
             scripts also drop from Fa every false alarm whose area equals a matched one's; here it counts.
@@ -115,20 +117,18 @@ def count_masks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "
     """
     if matching not in ("nearest", "dnanet"):
         raise UsageError(f"matching {matching!r} does not score masks; choose nearest or dnanet")
-    predicted, truth = as_mask("predicted", predicted), as_mask("truth", truth)
-    if predicted.shape != truth.shape:
+    predictions, targets = as_components("predicted", predicted), as_components("truth", truth)
+    if predictions.size != targets.size:
         raise UsageError(
-            f"truth mask is {_size(truth)}, the predicted mask is {_size(predicted)}: they must agree"
+            f"truth mask is {_size(targets)}, the predicted mask is {_size(predictions)}: they must agree"
         )
-    targets, predictions = find_components(truth), find_components(predicted)
     pairs = match_components(targets, predictions, matching)
-    # Areas give the rest of the union, so only the overlap needs a pass over the frame.
-    intersection = cv2.countNonZero(cv2.min(predicted, truth))
+    intersection = int(np.count_nonzero(predictions.to_mask()[targets.rows, targets.columns]))
     union = int(targets.areas.sum() + predictions.areas.sum()) - intersection
-    return _count(len(targets), predictions, pairs, predicted.size, intersection, union, has_masks=True)
+    return _count(len(targets), predictions, pairs, intersection, union, has_masks=True)
 
 
-def count_boxes(predicted: np.ndarray, boxes: np.ndarray) -> FrameCounts:
+def count_boxes(predicted: np.ndarray | Components, boxes: np.ndarray) -> FrameCounts:
     """Counts of one frame against labelled boxes (N, 4) x, y, w, h in pixels, matched by `match_boxes`.
 
     N = 0 says that the frame holds no target, so every prediction is a false alarm.
@@ -136,7 +136,7 @@ def count_boxes(predicted: np.ndarray, boxes: np.ndarray) -> FrameCounts:
     Raises:
         UsageError: the boxes have another shape, a value that is not finite, or a side that is not positive.
     """
-    predicted = as_mask("predicted", predicted)
+    predictions = as_components("predicted", predicted)
     boxes = np.asarray(boxes)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise UsageError(f"boxes have shape {boxes.shape}, expected (N, 4): x, y, w, h")
@@ -145,12 +145,11 @@ def count_boxes(predicted: np.ndarray, boxes: np.ndarray) -> FrameCounts:
         raise UsageError(
             f"box {boxes[bad][0].tolist()} is not x, y, w, h with finite values and sides above 0"
         )
-    predictions = find_components(predicted)
     pairs = match_boxes(boxes, predictions.centroids)
-    return _count(len(boxes), predictions, pairs, predicted.size, 0, 0, has_masks=False)
+    return _count(len(boxes), predictions, pairs, 0, 0, has_masks=False)
 
 
-def _count(targets, predictions, pairs, pixels, intersection, union, has_masks) -> FrameCounts:
+def _count(targets, predictions, pairs, intersection, union, has_masks) -> FrameCounts:
     matched = [prediction for _, prediction in pairs]
     return FrameCounts(
         targets=targets,
@@ -160,7 +159,7 @@ def _count(targets, predictions, pairs, pixels, intersection, union, has_masks) 
         false_pixels=int(predictions.areas.sum() - predictions.areas[matched].sum()),
         intersection=intersection,
         union=union,
-        pixels=pixels,
+        pixels=math.prod(predictions.size),
         has_masks=has_masks,
     )
 
@@ -182,5 +181,6 @@ def _one_to_one(truth: np.ndarray, predicted: np.ndarray, squared: np.ndarray) -
     return pairs
 
 
-def _size(mask: np.ndarray) -> str:
-    return f"{mask.shape[1]}x{mask.shape[0]}"
+def _size(components: Components) -> str:
+    height, width = components.size
+    return f"{width}x{height}"

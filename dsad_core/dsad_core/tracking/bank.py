@@ -14,6 +14,8 @@ from dsad_core.tracking.motion import Motion
 PATH_POINTS = 12
 #: Weight of the newest detection in a track's scatter.
 SCATTER_GAIN = 0.1
+#: Shortest path, in seconds, that tells a course.
+STRAIGHT_S = 0.3
 
 
 class Bank:
@@ -40,8 +42,8 @@ class Bank:
     def __len__(self) -> int:
         return len(self.pp)
 
-    def predict(self, dt: float, motion: Motion, acceleration: float) -> None:
-        """Move every track ``dt`` seconds on and into the new frame's pixels."""
+    def predict(self, dt: float, motion: Motion, acceleration: float | np.ndarray) -> None:
+        """Move every track ``dt`` seconds on and into the new frame's pixels; ``acceleration`` of all or of each."""
         q = acceleration**2
         self.position = motion.carry(self.position + dt * self.velocity)
         self.velocity = self.velocity @ motion.matrix[:, :2].T
@@ -88,6 +90,33 @@ class Bank:
         self.path_time[rows, 0] = now
         self.path_var[rows, 0] = np.minimum(self.pp[rows], variances)
         self.path_blind[rows, 0] = False
+
+    def straighten(self, row: int, now: float) -> None:
+        """Carry a row on from its path, not from its last steps: the border cuts a target that leaves, which bends them.
+
+        A path shorter than ``STRAIGHT_S`` changes nothing.
+        """
+        known = np.flatnonzero(~np.isnan(self.path_time[row]))
+        if len(known) < 3:
+            return
+        # The newest point may lie on the border already.
+        new, old = known[1], known[-1]
+        span, since = self.path_time[row, new] - self.path_time[row, old], now - self.path_time[row, new]
+        if span < STRAIGHT_S:
+            return
+        self.velocity[row] = (self.path[row, new] - self.path[row, old]) / span
+        self.position[row] = self.path[row, new] + since * self.velocity[row]
+        self.vv[row] = (self.path_var[row, new] + self.path_var[row, old]) / span**2
+        self.pv[row] = since * self.vv[row]
+        self.pp[row] = self.path_var[row, new] + since**2 * self.vv[row]
+
+    def resume(self, row: int, newcomer: int) -> None:
+        """Go on in a row with what a newcomer measured; its own velocity stays where the newcomer's is less certain."""
+        velocity, vv = self.velocity[row].copy(), self.vv[row]
+        for array in vars(self).values():
+            array[row] = array[newcomer]
+        if vv < self.vv[row]:
+            self.velocity[row], self.vv[row], self.pv[row] = velocity, vv, 0.0
 
     def add(self, points: np.ndarray, variances: np.ndarray, speed: float) -> None:
         """Start tracks at points (M, 2) with an unknown velocity of deviation ``speed``."""

@@ -25,6 +25,10 @@ class TrackerSettings:
         speed_px_s: standard deviation of a new track's speed, px/s.
         gate: largest Mahalanobis distance of a detection from a track, in standard deviations.
         lost_sigma_px: a coasting track whose position is less certain than this ends, pixels.
+        away_s: a confirmed track that left the view is kept for its return for so long, seconds.
+        away_acceleration: as ``acceleration``, while out of view: what leaves mostly keeps its course.
+        away_sigma_px: a track out of view whose place is less certain than this ends, pixels.
+        away_gate: largest Mahalanobis distance from its place at which a newcomer is that track.
         failed_motion_px: deviation of the camera's motion in a frame where it could not be measured, pixels.
         jerk_px: the same for the first such frame after measured ones: the camera was hit, or the picture cut.
         judge_s: seconds of path that the moving/still decision looks back over, at most.
@@ -52,6 +56,10 @@ class TrackerSettings:
     speed_px_s: float = 120.0
     gate: float = 5.0
     lost_sigma_px: float = 15.0
+    away_s: float = 4.0
+    away_acceleration: float = 6.0
+    away_sigma_px: float = 30.0
+    away_gate: float = 3.0
     failed_motion_px: float = 1.0
     jerk_px: float = 10.0
     judge_s: float = 1.0

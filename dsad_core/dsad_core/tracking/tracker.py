@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from dsad_core.targets import Target
 from dsad_core.tracking.assignment import assign
 from dsad_core.tracking.bank import Bank
 from dsad_core.tracking.judge import SPACING_SHARE, judge
+from dsad_core.tracking.life import Life
 from dsad_core.tracking.motion import Motion
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import MotionState, Track, TrackState
@@ -25,29 +26,6 @@ RIM = 2.0
 CALM_S = 1.0
 
 
-@dataclass
-class _Life:
-    """What a track is besides its kinematics."""
-
-    id: int
-    born: float
-    last_hit: float
-    hit_frame: int = 0
-    state: TrackState = TrackState.TENTATIVE
-    motion: MotionState = MotionState.UNKNOWN
-    hits: int = 0
-    #: (time, evidence) of the hits within the window: logits above the threshold of the mask
-    recent: deque = field(default_factory=deque)
-    scores: deque = field(default_factory=lambda: deque(maxlen=8))
-    box: tuple[float, float, float, float] = (
-        0.0,
-        0.0,
-        1.0,
-        1.0,
-    )  # left, top from the position; width, height
-    target: int | None = None
-
-
 class Tracker:
     """Follows targets through frames: confirms them by M of N in time, coasts them over misses.
 
@@ -55,6 +33,9 @@ class Tracker:
     then the weak ones keep the tracks that got none, as ByteTrack does, and continue weak ones that began below the
     threshold. A hit's evidence is how far its peak lies above the threshold, in logits. A track whose mean evidence
     lies well below 0 is confirmed only where it moves against the scene.
+
+    A confirmed track that leaves the view is not listed, but its place in the scene is kept for ``away_s``: what
+    appears there, above the threshold or confirmed, is this track again. So a sweeping camera keeps ids.
 
     Times are seconds between stamps: dropped frames, 9 Hz and 100 Hz give the same lives. A jump of the stamps
     (a looping bag, a new clock) ends all tracks. One tracker serves one camera and one thread.
@@ -73,7 +54,7 @@ class Tracker:
         self.ended: list[Track] = []
         self.confirmed_count = 0
         self._bank = Bank()
-        self._lives: list[_Life] = []
+        self._lives: list[Life] = []
         self._clock = FrameClock()
         self._now = 0.0
         self._frame = 0
@@ -111,7 +92,6 @@ class Tracker:
                 frame is not counted against them.
             size: (height, width) of the frame; tracks that leave it end. None for a frame without end.
             threshold: the engine's, a probability in (0, 1): how far a peak lies from it, in logits, is the evidence.
-
             corrected: True for a frame of the camera's correction (shutter, settling): what is born within ``CALM_S``
                 after it is confirmed by evidence above the threshold alone.
 
@@ -127,17 +107,19 @@ class Tracker:
         self._frame += 1
         if corrected:
             self._corrected_at = self._now
-        self._bank.predict(tick.seconds, self._camera(motion), self.settings.acceleration)
+        settings, away = self.settings, self._away()
+        acceleration = np.where(away, settings.away_acceleration, settings.acceleration)
+        self._bank.predict(tick.seconds, self._camera(motion), acceleration)
         for life in self._lives:
             life.target = None
         if is_scene:
             self._frames.append(self._now)
-            while self._frames[0] < self._now - self.settings.window_s:
+            while self._frames[0] < self._now - settings.window_s:
                 self._frames.popleft()
             self._threshold = logit(threshold)
             self._pair(targets, weak)
         self._age(size)
-        return [self._snapshot(row) for row in range(len(self._lives))]
+        return [self._snapshot(row) for row, life in enumerate(self._lives) if not life.away]
 
     def reset(self) -> None:
         """End every track; ids go on counting."""
@@ -154,7 +136,7 @@ class Tracker:
     # Pairing
 
     def _pair(self, targets: Sequence[Target], weak: Sequence[Target]) -> None:
-        everyone = np.arange(len(self._lives))
+        everyone = np.flatnonzero(~self._away())
         points, variances = self._measure(targets)
         pairs = self._match(everyone, points, variances)
         self._take(pairs, points, variances, targets, strong=True)
@@ -195,7 +177,7 @@ class Tracker:
         for row, column in pairs:
             self._hit(self._lives[row], targets[column], column if strong else None)
 
-    def _hit(self, life: _Life, target: Target, index: int | None) -> None:
+    def _hit(self, life: Life, target: Target, index: int | None) -> None:
         life.hits += 1
         life.last_hit = self._now
         life.hit_frame = self._frame
@@ -222,7 +204,7 @@ class Tracker:
             return
         self._bank.add(points[free], variances[free], self.settings.speed_px_s)
         for column in free:
-            life = _Life(self._next_id, self._now, self._now)
+            life = Life(self._next_id, self._now, self._now)
             self._next_id += 1
             self._hit(life, targets[column], column if strong else None)
             self._lives.append(life)
@@ -241,21 +223,70 @@ class Tracker:
             if motion is not MotionState.UNKNOWN or life.motion is MotionState.STILL:
                 life.motion = motion
         alive = np.ones(len(self._lives), bool)
-        lost = (np.sqrt(self._bank.pp) > settings.lost_sigma_px) | self._outside(size)
+        outside, sigma = self._outside(size), np.sqrt(self._bank.pp)
+        confirmed: list[int] = []
+        firm: list[int] = []
         for row, life in enumerate(self._lives):
             while life.recent and life.recent[0][0] < now - settings.window_s:
                 life.recent.popleft()
             missed = now - life.last_hit
             if life.state is TrackState.TENTATIVE:
                 if hit[row] and self._confirms(life):
-                    life.state = TrackState.CONFIRMED
-                    self.confirmed_count += 1
+                    confirmed.append(row)
+                elif life.target is not None:
+                    firm.append(row)
                 alive[row] = missed <= settings.tentative_coast_s and self._can_confirm(life)
+                continue
+            life.state = TrackState.CONFIRMED if hit[row] else TrackState.COASTING
+            if outside[row]:
+                self._leave(row)
+            if life.away:
+                overdue = now - life.away_at > settings.coast_s
+                recent = life.left_at is not None and now - life.left_at <= settings.away_s
+                alive[row] = recent and not overdue
+                alive[row] &= bool(sigma[row] <= settings.away_sigma_px)
             else:
-                life.state = TrackState.CONFIRMED if hit[row] else TrackState.COASTING
-                alive[row] = missed <= settings.coast_s and not lost[row]
+                alive[row] = missed <= settings.coast_s and bool(sigma[row] <= settings.lost_sigma_px)
+        returned = self._recognise(np.array(confirmed + firm, int), alive)
+        for row in set(confirmed) - returned:
+            self._lives[row].state = TrackState.CONFIRMED
+            self.confirmed_count += 1
         if not alive.all():
             self._end(alive)
+
+    def _recognise(self, newcomers: np.ndarray, alive: np.ndarray) -> set[int]:
+        """Rows of newcomers that are tracks come back: each goes on in the row of its track, so ``alive`` loses it."""
+        away = np.flatnonzero(self._away() & alive)
+        if not len(away) or not len(newcomers):
+            return set()
+        squared, _ = self._bank.distances(self._bank.position[newcomers], self._bank.pp[newcomers])
+        gate = self.settings.away_gate**2
+        cost = np.where(squared[away] <= gate, squared[away], np.inf)
+        pairs = [(int(away[i]), int(newcomers[j])) for i, j in assign(cost, gate + 1.0)]
+        for old, new in pairs:
+            self._bank.resume(old, new)
+            was, now = self._lives[old], self._lives[new]
+            self._lives[old] = replace(
+                now,
+                id=was.id,
+                born=was.born,
+                hits=was.hits + now.hits,
+                state=TrackState.CONFIRMED,
+                motion=was.motion,
+            )
+            alive[new] = False
+        return {new for _, new in pairs}
+
+    def _away(self) -> np.ndarray:
+        """(N,) bool: tracks that left the view and may come back."""
+        return np.array([life.away for life in self._lives], bool)
+
+    def _leave(self, row: int) -> None:
+        life = self._lives[row]
+        if not life.away:
+            life.left_at = self._now
+            self._bank.straighten(row, self._now)
+        life.away_at = self._now
 
     def _outside(self, size: tuple[int, int] | None) -> np.ndarray:
         """(N,) bool: positions farther outside of the frame than a target's rim."""
@@ -264,7 +295,7 @@ class Tracker:
         place, end = self._bank.position, np.array(size[::-1])
         return np.any((place < -RIM - 0.5) | (place > end - 0.5 + RIM), axis=1)
 
-    def _confirms(self, life: _Life) -> bool:
+    def _confirms(self, life: Life) -> bool:
         settings, age = self.settings, self._now - life.born + 1e-9
         moves = life.motion is MotionState.MOVING
         share = settings.confirm_share if moves else settings.still_share
@@ -277,7 +308,7 @@ class Tracker:
             return False
         return age >= settings.weak_confirm_s and (moves or evidence >= -settings.firm_drop)
 
-    def _can_confirm(self, life: _Life) -> bool:
+    def _can_confirm(self, life: Life) -> bool:
         """A tentative track that lost too many of its frames starts again from its next detection."""
         frames = self._frames_since(life.born)
         return len(life.recent) >= 0.5 * self.settings.confirm_share * frames

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from dsad_core.metrics.counts import find_components
+from dsad_core.components import find_components
 from dsad_tools.analysis.canvas import INK, new_figure, show, stacked, stretched, styled, wrapped
 from dsad_tools.analysis.marks import LINES, WORDS, Mark, draw_marks, find_marks
 from dsad_tools.analysis.study import Study, View

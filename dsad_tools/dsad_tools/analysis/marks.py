@@ -6,7 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.patches import Circle
 
-from dsad_core.metrics.counts import Matching, find_components, match_components
+from dsad_core.components import Components, as_components, find_components
+from dsad_core.metrics.counts import Matching, match_components
 
 Outcome = Literal["hit", "missed", "false"]
 
@@ -46,12 +47,15 @@ def find_marks(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "n
     return marks + [_mark("false", predictions, n) for n in false[:MAX_FALSE]]
 
 
-def find_offsets(predicted: np.ndarray, truth: np.ndarray, matching: Matching = "nearest") -> np.ndarray:
-    """Predicted minus labelled centroid of each hit, (hits, 2) x, y in pixels, from a frame's two masks (H, W).
+def find_offsets(
+    predicted: np.ndarray | Components, truth: np.ndarray | Components, matching: Matching = "nearest"
+) -> np.ndarray:
+    """Predicted minus labelled centroid of each hit, (hits, 2) x, y in pixels, from a frame's two masks (H, W) or
+    their components.
 
     Positive: the prediction lies right of and below the label. None is 3 px long or longer.
     """
-    targets, predictions = find_components(truth), find_components(predicted)
+    targets, predictions = as_components("truth", truth), as_components("predicted", predicted)
     pairs = np.array(match_components(targets, predictions, matching), dtype=int).reshape(-1, 2)
     return predictions.centroids[pairs[:, 1]] - targets.centroids[pairs[:, 0]]
 

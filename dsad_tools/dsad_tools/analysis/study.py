@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dsad_core.components import as_components
 from dsad_core.detector import Detector
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import DataError, DsadError, UsageError
-from dsad_core.metrics.counts import FrameCounts, Matching, find_components
+from dsad_core.metrics.counts import FrameCounts, Matching
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_tools.analysis.logits import probability
 from dsad_tools.analysis.marks import find_offsets
@@ -203,14 +204,12 @@ class _Scorer:
     def score(self, sample: Sample, number: int) -> np.ndarray:
         # A copy: another engine study may share the engine, and its next answer takes this one's place.
         logits = self._detector.logits(sample.image).copy()
-        score = FrameScore(
-            sample.name, number, self._sweep.update(logits, sample.truth)[self.study.threshold]
-        )
+        truth = as_components("truth", sample.truth)
+        score = FrameScore(sample.name, number, self._sweep.update(logits, truth)[self.study.threshold])
         self.study.ranking.append(score)
-        centroids = find_components(sample.truth).centroids
-        self.study.froc.update(find_peaks(logits), centroids=centroids, mask=sample.truth)
+        self.study.froc.update(find_peaks(logits), centroids=truth.centroids, mask=sample.truth)
         mask = probability(logits) > self.study.threshold
-        self._offsets.append(find_offsets(mask, sample.truth, self._matching))
+        self._offsets.append(find_offsets(mask, truth, self._matching))
         badness = score.badness
         # Earlier frames win among equals, hence the negative number.
         if badness[:2] != (0, 0) and (len(self._worst) < SHEET or (badness, -number) > self._worst[0][:2]):

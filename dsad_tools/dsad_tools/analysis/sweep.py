@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dsad_core.components import Components, as_components
 from dsad_core.errors import UsageError
 from dsad_core.metrics import DetectionAccumulator, DetectionResult, FrameCounts, Matching
 
@@ -53,16 +54,17 @@ class ThresholdSweep:
         self._limits = [math.log(threshold / (1.0 - threshold)) for threshold in self.thresholds]
         self._accumulators = [DetectionAccumulator(matching) for _ in self.thresholds]
 
-    def update(self, logits: np.ndarray, truth: np.ndarray) -> dict[float, FrameCounts]:
+    def update(self, logits: np.ndarray, truth: np.ndarray | Components) -> dict[float, FrameCounts]:
         """Count one frame.
 
         Args:
             logits: (H, W) float32.
-            truth: (H, W) uint8 or bool mask.
+            truth: (H, W) uint8 or bool mask, or its components.
 
         Returns:
             The frame's counts by threshold.
         """
+        truth = as_components("truth", truth)
         counts: FrameCounts | None = None
         area = -1
         found: dict[float, FrameCounts] = {}

@@ -17,10 +17,11 @@ from dsad_core.frame.geometry import parse_size
 from dsad_core.machine import machine_facts
 from dsad_core.metrics.latency import percentiles
 from dsad_core.tracking import Follower
+from dsad_tools.follow import START_NS
 from dsad_tools.scenes.moving import MovingScene
 
 #: Hz of the generated scene, and the first stamp.
-FPS, START_NS = 30.0, 1_000_000_000
+FPS = 30.0
 
 
 def tracker(

@@ -13,7 +13,8 @@ import typer
 
 from dsad_core.cli.options import BACKEND_HELP, PLATFORM_HELP
 from dsad_core.engines.platform import Backend
-from dsad_tools.view.viewer import View, Viewer, has_display
+from dsad_tools.follow import Followed
+from dsad_tools.view.viewer import Viewer, has_display
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +43,9 @@ def view(
     """Show frames, masks, tracks and latencies while they are made."""
     from dsad_core.detector import Detector
     from dsad_core.engines.load import load_engine
+    from dsad_core.tracking import Follower
     from dsad_tools.data.open import open_source
-    from dsad_tools.view.follow import follow
+    from dsad_tools.follow import follow
 
     frames = open_source(source)
     loaded = load_engine(engine, platform=platform, backend=backend)
@@ -52,7 +54,7 @@ def view(
         if shown.address:
             typer.echo(f"open {shown.address}")
         paced = real_time and out is None
-        count = _show(follow(frames, Detector(loaded, threshold), limit), shown, paced)
+        count = _show(follow(frames, Detector(loaded, threshold), Follower(), limit), shown, paced)
         typer.echo(f"{count} frames" + (f" in {out}" if out else ""))
         if shown.address:
             typer.echo("the page stays until Ctrl-C")
@@ -63,7 +65,7 @@ def view(
         loaded.close()
 
 
-def _show(views: Iterator[View], shown: Viewer, paced: bool) -> int:
+def _show(views: Iterator[Followed], shown: Viewer, paced: bool) -> int:
     """Show all views, or those before Ctrl-C; returns how many."""
     count, start, first = 0, time.monotonic(), None
     with contextlib.suppress(KeyboardInterrupt):

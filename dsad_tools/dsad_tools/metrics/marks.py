@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from dsad_core.metrics.counts import find_components, match_boxes, match_nearest
+from dsad_core.components import find_components
+from dsad_core.metrics.counts import match_boxes, match_nearest
 from dsad_tools.metrics.frame_picture import FramePicture, Mark
 
 

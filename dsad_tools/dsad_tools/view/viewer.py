@@ -1,20 +1,19 @@
-"""What a viewer is told of each frame. Rerun draws it, in a window, in a browser or from a file."""
+"""Frames, masks, tracks and latencies in Rerun: in a window, in a browser or from a file."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dsad_core.detector import Detection
 from dsad_core.errors import UsageError, one_line
 from dsad_core.frame.monitor import FrameKind
 from dsad_core.frame.normalise import to_unit
 from dsad_core.tracking import MotionState, Track
+from dsad_tools.follow import Followed
 
 TRUTH, MASK, MOVING, STILL, UNKNOWN = (
     (120, 200, 120),
@@ -28,27 +27,6 @@ COLOURS = {MotionState.MOVING: MOVING, MotionState.STILL: STILL, MotionState.UNK
 TAIL_S = 2.0
 #: Pixels between a target and its box: a box drawn tight would cover what it points at.
 MARGIN = 4
-
-
-@dataclass(frozen=True)
-class View:
-    """One answered frame.
-
-    Attributes:
-        stamp_ns: its time; the viewer's time line.
-        frame: (H, W) as the detector got it.
-        boxes: (N, 4) left, top, width, height of the truth, or None.
-        latency_ms: of the detector; track_ms: of monitor, motion and tracker.
-    """
-
-    stamp_ns: int
-    frame: np.ndarray
-    kind: FrameKind
-    detection: Detection
-    tracks: list[Track]
-    boxes: np.ndarray | None
-    latency_ms: float
-    track_ms: float
 
 
 class Viewer:
@@ -105,17 +83,17 @@ class Viewer:
         mask = rerun.AnnotationContext([(0, "", (0, 0, 0, 0)), (255, "target", MASK)])
         rerun.log("frame", mask, static=True)
 
-    def show(self, view: View) -> None:
+    def show(self, view: Followed) -> None:
         """Add one frame."""
         rerun = self._rerun
         rerun.set_time("time", duration=np.timedelta64(view.stamp_ns, "ns"))
-        grey = view.frame
+        grey = view.sample.image
         if grey.dtype != np.uint8:
             grey = (to_unit(grey) * 255.0 + 0.5).astype(np.uint8)
         rerun.log("frame/image", rerun.Image(grey, color_model="L"))
         rerun.log("frame/mask", rerun.SegmentationImage(view.detection.mask, opacity=0.6))
-        if view.boxes is not None:
-            rerun.log("frame/truth", self._boxes(view.boxes, TRUTH, None))
+        if view.sample.boxes is not None:
+            rerun.log("frame/truth", self._boxes(view.sample.boxes, TRUTH, None))
         shown = [track for track in view.tracks if track.confirmed]
         boxes = np.array([(t.left, t.top, t.width, t.height) for t in shown], np.float32).reshape(-1, 4)
         labels = [f"{track.id} {track.score:.2f}" for track in shown]
@@ -145,11 +123,11 @@ class Viewer:
         self._tails = {number: tail for number, tail in self._tails.items() if number in alive}
         self._rerun.log("frame/tails", self._rerun.LineStrips2D(strips, colors=colours))
 
-    def _log_figures(self, view: View, tracks: int) -> None:
+    def _log_figures(self, view: Followed, tracks: int) -> None:
         rerun = self._rerun
         for name, value in (
-            ("latency/detector", view.latency_ms),
-            ("latency/tracker", view.track_ms),
+            ("latency/detector", sum(view.detection.durations().values()) / 1e6),
+            ("latency/tracker", view.track_ns / 1e6),
             ("count/targets", len(view.detection.targets)),
             ("count/tracks", tracks),
         ):

@@ -93,53 +93,54 @@ class Batches:
 
     def _cut(self, places: Places, side: int, flip: bool, transpose: bool) -> Crops:
         data, index, count = self.data, places.index, len(places.index)
-        row = torch.arange(side, device=self.device).view(1, -1, 1)
-        column = row.transpose(1, 2)
+        line = torch.arange(side, device=self.device).expand(count, side)
         swap, flip_y, flip_x = (
-            (self._uniform(count, 1, 1) < 0.5) & allowed for allowed in (transpose, flip, flip)
+            (self._uniform(count, 1, 1) < 0.5).view(-1, 1) & allowed for allowed in (transpose, flip, flip)
         )
-        y, x = torch.where(swap, column, row), torch.where(swap, row, column)
-        y, x = torch.where(flip_y, side - 1 - y, y), torch.where(flip_x, side - 1 - x, x)
-        top, left = places.corner.view(-1, 2, 1, 1).unbind(1)
+        y, x = torch.where(flip_y, side - 1 - line, line), torch.where(flip_x, side - 1 - line, line)
+        top, left = places.corner.view(-1, 2, 1).unbind(1)
         # Labels that lie up and left of what is seen go on doing so after a mirror.
-        sided = data.sided[index].view(-1, 1, 1)
+        sided = data.sided[index].view(-1, 1)
         label_y, label_x = y - (flip_y & sided).long(), x - (flip_x & sided).long()
         if self.augmentation.zoom == 1:
-            pixel = self._address(index, top + y, left + x)
-            label = self._address(index, top + label_y, left + label_x)
-            image, masks = data.pixels[pixel].float(), data.masks[label]
-            truth, unknown = (masks == 1).float(), (masks == 2).float()
-            soft = data.soft[label].float() if len(data.soft) else None
+            seen = _Sight(self._grid(index, top + y, left + x, swap))
+            labelled = _Sight(self._grid(index, top + label_y, left + label_x, swap))
         else:
-            step = places.step.view(-1, 1, 1)
-            positions = (top + (y + 0.5) * step - 0.5, left + (x + 0.5) * step - 0.5)
-            labels = (top + (label_y + 0.5) * step - 0.5, left + (label_x + 0.5) * step - 0.5)
-            image = self._bilinear(index, positions, lambda p: data.pixels[p].float())
-            truth = self._bilinear(index, labels, lambda p: (data.masks[p] == 1).float())
-            unknown = self._bilinear(index, labels, lambda p: (data.masks[p] == 2).float())
-            soft = self._bilinear(index, labels, lambda p: data.soft[p].float()) if len(data.soft) else None
+            step = places.step.view(-1, 1)
+            seen = self._between(index, top + (y + 0.5) * step - 0.5, left + (x + 0.5) * step - 0.5, swap)
+            labelled = self._between(
+                index, top + (label_y + 0.5) * step - 0.5, left + (label_x + 0.5) * step - 0.5, swap
+            )
+        masks = labelled.read(data.masks)
+        truth, unknown = (labelled.mixed([(mask == value).float() for mask in masks]) for value in (1, 2))
+        soft = (
+            labelled.mixed([pixels.float() for pixels in labelled.read(data.soft)])
+            if len(data.soft)
+            else None
+        )
         return Crops(
-            image.unsqueeze(1) / 255,
+            seen.mixed([pixels.float() for pixels in seen.read(data.pixels)]).unsqueeze(1) / 255,
             truth.unsqueeze(1),
             (unknown < 0.5).float().unsqueeze(1),
             None if soft is None else soft.unsqueeze(1) / 255,
         )
 
-    def _address(self, index: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        height, width = self.data.size[index].view(-1, 2, 1, 1).unbind(1)
-        return self.data.start[index].view(-1, 1, 1) + mirror(y, height) * width + mirror(x, width)
+    def _grid(self, index: Tensor, y: Tensor, x: Tensor, swap: Tensor) -> Tensor:
+        """Addresses (n,side,side) of rows ``y`` and columns ``x``, both (n,side); of their transpose where ``swap``."""
+        height, width = self.data.size[index].view(-1, 2, 1).unbind(1)
+        rows = self.data.start[index].view(-1, 1) + mirror(y, height) * width
+        return _spread(rows, mirror(x, width), swap)
 
-    def _bilinear(self, index: Tensor, places: tuple[Tensor, Tensor], read) -> Tensor:
-        y, x = places
+    def _between(self, index: Tensor, y: Tensor, x: Tensor, swap: Tensor) -> "_Sight":
         low_y, low_x = y.floor(), x.floor()
         part_y, part_x = y - low_y, x - low_x
         low_y, low_x = low_y.long(), low_x.long()
-        rows = []
-        for below in (0, 1):
-            near, far = (read(self._address(index, low_y + below, low_x + right)) for right in (0, 1))
-            rows.append(torch.lerp(near, far, part_x))
-        upper, lower = rows
-        return torch.lerp(upper, lower, part_y)
+        addresses = [
+            self._grid(index, low_y + below, low_x + right, swap) for below in (0, 1) for right in (0, 1)
+        ]
+        down = _spread(part_y, torch.zeros_like(part_y), swap)
+        across = _spread(torch.zeros_like(part_x), part_x, swap)
+        return _Sight(*addresses, shares=(down, across))
 
     def _places(self, count: int, side: int) -> Places:
         augmentation = self.augmentation
@@ -188,6 +189,35 @@ class Batches:
 
     def _integers(self, high: int, count: int) -> Tensor:
         return torch.randint(high, (count,), generator=self.generator, device=self.device)
+
+
+class _Sight:
+    """Where crops (n,side,side) read their images: one address for each pixel, or the four around its place.
+
+    Args:
+        addresses: (n,side,side) each; of four the upper left, upper right, lower left and lower right.
+        shares: of the lower ones and of the right ones.
+    """
+
+    def __init__(self, *addresses: Tensor, shares: tuple[Tensor, Tensor] | None = None):
+        self._addresses, self._shares = addresses, shares
+
+    def read(self, pixels: Tensor) -> list[Tensor]:
+        return [pixels[address] for address in self._addresses]
+
+    def mixed(self, values: list[Tensor]) -> Tensor:
+        """The bilinear mean of what was read at the addresses."""
+        if self._shares is None:
+            return values[0]
+        down, across = self._shares
+        upper, lower = torch.lerp(values[0], values[1], across), torch.lerp(values[2], values[3], across)
+        return torch.lerp(upper, lower, down)
+
+
+def _spread(of_y: Tensor, of_x: Tensor, swap: Tensor) -> Tensor:
+    """(n,side,side) from what belongs to the rows and to the columns of an image, (n,side); transposed by ``swap``."""
+    rows, columns = torch.where(swap, of_x, of_y), torch.where(swap, of_y, of_x)
+    return rows[:, :, None] + columns[:, None, :]
 
 
 def _ranges(group: Tensor, groups: int) -> tuple[Tensor, Tensor]:

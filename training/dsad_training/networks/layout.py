@@ -5,6 +5,8 @@ oneDNN's convolutions run backward several times faster in channels_last. At 4 t
 as short as the number of channels. The copies around each convolution cost a fraction of either.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -24,12 +26,18 @@ class _InLayout(torch.autograd.Function):
         return gradient.contiguous(memory_format=ctx.here), None, None
 
 
-def convolve_in_channels_last(network: nn.Module) -> None:
+def convolve_in_channels_last(network: nn.Module, spared: Iterable[nn.Module] = ()) -> None:
     """Put the copies around every convolution of ``network``, by hooks; values and parameters stay.
 
     A residual block's first convolution and its shortcut share one copy of the input.
+
+    Args:
+        spared: modules of ``network`` that stay as they are, with all that is in them.
     """
+    left = {inner for module in spared for inner in module.modules()}
     for module in network.modules():
+        if module in left:
+            continue
         if isinstance(module, nn.Conv2d):
             module.register_forward_pre_hook(_enter)
             module.register_forward_hook(_leave)

@@ -23,9 +23,9 @@ def frames_received():
         )
         for role in ("publish", "receive")
     )
-    output, _ = receiver.communicate(timeout=60)
+    output, _ = receiver.communicate(timeout=300)
     publisher.terminate()
-    publisher.communicate(timeout=60)
+    publisher.communicate(timeout=300)
     return int(output)
 
 

@@ -26,7 +26,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
     reason="needs ROS 2's launch_ros and ros2launch (apt install ros-$ROS_DISTRO-ros2launch)",
 )
 #: Generous: loaded cores. Waiting ends as soon as the condition holds.
-SECONDS = 90
+SECONDS = 300
 CAMERAS = ("left", "right", "rear")
 
 

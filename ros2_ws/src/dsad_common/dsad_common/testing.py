@@ -22,19 +22,6 @@ from dsad_common.qos import reliable
 DEADLINE = 90.0
 
 
-def isolate(checkout: Path) -> None:
-    """Keep this process and those it starts to themselves; before ``rclpy.init``.
-
-    Args:
-        checkout: root of the repository, whose DDS profile lets large frames pass.
-    """
-    # Domains above 101 reach into Linux's ephemeral ports.
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-        os.environ[variable] = str(checkout / "launch" / "fastdds.xml")
-
-
 def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait for a condition that needs no executor."""
     end = time.monotonic() + timeout

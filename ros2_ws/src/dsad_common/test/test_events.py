@@ -1,6 +1,5 @@
 """QoS mismatches between real endpoints of two nodes."""
 
-import os
 import time
 
 import pytest
@@ -14,10 +13,9 @@ from dsad_common.qos import newest, reliable
 
 
 @pytest.fixture
-def nodes(monkeypatch):
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+def nodes():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=os.getpid() % 101 + 1)
+    rclpy.init(context=context)
     pair = [rclpy.create_node(name, context=context) for name in ("watcher", "stranger")]
     executor = SingleThreadedExecutor(context=context)
     for node in pair:

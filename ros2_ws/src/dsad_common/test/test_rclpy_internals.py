@@ -1,6 +1,5 @@
 """What we touch inside rclpy is there and does what we think, in the release that is installed."""
 
-import os
 import threading
 import time
 
@@ -18,10 +17,9 @@ from dsad_common.rclpy_internals import given_parameters, guard_change_state, li
 
 
 @pytest.fixture
-def context(monkeypatch):
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+def context():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=os.getpid() % 101 + 1)
+    rclpy.init(context=context)
     yield context
     rclpy.shutdown(context=context)
 

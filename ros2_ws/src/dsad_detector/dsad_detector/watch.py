@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dsad_common.stamps import stamp_ns
+from dsad_core.components import find_components
 from dsad_core.detector import Detection
 from dsad_core.frame.monitor import FrameKind, FrameMonitor
 
@@ -60,5 +61,6 @@ class FrameWatch:
         kind = self.look(frame, header, received)
         detection = detect(frame)
         if kind in EMPTIED:
-            detection = replace(detection, mask=np.zeros_like(detection.mask), targets=[])
+            mask = np.zeros_like(detection.mask)
+            detection = replace(detection, mask=mask, targets=[], components=find_components(mask))
         return detection, kind

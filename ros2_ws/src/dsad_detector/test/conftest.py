@@ -1,5 +1,6 @@
 """Engines in a temporary folder, an isolated DDS domain, and a detector process for each module."""
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import pytest
 import rclpy
 from detector_harness import Building, Client, DetectorProcess
 
-from dsad_common.testing import isolate
+from dsad_common.isolation import isolate
 from dsad_core.engines.manifest import MODEL_FILE, read_manifest, save_manifest
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -50,9 +51,9 @@ class Running:
     client: Client
 
 
-@pytest.fixture(scope="module")
-def start(ros, tmp_path_factory):
-    """Function that starts a detector with parameters; all end with the module."""
+@contextlib.contextmanager
+def starting(tmp_path_factory):
+    """Function that starts a detector with parameters; all end with the context."""
     running: list[Running] = []
 
     def make(environment: dict[str, str] | None = None, **parameters) -> Running:
@@ -68,10 +69,24 @@ def start(ros, tmp_path_factory):
         one.process.end()
 
 
+@pytest.fixture
+def start(ros, tmp_path_factory):
+    """`starting`, until the end of the test: idle detectors take from the others' time."""
+    with starting(tmp_path_factory) as make:
+        yield make
+
+
 @pytest.fixture(scope="module")
-def detector(start) -> Running:
+def start_for_module(ros, tmp_path_factory):
+    """`starting`, until the end of the module."""
+    with starting(tmp_path_factory) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def detector(start_for_module) -> Running:
     """An active detector with the default engine."""
-    one = start(frame_size="64x64")
+    one = start_for_module(frame_size="64x64")
     one.client.wait_for_detector()
     return one
 

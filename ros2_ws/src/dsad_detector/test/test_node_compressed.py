@@ -13,8 +13,8 @@ from dsad_common.stamps import stamp_ns
 
 
 @pytest.fixture(scope="module")
-def running(start):
-    one = start(frame_size="64x64", image_transport="compressed")
+def running(start_for_module):
+    one = start_for_module(frame_size="64x64", image_transport="compressed")
     client = one.client
     publisher = client.node.create_publisher(CompressedImage, "image_raw/compressed", reliable(10))
     client.wait(

@@ -11,9 +11,9 @@ DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CL
 
 
 @pytest.fixture(scope="module")
-def managed(start):
+def managed(start_for_module):
     """A detector that waits for its manager."""
-    return start(autostart=False, frame_size="64x64")
+    return start_for_module(autostart=False, frame_size="64x64")
 
 
 def test_requests_that_the_state_does_not_allow_are_refused_and_survived(managed):
@@ -99,7 +99,7 @@ def test_engines_that_cannot_run_are_refused_with_the_reason_until_one_can(start
     client = one.client
     client.wait_for_status(lambda: "no engine 'nonexistent'" in client.status.message, "the missing engine")
     assert client.status.level == b"\x02"
-    assert client.state() == "unconfigured"
+    client.wait(lambda: client.state() == "unconfigured", "the end of the transition")
 
     for parameters, reason in [
         ({"engine": "tampered"}, "SHA-256"),

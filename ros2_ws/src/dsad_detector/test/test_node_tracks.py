@@ -1,9 +1,11 @@
 """Tracks of a running detector, across processes."""
 
+import importlib.util
+
 import cv2
 import numpy as np
 import pytest
-from geometry_msgs.msg import Vector3Stamped
+from geometry_msgs.msg import Quaternion, TransformStamped, Vector3Stamped
 from sensor_msgs.msg import CameraInfo, Imu
 from std_msgs.msg import Bool, String
 
@@ -139,11 +141,75 @@ def test_the_camera_s_turning_comes_from_an_imu(start, background):
     assert last.tracks[0].motion == Track.STILL and last.motion_known
 
 
-def test_a_frame_of_bearings_needs_tf2_or_turns_them(start):
+def test_a_frame_of_bearings_needs_tf2(start):
+    if importlib.util.find_spec("tf2_ros"):
+        pytest.skip("tf2_ros is installed")
     one = start(frame_size="64x64", bearing_frame="base_link")
-    try:
-        import tf2_ros  # noqa: F401
-    except ImportError:
-        one.client.wait(lambda: "bearing_frame base_link: needs tf2_ros" in one.process.log(), "the refusal")
-    else:
-        one.client.wait_for_detector()
+    one.client.wait(lambda: "bearing_frame base_link: needs tf2_ros" in one.process.log(), "the refusal")
+
+
+def transform(stamp, parent, child, quaternion):
+    message = TransformStamped(child_frame_id=child)
+    message.header.stamp, message.header.frame_id = stamp, parent
+    message.transform.rotation = Quaternion(**dict(zip("xyzw", quaternion)))
+    return message
+
+
+def test_bearings_turn_into_the_frame_of_the_vehicle(start, background):
+    tf2_ros = pytest.importorskip("tf2_ros")
+    one = start(frame_size="160x128", bearing_frame="base_link", tracks="confirmed")
+    client = one.client
+    client.wait_for_detector()
+    tracks = subscribe(client, TrackArray, "tracks")
+    broadcaster = tf2_ros.StaticTransformBroadcaster(client.node)
+    info = CameraInfo(height=SIZE[0], width=SIZE[1])
+    info.k = [200.0, 0.0, 80.0, 0.0, 200.0, 64.0, 0.0, 0.0, 1.0]
+    found = None
+    for index in range(60):
+        message = client.image(moving(index, background), "mono8")
+        if index == 0:
+            # The camera looks ahead: its z is the vehicle's x, its x points to the right, which is -y.
+            optical = (-0.5, 0.5, -0.5, 0.5)
+            broadcaster.sendTransform(
+                transform(message.header.stamp, "base_link", message.header.frame_id, optical)
+            )
+        info.header = message.header
+        client.camera.publish(info)
+        client.ask(message)
+        key = stamp_ns(message.header.stamp)
+        client.publish_until(message, lambda: key in tracks, "the tracks of the frame")
+        found = next((each for each in tracks[key].tracks if each.has_bearing), None)
+        if found:
+            break
+    assert found and tracks[key].bearing_frame == "base_link"
+    across, down = (found.x - 80.0) / 200.0, (found.y - 64.0) / 200.0
+    expected = np.array([1.0, -across, -down]) / np.linalg.norm([1.0, across, down])
+    assert [found.bearing.x, found.bearing.y, found.bearing.z] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_camera_s_turning_comes_from_tf(start, background):
+    """As with the gyroscope: a lamp that the pan carries along stands still in the scene."""
+    tf2_ros = pytest.importorskip("tf2_ros")
+    one = start(frame_size="160x128", motion_frame="odom", tracks="confirmed")
+    client = one.client
+    client.wait_for_detector()
+    tracks = subscribe(client, TrackArray, "tracks")
+    broadcaster = tf2_ros.TransformBroadcaster(client.node)
+    info = CameraInfo(height=SIZE[0], width=SIZE[1])
+    info.k = [400.0, 0.0, 80.0, 0.0, 400.0, 64.0, 0.0, 0.0, 1.0]
+    client.wait(lambda: client.node.count_publishers("tracks"), "the topic")
+    last = None
+    for index in range(60):
+        message = client.image(moving(60 - index, background), "mono8")
+        half = index / 400.0 / 2.0
+        turned = (0.0, np.sin(half), 0.0, np.cos(half))
+        broadcaster.sendTransform(transform(message.header.stamp, "odom", message.header.frame_id, turned))
+        info.header = message.header
+        client.camera.publish(info)
+        client.ask(message)
+        key = stamp_ns(message.header.stamp)
+        client.publish_until(message, lambda: key in tracks, "the tracks of the frame")
+        last = tracks[key]
+        if last.tracks and last.tracks[0].motion != Track.UNKNOWN:
+            break
+    assert last.tracks[0].motion == Track.STILL and last.motion_known

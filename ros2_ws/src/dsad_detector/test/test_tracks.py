@@ -8,6 +8,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from dsad_core.components import find_components
 from dsad_core.detector import Detection
 from dsad_core.errors import UsageError
 from dsad_core.frame.monitor import FrameKind, FrameMonitor
@@ -240,8 +241,13 @@ def test_the_watch_empties_masks_only_where_asked():
     assert mark.counts == {"repeated": 0, "shutter": 1, "settling": 0}
 
 
+def one_large_target() -> Detection:
+    mask = np.full((64, 64), 255, np.uint8)
+    return Detection(mask, [1], find_components(mask), np.zeros((64, 64), np.float32), 0, 0, 0, 0)
+
+
 def test_the_watch_empties_masks_while_the_driver_says_that_the_shutter_is_closed():
-    detection = Detection(np.full((64, 64), 255, np.uint8), [1], np.zeros((64, 64), np.float32), 0, 0, 0, 0)
+    detection = one_large_target()
     scene = np.random.default_rng(0).normal(120, 30, (64, 64)).clip(0, 255).astype(np.uint8)
     watch = FrameWatch(FrameMonitor())
     watch.announce(True)
@@ -252,7 +258,7 @@ def test_the_watch_empties_masks_while_the_driver_says_that_the_shutter_is_close
 
 
 def test_a_correction_is_answered_with_nothing_and_a_repeated_frame_as_ever():
-    detection = Detection(np.full((64, 64), 255, np.uint8), [1], np.zeros((64, 64), np.float32), 0, 0, 0, 0)
+    detection = one_large_target()
     scene = np.random.default_rng(0).normal(7000, 60, (64, 64)).astype(np.uint16)
     watch = FrameWatch(FrameMonitor(), empties=True)
     answers = [

@@ -6,7 +6,8 @@ import pytest
 import rclpy
 from metrics_harness import Client
 
-from dsad_common.testing import NodeProcess, isolate
+from dsad_common.isolation import isolate
+from dsad_common.testing import NodeProcess
 
 isolate(Path(__file__).resolve().parents[4])
 

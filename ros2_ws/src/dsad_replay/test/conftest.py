@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -6,20 +5,21 @@ import sys
 import psutil
 import pytest
 
+from dsad_common.isolation import own_domain
+
 # A shell's background job ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DSAD = [sys.executable, "-c", "from dsad_core.cli.app import main; main()"]
+DSAD = [sys.executable, "-c", "from dsad_core.cli.start import main; main()"]
 
 
 @pytest.fixture(autouse=True)
-def isolated(monkeypatch, request):
-    """An own ROS domain on this machine, so that no other run is heard.
-
-    Above 101 a domain's ports are among those that Linux hands out to anybody.
-    """
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + 31 * hash(request.node.nodeid)) % 101))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+def isolated(monkeypatch):
+    """An own ROS domain on this machine, so that no other test is heard."""
+    with own_domain() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_a_case_names_itself():
 
 def bench(*options, what="pipeline"):
     command = [*DSAD, "bench", what, "--engine", "local-contrast", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_a_short_run_measures_every_case(tmp_path):
@@ -85,6 +85,10 @@ def test_the_mask_s_latency_is_told_with_tracks_and_without():
     for tracks in ("all", "none"):
         answers, p50, p95, p99 = map(float, rows[tracks])
         assert answers > 0 and 0 < p50 <= p95 <= p99
+    added = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[4 : 5 + len(STAGES)]}
+    assert list(added) == ["mask", *STAGES]
+    for middle, low, high in added.values():
+        assert float(low) <= float(middle) <= float(high)
 
 
 @pytest.mark.parametrize("options", [("--sizes", "64:mono8"), ("--rates", "0"), ("--engine", "nobody")])

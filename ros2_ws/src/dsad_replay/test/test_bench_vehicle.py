@@ -3,24 +3,21 @@
 import json
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
-from ament_index_python.packages import get_package_share_directory
 from conftest import DSAD
 
-from dsad_bringup.graph import build_graph
 from dsad_replay.bench import exits
-from dsad_replay.bench.drivers import NAMESPACE, Outcome, _measure, _table
+from dsad_replay.bench.drivers import Outcome, _measure, _table
+from dsad_replay.bench.launched import bench_graph
 
 
 def bench(*options):
-    return subprocess.run([*DSAD, "bench", *options], capture_output=True, text=True, timeout=200)
+    return subprocess.run([*DSAD, "bench", *options], capture_output=True, text=True, timeout=300)
 
 
 def test_every_frame_of_a_driver_is_received_or_counted(tmp_path):
-    share = Path(get_package_share_directory("dsad_bringup"))
-    graph = build_graph({"engine": "local-contrast", "namespace": NAMESPACE, "log_level": "warn"}, share)
+    graph = bench_graph({"engine": "local-contrast"})
     outcome = _measure(graph, tmp_path, "stock, reliable", False, "reliable", "64x48@50", 10)
     assert outcome.sent == 10 and 0 < outcome.answered <= outcome.received
     assert outcome.received == outcome.answered + outcome.dropped + outcome.refused

@@ -22,7 +22,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
 PASSWORD = "s3cr3t"
 #: Nobody listens on port 1.
 ADDRESS = f"rtsp://pilot:{PASSWORD}@127.0.0.1:1/ir"
-SECONDS = 90
+SECONDS = 300
 
 #: Arguments of a run, and what the line says.
 CASES = {

@@ -20,7 +20,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
 FRAMES = 20
 
 
-def launch(*arguments, timeout=90):
+def launch(*arguments, timeout=300):
     command = [sys.executable, "-c", "import sys; from ros2cli.cli import main; sys.exit(main())"]
     command += ["launch", "--noninteractive", "dsad_replay", "replay.launch.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)

@@ -15,7 +15,7 @@ from dsad_replay import processes
 from dsad_replay.ros import ros
 
 #: Generous: loaded cores. Waiting ends as soon as the condition holds.
-SECONDS = 60
+SECONDS = 300
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from conftest import DSAD
 from rosbags.highlevel import AnyReader
 from test_early_ends import node, run_processes
 
-SECONDS = 60
+SECONDS = 300
 NODES = {
     "frame_source": ("dsad_source", "frame_source", {"source": "synthetic", "wait_for_subscribers": 600.0}),
     "detector": ("dsad_detector", "detector", {"engine": "local-contrast"}),

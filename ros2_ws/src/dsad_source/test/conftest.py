@@ -4,7 +4,7 @@ import pytest
 import rclpy
 from processes import Sink
 
-from dsad_common.testing import isolate
+from dsad_common.isolation import isolate
 
 isolate(Path(__file__).resolve().parents[4])
 

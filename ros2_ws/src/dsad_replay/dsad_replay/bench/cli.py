@@ -21,6 +21,7 @@ from dsad_core.engines.locate import find_engine
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
+from dsad_replay.bench.output import wide_console
 from dsad_replay.bench.timings import Case, Timings
 
 SIZES = ["256x256:mono8", "640x512:mono16"]
@@ -51,9 +52,7 @@ def pipeline(
     cases = list(_cases(sizes, rates))
     folder = find_engine(engine)
     alone = load_engine(folder, platform, threads or None)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120  # the tables' own; 80 columns would fold them
+    console = wide_console()
     os.environ.update(dds_profile(Path(get_package_share_directory("dsad_bringup"))))
     facts = {
         "engine": alone.manifest.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -15,17 +14,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from ament_index_python.packages import get_package_share_directory
-from rich.console import Console
 from rich.table import Table
 
-from dsad_bringup.graph import PROFILE_VARIABLES, Graph, build_graph
+from dsad_bringup.graph import PROFILE_VARIABLES, Graph
 from dsad_common import topics
 from dsad_core.errors import DsadError, UsageError
-from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
-from dsad_core.machine import machine_facts
-from dsad_replay import processes
+from dsad_replay.bench.output import wide_console, write_facts
 
 SIZES = ["640x512@30", "1920x1080@30", "2048x1536@30"]
 #: (name, has our DDS profile, reliability) of the drivers.
@@ -35,7 +30,6 @@ DRIVERS = (
     ("our profile, reliable", True, "reliable"),
     ("our profile, best effort", True, "best_effort"),
 )
-NAMESPACE = "/dsad_bench"
 #: Seconds for a driver and a detector to find each other, and without news of the counters that end a case.
 START_SECONDS, QUIET_SECONDS = 90.0, 10.0
 
@@ -86,22 +80,19 @@ def drivers(
 ) -> None:
     for size in sizes:
         _parse(size)
-    share = Path(get_package_share_directory("dsad_bringup"))
-    graph = build_graph({"engine": engine, "namespace": NAMESPACE, "log_level": "warn"}, share)
-    console = Console()
+    # Not above: rclpy takes a quarter of a second to import, and `dsad --help` needs none of it.
+    from dsad_replay.bench.launched import bench_graph
+
+    graph = bench_graph({"engine": engine})
     outcomes = []
     for size, (name, profile, reliability) in product(sizes, DRIVERS):
         with tempfile.TemporaryDirectory(prefix="dsad_bench.") as folder:
             outcomes.append(_measure(graph, Path(folder), name, profile, reliability, size, frames))
-    if not console.is_terminal:
-        console.width = 120
+    console = wide_console()
     console.print(_table(outcomes))
     for says in dict.fromkeys(outcome.says for outcome in outcomes if outcome.says):
         console.print(f"says: {says}", soft_wrap=True, highlight=False)
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        facts = {"engine": engine, "machine": machine_facts(), "drivers": [asdict(each) for each in outcomes]}
-        write_atomic(output / "drivers.json", json.dumps(facts, indent=2) + "\n")
+    write_facts(output, "drivers.json", {"engine": engine, "drivers": [asdict(each) for each in outcomes]})
 
 
 def _parse(text: str) -> tuple[str, float]:
@@ -116,50 +107,36 @@ def _parse(text: str) -> tuple[str, float]:
 def _measure(
     graph: Graph, folder: Path, name: str, profile: bool, reliability: str, text: str, frames: int
 ) -> Outcome:
-    import rclpy
-
     from dsad_common.qos import latched
     from dsad_msgs.msg import FrameCounters
-    from dsad_replay.ros import ros
+    from dsad_replay.bench.launched import launched, spin
 
     size, rate = _parse(text)
-    nodes = processes.start(graph, folder)  # which also puts the profile into this process's environment
-    environment = {
-        name: value for name, value in os.environ.items() if profile or name not in PROFILE_VARIABLES
-    }
-    command = [sys.executable, "-m", "dsad_replay.bench.driver", f"{NAMESPACE}/image_raw"]
-    driver = subprocess.Popen(
-        [*command, size, str(rate), str(frames), reliability],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    os.set_blocking(driver.stdout.fileno(), False)
     counts = FrameCounters()
     seen = 0.0
     sent = 0
-    try:
-        with ros() as executor:
-            node = rclpy.create_node("bench", namespace=NAMESPACE)
-            executor.add_node(node)
 
-            def on_counters(message: FrameCounters) -> None:
-                nonlocal counts, seen
-                counts, seen = message, time.monotonic()
+    def on_counters(message: FrameCounters) -> None:
+        nonlocal counts, seen
+        counts, seen = message, time.monotonic()
 
-            node.create_subscription(FrameCounters, topics.COUNTERS, on_counters, latched())
-            deadline = time.monotonic() + START_SECONDS + frames / rate
-            while not sent or (not _accounted(counts, sent) and time.monotonic() - seen < QUIET_SECONDS):
-                executor.spin_once(timeout_sec=0.05)
-                if not sent and (said := driver.stdout.read()):
-                    sent, seen = int(said), time.monotonic()
-                if driver.poll() is not None or time.monotonic() > deadline:
-                    raise DsadError(f"{name}, {text}: no end; {_log(nodes)[-3:]}")
-            node.destroy_node()
-    finally:
-        driver.stdin.close()
-        driver.wait()
-        processes.stop(nodes, lambda: None)
+    def ended() -> bool:
+        nonlocal sent, seen
+        if not sent and (told := driver.stdout.read()):
+            sent, seen = int(told), time.monotonic()
+        if driver.poll() is not None:
+            raise DsadError(f"{name}, {text}: the driver ended with status {driver.returncode}")
+        return sent and (_accounted(counts, sent) or time.monotonic() - seen > QUIET_SECONDS)
+
+    with launched(graph, folder) as (nodes, node, executor):
+        node.create_subscription(FrameCounters, topics.COUNTERS, on_counters, latched())
+        driver = _start_driver(f"{node.get_namespace()}/image_raw", profile, size, rate, frames, reliability)
+        try:
+            if not spin(executor, nodes, START_SECONDS + frames / rate, until=ended):
+                raise DsadError(f"{name}, {text}: no end; {_log(nodes)[-3:]}")
+        finally:
+            driver.stdin.close()
+            driver.wait()
     said = [line for line in _log(nodes) if "lost on their way" in line]
     return Outcome(
         name,
@@ -173,6 +150,20 @@ def _measure(
         counts.frames_lost,
         re.sub(r".*image_raw: |\(\d+ more like it\)$", "", said[-1]).strip() if said else "",
     )
+
+
+def _start_driver(topic: str, profile: bool, *words: object) -> subprocess.Popen:
+    environment = {
+        name: value for name, value in os.environ.items() if profile or name not in PROFILE_VARIABLES
+    }
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "dsad_replay.bench.driver", topic, *map(str, words)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    os.set_blocking(driver.stdout.fileno(), False)
+    return driver
 
 
 def _accounted(counts, sent: int) -> bool:

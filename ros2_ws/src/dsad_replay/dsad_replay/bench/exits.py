@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dsad_core.errors import DsadError, UsageError
-from dsad_core.files import write_atomic
-from dsad_core.machine import machine_facts
+from dsad_replay.bench.output import wide_console, write_facts
 from dsad_replay.processes import installed_program
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.write import BagWriter
@@ -107,16 +105,11 @@ def exits(
         raise UsageError(f"--only {' '.join(only)}: none of {', '.join((*NODES, UP))}")
     moments = [*DELAYS, NETWORK, RUNNING]
     found = [measure(*case, engine) for case in product(subjects, moments, SIGNALS)]
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
+    console = wide_console()
     console.print(table(found))
     slowest = max(found, key=lambda one: one.seconds)
     console.print(f"slowest: {slowest.what}, {slowest.moment}, {slowest.signal}: {slowest.seconds:.2f} s")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        facts = {"engine": engine, "machine": machine_facts(), "exits": [asdict(one) for one in found]}
-        write_atomic(output / "exits.json", json.dumps(facts, indent=2) + "\n")
+    write_facts(output, "exits.json", {"engine": engine, "exits": [asdict(one) for one in found]})
 
 
 def measure(what: str, moment: float | str, number: signal.Signals, engine: str) -> Exit:
@@ -195,7 +188,7 @@ def table(found: list[Exit]) -> Table:
 
 def _command(what: str, engine: str) -> list[str]:
     if what == UP:
-        code = "from dsad_core.cli.app import main; main()"
+        code = "from dsad_core.cli.start import main; main()"
         return [sys.executable, "-c", code, "up", f"engine:={engine}", *UP_ARGUMENTS]
     package, executable, parameters = NODES[what]
     command = [str(installed_program(package, executable)), "--ros-args", "-r", "__ns:=/dsad_bench"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -10,18 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from ament_index_python.packages import get_package_share_directory
-from rich.console import Console
 from rich.table import Table
 
-from dsad_bringup.graph import build_graph
 from dsad_common import topics
 from dsad_core.errors import DsadError
-from dsad_core.files import write_atomic
-from dsad_core.machine import machine_facts
-from dsad_replay import processes
+from dsad_replay.bench.output import wide_console, write_facts
 
-NAMESPACE = "/dsad_bench"
 #: Seconds that the nodes may take to answer a first frame, and that they run before the measurement.
 START_SECONDS, WARM_SECONDS = 120.0, 5.0
 
@@ -58,25 +51,24 @@ def footprint(
     metrics: Annotated[bool, typer.Option("--metrics", help="Start the metrics node, too.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for footprint.json.")] = None,
 ) -> None:
-    share = Path(get_package_share_directory("dsad_bringup"))
-    console = Console()
+    # Not above: rclpy takes a quarter of a second to import, and `dsad --help` needs none of it.
+    from dsad_replay.bench.launched import bench_graph
+
     with tempfile.TemporaryDirectory(prefix="dsad_bench.") as name:
         folder = Path(name)
         parameters = folder / "parameters.yaml"
         parameters.write_text("/**/source:\n  ros__parameters: {width: 640, height: 512, encoding: mono16}\n")
-        given = {"engine": engine, "namespace": NAMESPACE, "log_level": "warn", "source": "synthetic"}
-        given |= {"rate": str(rate), "metrics": str(metrics).lower(), "params_file": str(parameters)}
-        usages, answered = _measure(build_graph(given, share), folder, seconds)
+        given = {"engine": engine, "source": "synthetic", "rate": str(rate)}
+        given |= {"metrics": str(metrics).lower(), "params_file": str(parameters)}
+        usages, answered = _measure(bench_graph(given), folder, seconds)
     table = Table("node", "RSS, MiB", "CPU, % of a core", box=None, pad_edge=False)
     for usage in usages:
         table.add_row(usage.node, f"{usage.rss_mib:.0f}", f"{100 * usage.cpu:.1f}")
+    console = wide_console()
     console.print(table)
     console.print(f"{engine}, 640x512 mono16 at {rate:g} Hz: {answered / seconds:.1f} answers a second")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        facts = {"engine": engine, "rate": rate, "seconds": seconds, "answered": answered}
-        facts |= {"machine": machine_facts(), "nodes": [asdict(usage) for usage in usages]}
-        write_atomic(output / "footprint.json", json.dumps(facts, indent=2) + "\n")
+    facts = {"engine": engine, "rate": rate, "seconds": seconds, "answered": answered}
+    write_facts(output, "footprint.json", facts | {"nodes": [asdict(usage) for usage in usages]})
 
 
 def _measure(graph, folder: Path, seconds: float) -> tuple[list[Usage], int]:
@@ -86,50 +78,24 @@ def _measure(graph, folder: Path, seconds: float) -> tuple[list[Usage], int]:
         DsadError: no frame is answered in time, or a node ends.
     """
     import psutil
-    import rclpy
 
     from dsad_common.qos import reliable
     from dsad_msgs.msg import FrameTiming
-    from dsad_replay.ros import ros
+    from dsad_replay.bench.launched import launched, spin
 
-    answers = 0
-    nodes = processes.start(graph, folder / "logs")
-    try:
-        with ros() as executor:
-            node = rclpy.create_node("bench", namespace=NAMESPACE)
-            executor.add_node(node)
-
-            def on_answer(_: FrameTiming) -> None:
-                nonlocal answers
-                answers += 1
-
-            node.create_subscription(FrameTiming, topics.TIMING, on_answer, reliable(50))
-
-            def spin(duration: float, until=lambda: False) -> None:
-                deadline = time.monotonic() + duration
-                while not until() and time.monotonic() < deadline:
-                    executor.spin_once(timeout_sec=0.05)
-                    for process in nodes:
-                        if process.status is not None:
-                            said = process.new_lines()[-3:]
-                            raise DsadError(f"{process.spec.name} ended with status {process.status}: {said}")
-
-            spin(START_SECONDS, until=lambda: answers)
-            if not answers:
-                raise DsadError(f"no frame was answered within {START_SECONDS:g} s")
-            spin(WARM_SECONDS)
-            watched = [psutil.Process(process.pid) for process in nodes]
-            before, begin = [sum(each.cpu_times()[:2]) for each in watched], time.monotonic()
-            first, rss = answers, [0] * len(watched)
-            while (rest := begin + seconds - time.monotonic()) > 0:
-                spin(min(0.5, rest))
-                rss = [max(known, each.memory_info().rss) for known, each in zip(rss, watched)]
-            wall = time.monotonic() - begin
-            cpu = [(sum(each.cpu_times()[:2]) - start) / wall for each, start in zip(watched, before)]
-            node.destroy_node()
-    finally:
-        processes.stop(nodes, lambda: None)
-    names = [process.spec.name for process in nodes]
-    return [
-        Usage(name, *figures) for name, *figures in zip(names, (r / 2**20 for r in rss), cpu)
-    ], answers - first
+    answers: list[FrameTiming] = []
+    with launched(graph, folder / "logs") as (nodes, node, executor):
+        node.create_subscription(FrameTiming, topics.TIMING, answers.append, reliable(50))
+        if not spin(executor, nodes, START_SECONDS, until=lambda: answers):
+            raise DsadError(f"no frame was answered within {START_SECONDS:g} s")
+        spin(executor, nodes, WARM_SECONDS)
+        watched = [psutil.Process(process.pid) for process in nodes]
+        before, begin = [sum(each.cpu_times()[:2]) for each in watched], time.monotonic()
+        first, rss = len(answers), [0] * len(watched)
+        while (rest := begin + seconds - time.monotonic()) > 0:
+            spin(executor, nodes, min(0.5, rest))
+            rss = [max(known, each.memory_info().rss) for known, each in zip(rss, watched)]
+        wall = time.monotonic() - begin
+        cpu = [(sum(each.cpu_times()[:2]) - start) / wall for each, start in zip(watched, before)]
+    usages = [Usage(process.spec.name, most / 2**20, share) for process, most, share in zip(nodes, rss, cpu)]
+    return usages, len(answers) - first

@@ -23,6 +23,7 @@ from dsad_core.errors import DsadError
 from dsad_core.frame.encodings import ENCODINGS
 from dsad_msgs.msg import FrameTiming
 from dsad_replay import processes
+from dsad_replay.bench.launched import NAMESPACE, TICK_SECONDS, spin
 from dsad_replay.bench.timings import Block, Case
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
@@ -31,12 +32,10 @@ from dsad_tools.scenes.generator import SceneGenerator
 BAG_FRAMES, BAG_RATE = 16, 10.0
 #: Frames under way in a free run: one in the engine, one on its way.
 WINDOW = 2
-NAMESPACE = "/dsad_bench"
 #: An engine may take minutes to be built for a device the first time, seconds.
 START_SECONDS = 600.0
 #: A service of the source may take so long, seconds.
 ANSWER_SECONDS = 10.0
-TICK_SECONDS = 0.02
 
 
 class Pipeline:
@@ -151,16 +150,7 @@ class Pipeline:
 
     def _spin(self, seconds: float, until: Callable[[], object] = lambda: False) -> bool:
         """Take messages until ``until`` holds or the time is over; whether it held."""
-        deadline = time.monotonic() + seconds
-        while not until():
-            if time.monotonic() > deadline:
-                return False
-            self._executor.spin_once(timeout_sec=TICK_SECONDS)
-            for process in self._processes:
-                if process.status is not None:
-                    said = " / ".join(process.new_lines()[-3:])
-                    raise DsadError(f"{process.spec.name} ended with status {process.status}: {said}")
-        return True
+        return spin(self._executor, self._processes, seconds, until)
 
 
 def _write_bag(case: Case, path: Path) -> Path:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from ament_index_python.packages import get_package_share_directory
 from rich.console import Console
@@ -14,8 +15,9 @@ from rich.table import Table
 
 from dsad_bringup.graph import dds_profile
 from dsad_core.engines.locate import find_engine
+from dsad_core.frame.timing import STAGES
 from dsad_core.machine import machine_facts
-from dsad_replay.bench.timings import Case, Timings
+from dsad_replay.bench.timings import Block, Case, Timings
 
 #: A lost answer is given up after so many seconds.
 PATIENCE_SECONDS = 2.0
@@ -50,7 +52,9 @@ def tracking(
     results = {"all": Timings(), "none": Timings()}
     with ros() as executor:
         for turn in range(turns):
-            for tracks, timings in results.items():
+            # Each turn begins with the kind that ended the last one: what drifts falls on both alike.
+            order = list(results.items())[:: 1 if turn % 2 == 0 else -1]
+            for tracks, timings in order:
                 detector = {"engine": str(folder), "target": platform, "threads": threads, "tracks": tracks}
                 with (
                     tempfile.TemporaryDirectory(prefix="dsad_bench.") as scratch,
@@ -58,15 +62,9 @@ def tracking(
                 ):
                     timings.blocks.append(pipeline.run_at_rate(frames, lambda _: None))
                 typer.echo(f"turn {turn + 1} of {turns}, tracks: {tracks}", err=True)
-    table = Table("tracks", box=None, pad_edge=False)
-    for column in ("answers", "mask p50, ms", "p95", "p99"):
-        table.add_column(column, justify="right")
-    for tracks, timings in results.items():
-        latency = timings.stage("latency")
-        figures = (f"{figure:.2f}" for figure in (latency.p50, latency.p95, latency.p99))
-        table.add_row(tracks, str(latency.frames), *figures)
     console = Console()
-    console.print(table)
+    console.print(_latencies(results))
+    console.print(_differences(results["all"].blocks, results["none"].blocks))
     machine = machine_facts()
     console.print(
         f"{folder.name}, {threads} threads, 640x512 mono16 at {rate:g} Hz, {turns} turns each; "
@@ -74,3 +72,31 @@ def tracking(
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _latencies(results: dict[str, Timings]) -> Table:
+    table = Table("tracks", box=None, pad_edge=False)
+    for column in ("answers", "mask p50, ms", "p95", "p99"):
+        table.add_column(column, justify="right")
+    for tracks, timings in results.items():
+        latency = timings.stage("latency")
+        figures = (f"{figure:.2f}" for figure in (latency.p50, latency.p95, latency.p99))
+        table.add_row(tracks, str(latency.frames), *figures)
+    return table
+
+
+def _differences(following: list[Block], plain: list[Block]) -> Table:
+    """Median over the turns of what tracks add to a turn's p50, for the mask and each stage before it."""
+    table = Table("added by tracks", box=None, pad_edge=False)
+    for column in ("p50, ms", "a quarter of the turns below", "above"):
+        table.add_column(column, justify="right")
+    for stage in ("latency", *STAGES):
+        added = [
+            Timings([ours]).stage(stage).p50 - Timings([theirs]).stage(stage).p50
+            for ours, theirs in zip(following, plain)
+        ]
+        low, middle, high = np.percentile(added, (25, 50, 75))
+        table.add_row(
+            "mask" if stage == "latency" else stage, f"{middle:+.3f}", f"{low:+.3f}", f"{high:+.3f}"
+        )
+    return table

@@ -6,7 +6,7 @@ import sys
 
 def dsad(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "dsad_core.cli.app", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dsad_core.cli.start", *arguments], capture_output=True, text=True, timeout=300
     )
 
 

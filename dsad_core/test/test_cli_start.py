@@ -10,7 +10,7 @@ from dsad_core.cli.commands import add_commands
 
 def dsad(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "dsad_core.cli.app", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dsad_core.cli.start", *arguments], capture_output=True, text=True, timeout=300
     )
 
 
@@ -66,5 +66,5 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 from dsad_core.cli.start import main
 main()
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (result.returncode, result.stderr) == (130, "")
