@@ -1,5 +1,8 @@
 """The compiled kernels against onnxruntime: operators, patterns, what is refused."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from direct_models import (
@@ -17,8 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dsad_core.engines import direct
-from dsad_core.engines.direct import library
-from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE
+from dsad_core.engines.direct import library, plan
+from dsad_core.engines.direct.fuse import fuse
+from dsad_core.engines.direct.reader import read_graph
+from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME
 from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
 
 pytestmark = needs_kernels
@@ -77,6 +82,41 @@ def test_resizing(scale, channels, height, width, mode):
 
 
 @FEW
+@example(factor=2, half=False, outputs=4, height=9, width=290, mode="align_corners", shortcut=True)
+@example(factor=4, half=True, outputs=17, height=70, width=20, mode="half_pixel", shortcut=True)
+@given(
+    factor=st.sampled_from([1, 2, 4]),
+    half=st.booleans(),
+    outputs=st.sampled_from([4, 5, 17]),
+    height=st.integers(1, 40),
+    width=st.integers(1, 150),
+    mode=st.sampled_from(["align_corners", "half_pixel", "pytorch_half_pixel"]),
+    shortcut=st.booleans(),
+)
+def test_a_convolution_samples_the_maps_that_it_reads(factor, half, outputs, height, width, mode, shortcut):
+    """One of them is read from memory too, which another operator needs."""
+    model = Model(9, height)
+    small = model.op("MaxPool", INPUT_NAME, kernel_shape=[factor] * 2, strides=[factor] * 2)
+    large = model.resize(small, factor, mode)
+    twice = model.resize(model.resize(INPUT_NAME, 2, mode), 0.5, mode)
+    both = model.concat(INPUT_NAME, large, twice)
+    if half:
+        both = model.concat(both, model.op("Relu", large))
+    last = model.attention_block(both, outputs) if shortcut else model.conv(both, outputs)
+    assert_same(model, last, (factor * height, factor * width), multiple=factor)
+
+
+def test_nothing_is_sampled_into_memory_that_only_a_convolution_reads():
+    model = Model(8)
+    small = model.op("MaxPool", INPUT_NAME, kernel_shape=[2, 2], strides=[2, 2])
+    model.conv(model.conv(model.resize(small, 2), 4), 1, output=OUTPUT_NAME)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, MODEL_FILE).write_bytes(model.proto().SerializeToString())
+        laid_out = plan.Plan(fuse(read_graph(Path(folder, MODEL_FILE))), 16, 16, 16)
+    assert plan._RESIZE not in {op.kind for op in laid_out.ops}
+
+
+@FEW
 @given(
     size=st.sampled_from([2, 3, 4]),
     ceil=st.booleans(),
@@ -112,6 +152,9 @@ def test_what_is_done_pixel_by_pixel(channels, height, width, seed):
 
 
 @FEW
+@example(1, 4, (7, 0), 2, 201, 300, True, False, 0)
+@example(4, 5, (7, 4), 1, 203, 40, False, False, 1)
+@example(3, 4, (3, 0), 1, 200, 17, True, True, 2)
 @given(
     inputs=CHANNELS,
     channels=CHANNELS,

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsad_core.engines.direct import engine, plan
+from dsad_core.engines.direct import engine, parameters
 from dsad_core.engines.direct.library import Kernels
 from dsad_core.engines.manifest import load_manifest
 from dsad_core.engines.platform import load_platform
@@ -37,8 +37,8 @@ fault, built, *folders = sys.argv[1:]
 kernels = Kernels(Path(built), "sanitized")
 engine.load_kernels = lambda: kernels
 if fault == "short":
-    blocked = plan._blocked
-    plan._blocked = lambda conv, block: tuple(array[:-1].copy() for array in blocked(conv, block))
+    blocked = parameters.blocked
+    parameters.blocked = lambda conv, block: tuple(array[:-1].copy() for array in blocked(conv, block))
 for folder in folders:
     manifest = load_manifest(folder)
     for threads in (1, 3):

@@ -29,7 +29,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
 
 
 class Normalisation(_Strict):
@@ -130,7 +130,7 @@ class Parity(_Strict):
 class Provenance(BaseModel):
     """Where the weights come from. Further keys (images_seen, teacher, ...) are kept as they are."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     commit: str = Field(description="commit of this repository that made the engine; '' if unknown")
     recipe: str = Field(description="recipe file or command that made it")

@@ -17,7 +17,7 @@ Backend = Literal["direct", "openvino", "onnxruntime", "tensorrt", "acl"]
 class OnnxRuntimeOptions(BaseModel):
     """The execution provider, and the session options that were worth measuring."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     provider: str = Field(description="the execution provider that must run the whole graph")
     provider_options: dict[str, str] = Field(
@@ -37,7 +37,7 @@ class Platform(BaseModel):
         threads: CPU threads; None for every physical core the process may use.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     platform: Literal["cpu", "cuda", "agx", "ascend"]
     backends: tuple[Backend, ...] = Field(min_length=1)

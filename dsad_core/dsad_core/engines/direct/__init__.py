@@ -7,9 +7,10 @@ concatenation is a list of planes, and what follows a convolution is done while 
 
 from pathlib import Path
 
-from dsad_core.engines.direct.engine import DirectEngine
+from dsad_core.engines.direct.engine import DirectEngine, least_size
 from dsad_core.engines.direct.library import load_kernels
-from dsad_core.engines.direct.program import make_program
+from dsad_core.engines.direct.plan import Plan
+from dsad_core.engines.direct.program import make_program, read_program
 from dsad_core.engines.manifest import MODEL_FILE, PROGRAM_FILE, Manifest
 from dsad_core.engines.platform import Platform
 from dsad_core.errors import PlatformError, UnsupportedModelError
@@ -47,6 +48,7 @@ def add_program(folder: Path, manifest: Manifest) -> Manifest:
         if manifest.precision != "fp32":
             raise UnsupportedModelError("kernels compute in fp32")
         write_atomic(path, make_program(folder / MODEL_FILE))
+        Plan(read_program(folder, manifest.sha256), *least_size(manifest), lanes=16)
         update["program_sha256"] = sha256_file(path)
     except UnsupportedModelError:
         path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from dsad_core.engines.direct.graph import Graph
 from dsad_core.engines.direct.library import load_kernels
+from dsad_core.engines.direct.parameters import Weights
 from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.direct.program import read_program
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest
@@ -40,9 +41,10 @@ class DirectEngine:
                 f"{folder / MODEL_FILE}: {INPUT_NAME} has {channels} channels, the manifest "
                 f"needs {manifest.input_channels}"
             )
-        # The least size shows whether the maps fit together.
+        self._weights = Weights()
         self._plans = Sessions(self._plan_for)
-        self._plans.get(manifest.size or (4 * manifest.size_multiple,) * 2)
+        if manifest.program_sha256 is None:
+            self._plans.get(least_size(manifest))
         self._pool: int | None = self._kernels.open_pool(threads)
         self.description = (
             f"direct kernels ({self._kernels.name}), {threads} thread{'s' if threads > 1 else ''}"
@@ -53,7 +55,10 @@ class DirectEngine:
         if self._pool is None:
             raise EngineError(f"engine {self.manifest.name} is closed")
         plan, logits = self._plans.get(tensor.shape[2:])
-        self._kernels.run(self._pool, plan.ops, tensor, logits)
+        try:
+            self._kernels.run(self._pool, plan.ops, tensor, logits)
+        except MemoryError as error:
+            raise EngineError(f"engine {self.manifest.name}: {error}") from error
         return logits
 
     def close(self) -> None:
@@ -61,7 +66,7 @@ class DirectEngine:
         if pool is not None:
             self._kernels.close_pool(pool)
             self._plans.close()
-            del self._graph
+            del self._graph, self._weights
 
     def _plan_for(self, size: tuple[int, int]) -> tuple[Plan, np.ndarray]:
         height, width = size
@@ -75,7 +80,14 @@ class DirectEngine:
             raise EngineError(f"engine {self.manifest.name} on {width}x{height}: {error}") from error
 
     def _laid_out(self, height: int, width: int) -> tuple[Plan, np.ndarray]:
-        return Plan(self._graph, height, width, self._kernels.lanes), np.empty((height, width), np.float32)
+        return Plan(self._graph, height, width, self._kernels.lanes, self._weights), np.empty(
+            (height, width), np.float32
+        )
+
+
+def least_size(manifest: Manifest) -> tuple[int, int]:
+    """(height, width) of a small image; laying it out shows whether the maps of a graph fit together."""
+    return manifest.size or (4 * manifest.size_multiple,) * 2
 
 
 def _graph(folder: Path, manifest: Manifest) -> Graph:

@@ -2,6 +2,7 @@
 // is worth it (setup.py); plain C interface, used by library.py.
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -11,7 +12,7 @@
 
 namespace {
 
-constexpr int VERSION = 3;   // of this interface; library.py refuses another
+constexpr int VERSION = 4;   // of this interface; library.py refuses another
 constexpr int SPINS = 1000;  // some 20 us: longer than an operator's tail, too short to starve others
 
 void relax() {
@@ -22,13 +23,56 @@ void relax() {
 #endif
 }
 
+// While one lives, its thread takes numbers below 1e-38 for zero: a processor is a hundred times slower on
+// them.
+class NoDenormals {
+public:
+#if defined(__x86_64__)
+    NoDenormals() : before_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(before_ | 0x8040); }
+    ~NoDenormals() { __builtin_ia32_ldmxcsr(before_); }
+
+private:
+    const unsigned before_;
+#elif defined(__aarch64__)
+    NoDenormals() {
+        asm volatile("mrs %0, fpcr" : "=r"(before_));
+        asm volatile("msr fpcr, %0" : : "r"(before_ | 1 << 24));
+    }
+    ~NoDenormals() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+private:
+    uint64_t before_;
+#endif
+};
+
+// Memory of one thread, on cache lines.
+class Scratch {
+public:
+    bool reserve(size_t bytes) {
+        if (bytes <= bytes_) return true;
+        bytes = (bytes + 63) / 64 * 64;
+        memory_.reset(std::aligned_alloc(64, bytes));
+        bytes_ = memory_ ? bytes : 0;
+        return bytes_;
+    }
+    void* memory() const { return memory_.get(); }
+
+private:
+    struct Free {
+        void operator()(void* memory) const { std::free(memory); }
+    };
+    std::unique_ptr<void, Free> memory_;
+    size_t bytes_ = 0;
+};
+
 // Every thread takes items of the current operator, from the front or from the back, so that it meets the
 // rows it wrote before in its own cache; whoever ends the last item opens the next operator. Nobody waits
 // for a thread that the system has not scheduled, unless it holds an item.
 class Pool {
 public:
     void start(int threads) {
-        for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i % 2); });
+        scratch_.resize(threads);
+        for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i); });
     }
 
     ~Pool() {
@@ -40,8 +84,13 @@ public:
         for (auto& worker : workers_) worker.join();
     }
 
-    void run(const Op* ops, int count, const Frame& frame) {
-        if (!count) return;
+    // False if there is no memory for what the operators need beside their planes.
+    bool run(const Op* ops, int count, const Frame& frame) {
+        if (!count) return true;
+        for (auto& scratch : scratch_)
+            for (int i = 0; i < count; i++)
+                if (!scratch.reserve(scratch_bytes(ops[i]))) return false;
+        const NoDenormals in_the_callers_thread;
         ops_ = ops, count_ = count, current_ = 0, frame_ = frame;
         finished_.store(false, std::memory_order_relaxed);
         {
@@ -50,10 +99,11 @@ public:
         }
         if (!workers_.empty()) wake_.notify_all();
         for (int idle = 0; !finished_.load(std::memory_order_acquire);) {
-            if (step(false)) idle = 0;
+            if (step(0)) idle = 0;
             else if (++idle < SPINS) relax();
             else std::this_thread::yield();
         }
+        return true;
     }
 
 private:
@@ -68,15 +118,16 @@ private:
         ticket_.store(number << 32 | count << 16, std::memory_order_release);
     }
 
-    bool step(bool from_back) {
+    bool step(int thread) {
+        const bool from_back = thread % 2;
         uint64_t ticket = ticket_.load(std::memory_order_acquire);
         if (begin(ticket) == end(ticket)) return false;
         const uint64_t left = from_back ? ticket - (1 << 16) : ticket + 1;
         if (!ticket_.compare_exchange_weak(ticket, left, std::memory_order_acq_rel)) return true;
         const Op& op = ops_[current_];
-        run_item(op, frame_, int(from_back ? end(left) : begin(ticket)));
+        run_item(op, frame_, int(from_back ? end(left) : begin(ticket)), scratch_[thread].memory());
         if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == uint64_t(op.items)) {
-            if (op.kind == CONV && op.mode & CONV_GATE) gate_channels(op);
+            if (op.partial) gate_channels(op);
             current_++;
             const bool last = current_ == count_;
             open();
@@ -85,9 +136,10 @@ private:
         return true;
     }
 
-    void serve(bool from_back) {
+    void serve(int thread) {
+        const NoDenormals always;
         for (int idle = 0; !stop_.load(std::memory_order_relaxed);) {
-            if (step(from_back)) idle = 0;
+            if (step(thread)) idle = 0;
             else if (++idle < SPINS) relax();
             else if (!finished_.load(std::memory_order_acquire)) std::this_thread::yield();
             else {
@@ -98,6 +150,7 @@ private:
         }
     }
 
+    std::vector<Scratch> scratch_;  // one a thread
     std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
@@ -115,6 +168,7 @@ private:
 
 EXPORT int direct_version() { return VERSION; }
 EXPORT int direct_op_bytes() { return sizeof(Op); }
+EXPORT int direct_sampling_bytes() { return sizeof(Sampling); }
 EXPORT int direct_lanes() { return LANES; }
 
 EXPORT void* direct_open(int threads) {
@@ -127,8 +181,9 @@ EXPORT void* direct_open(int threads) {
     }
 }
 
-EXPORT void direct_run(void* pool, const Op* ops, int count, const float* image, float* logits) {
-    static_cast<Pool*>(pool)->run(ops, count, Frame{image, logits});
+// 0, or 1 if there is no memory.
+EXPORT int direct_run(void* pool, const Op* ops, int count, const float* image, float* logits) {
+    return !static_cast<Pool*>(pool)->run(ops, count, Frame{image, logits});
 }
 
 EXPORT void direct_close(void* pool) { delete static_cast<Pool*>(pool); }

@@ -14,7 +14,7 @@ from dsad_core.errors import PlatformError, one_line
 from dsad_core.machine import cpu_flags
 
 #: Of the interface in kernels.cpp.
-VERSION = 3
+VERSION = 4
 #: Best first: the build's suffix, what it is called, and the flags of /proc/cpuinfo that it needs.
 _X86_BUILDS = (
     ("_v4", "x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),
@@ -23,8 +23,15 @@ _X86_BUILDS = (
 _REINSTALL = "reinstall dsad_core where g++ is present"
 
 
+class Sampling(Structure):
+    """Mirror of ``Sampling`` in program.hpp."""
+
+    _fields_ = [(name, c_int32) for name in ("height", "width", "stride", "unused")]
+    _fields_ += [(name, c_void_p) for name in ("rows", "columns", "row_shares", "column_shares")]
+
+
 class Op(Structure):
-    """Mirror of ``Op`` in operators.hpp."""
+    """Mirror of ``Op`` in program.hpp."""
 
     _fields_ = [
         (name, c_int32)
@@ -63,10 +70,7 @@ class Op(Structure):
             "gate",
             "partial",
             "gate_weights",
-            "rows",
-            "columns",
-            "row_shares",
-            "column_shares",
+            "sampling",
         )
     ]
 
@@ -86,16 +90,16 @@ class Kernels:
         self.name = name
         try:
             library = ctypes.CDLL(str(path))
-            interface = library.direct_version(), library.direct_op_bytes()
+            interface = library.direct_version(), library.direct_op_bytes(), library.direct_sampling_bytes()
         except (OSError, AttributeError) as error:
             raise _missing(f"{path.name} cannot be loaded ({one_line(error)}); {_REINSTALL}") from error
-        if interface != (VERSION, ctypes.sizeof(Op)):
+        if interface != (VERSION, ctypes.sizeof(Op), ctypes.sizeof(Sampling)):
             raise _missing(f"{path.name} is of another version of dsad_core; {_REINSTALL}")
         self.lanes = library.direct_lanes()
         library.direct_open.restype = c_void_p
         library.direct_close.argtypes = [c_void_p]
         library.direct_run.argtypes = [c_void_p, POINTER(Op), ctypes.c_int, c_void_p, c_void_p]
-        library.direct_run.restype = library.direct_close.restype = None
+        library.direct_close.restype = None
         self._library = library
 
     def open_pool(self, threads: int) -> int:
@@ -106,8 +110,9 @@ class Kernels:
         return pool
 
     def run(self, pool: int, ops: ctypes.Array, image: np.ndarray, logits: np.ndarray) -> None:
-        """Run the operators of a ``Plan`` on one frame."""
-        self._library.direct_run(pool, ops, len(ops), image.ctypes.data, logits.ctypes.data)
+        """Run the operators of a ``Plan`` on one frame; MemoryError if the threads have no room for their part."""
+        if self._library.direct_run(pool, ops, len(ops), image.ctypes.data, logits.ctypes.data):
+            raise MemoryError("no memory for the threads' part of the kernels")
 
     def close_pool(self, pool: int) -> None:
         """End the threads and wait for them."""

@@ -4,11 +4,12 @@
 #include <cstring>
 #include <limits>
 
-#include "convolution.hpp"
+#include "attention.hpp"
+#include "winograd.hpp"
 
 // Bilinear, columns first; a source row serves all output rows that need it.
 inline void resize(const Op& op, int top, int bottom) {
-    constexpr int CHUNK = 256;
+    const Sampling& by = **op.sampling;
     alignas(64) float lines[2][CHUNK];
     for (int x0 = 0; x0 < op.width; x0 += CHUNK) {
         const int count = op.width - x0 < CHUNK ? op.width - x0 : CHUNK;
@@ -18,20 +19,14 @@ inline void resize(const Op& op, int top, int bottom) {
                 float* to = lines[row & 1];
                 if (held[row & 1] == row) return to;
                 held[row & 1] = row;
-                for (int x = 0; x < count; x += LANES) {
-                    const int32_t start = op.columns[x0 + x];
-                    const Ints index = load(op.columns + x0 + x) - start;
-                    const float* from = op.in[i] + long(row) * op.in_stride + start;
-                    const Vec a = __builtin_shuffle(load(from), load(from + LANES), index);
-                    const Vec b = __builtin_shuffle(load(from + 1), load(from + LANES + 1), index);
-                    store(to + x, a + load(op.column_shares + x0 + x) * (b - a));
-                }
+                for (int x = 0; x < count; x += LANES)
+                    store(to + x, sample(by, op.in[i] + long(row) * by.stride, x0 + x));
                 return to;
             };
             for (int y = top; y < bottom; y++) {
-                const int row = op.rows[y];
-                const float *above = line(row), *below = line(row + 1 < op.in_height ? row + 1 : row);
-                const Vec share = all(op.row_shares[y]);
+                const int row = by.rows[y];
+                const float *above = line(row), *below = line(row + 1 < by.height ? row + 1 : row);
+                const Vec share = all(by.row_shares[y]);
                 float* out = op.out[i] + long(y) * op.stride + x0;
                 for (int x = 0; x < count; x += LANES) {
                     const Vec a = load(above + x);
@@ -128,15 +123,21 @@ inline void copy_rows(const Op& op, const Frame& frame, int top, int bottom) {
         }
 }
 
-inline void run_item(const Op& op, const Frame& frame, int item) {
+// Bytes of memory that a thread needs for an item.
+inline size_t scratch_bytes(const Op& op) {
+    return op.kind == WINOGRAD ? Strips::bytes(op) : op.kind == ATTEND ? attention_bytes(op) : 0;
+}
+
+inline void run_item(const Op& op, const Frame& frame, int item, void* scratch) {
     const int top = item * op.band;
     const int bottom = top + op.band < op.height ? top + op.band : op.height;
     switch (op.kind) {
         case LOAD:
         case STORE: return copy_rows(op, frame, top, bottom);
         case CONV: return op.block == 1 ? conv<1>(op, item, top, bottom) : conv<4>(op, item, top, bottom);
+        case WINOGRAD: return winograd(op, item, top, bottom, scratch);
         case CHANNELS: return channels(op, top, bottom);
-        case ATTEND: return attend(op, top, bottom);
+        case ATTEND: return attend(op, top, bottom, scratch);
         case RESIZE: return resize(op, top, bottom);
         case POOL: return pool(op, top, bottom);
         case POINTWISE: return pointwise(op, top, bottom);

@@ -6,7 +6,15 @@
 #pragma once
 #include <cstdint>
 
-// Mirrored field by field in library.py.
+// Both structures are mirrored field by field in library.py.
+
+// How a map is made of a smaller or larger one: its first source row and column, and the share of the next.
+struct Sampling {
+    int32_t height, width, stride, unused;  // of the source
+    const int32_t *rows, *columns;
+    const float *row_shares, *column_shares;
+};
+
 struct Op {
     int32_t kind, items, band;               // `items` bands of `band` rows of the output
     int32_t inputs, outputs;                 // planes
@@ -21,20 +29,19 @@ struct Op {
     float* const* out;
     const float* weights;  // [block of outputs][input][tap][output in block]
     const float* bias;
-    const int32_t* offsets;         // of each tap from the pixel, in floats
-    const float* const* side;       // second operand: residual, gated map, mean and maximum
-    const float* side_weights;      // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
-    const float* const* gated;      // ATTEND: the map that the attention multiplies
-    float* gate;                    // a factor a channel
-    float* partial;                 // CONV: sums and maxima, [item][channel][2][lanes]
-    const float* gate_weights;      // first layer [hidden][channel], bias, second layer, bias
-    const int32_t *rows, *columns;  // RESIZE: first source row and column of each output
-    const float *row_shares, *column_shares;  // and the share of the one after it
+    const int32_t* offsets;           // of each tap from the pixel, in floats
+    const float* const* side;         // second operand: residual, gated map, mean and maximum
+    const float* side_weights;        // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
+    const float* const* gated;        // ATTEND: the map that the attention multiplies
+    float* gate;                      // a factor a channel
+    float* partial;                   // CONV: sums and maxima, [item][channel][2][lanes]
+    const float* gate_weights;        // first layer [hidden][channel], bias, second layer, bias
+    const Sampling* const* sampling;  // RESIZE, WINOGRAD: how each input is sampled; nullptr as it is
 };
 
-enum Kind { LOAD, STORE, CONV, CHANNELS, ATTEND, RESIZE, POOL, POINTWISE, GLOBAL, EXTEND };
+enum Kind { LOAD, STORE, CONV, CHANNELS, ATTEND, RESIZE, POOL, POINTWISE, GLOBAL, EXTEND, WINOGRAD };
 enum ConvMode { CONV_RELU = 1, CONV_ADD = 2, CONV_GATE = 4 };
-enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2 };
+enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2, ATTEND_CHANNELS = 4 };
 enum PointMode {
     POINT_RELU,
     POINT_SIGMOID,

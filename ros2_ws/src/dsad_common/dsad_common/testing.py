@@ -17,12 +17,12 @@ from rclpy.executors import SingleThreadedExecutor
 from dsad_common import topics
 from dsad_common.qos import reliable
 
-#: Seconds. Generous: a process may take half a minute to start on two loaded cores. Waiting ends as soon as the
+#: Seconds. Generous: a process may take a minute and more to start on loaded cores. Waiting ends as soon as the
 #: condition holds.
-DEADLINE = 90.0
+DEADLINE = 300.0
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], timeout: float = DEADLINE) -> None:
     """Wait for a condition that needs no executor."""
     end = time.monotonic() + timeout
     while not condition():
