@@ -9,6 +9,7 @@ setup(
     package_data={
         "dsad_tools.bags": ["msg/*.msg"],
         "dsad_tools.cards": ["*.md.j2", "*.yaml"],
+        "dsad_tools.prove": ["*.html.j2"],
         "dsad_tools.report": ["*.html.j2", "theme.css"],
     },
     data_files=[
@@ -24,11 +25,14 @@ setup(
         "onnx",
         "onnxruntime",
         "pillow",
+        "psutil",
         "rich>=12.3",
         "rosbags>=0.11.6",
         "typer>=0.19",
     ],
     extras_require={
+        # `dsad gate --scheduler`
+        "gate": ["distributed"],
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
         "tracks": ["trackeval"],
         "view": ["rerun-sdk>=0.24"],
@@ -41,8 +45,13 @@ setup(
             "command.bench = dsad_tools.cli.bench:register",
             "command.card = dsad_tools.cli.card:register",
             "command.evaluate = dsad_tools.cli.evaluate:register",
+            "command.gate = dsad_tools.cli.gate:register",
+            "command.prove = dsad_tools.prove.cli:register",
             "command.scenes = dsad_tools.cli.scenes:register",
             "command.view = dsad_tools.cli.view:register",
+            "proof.bags = dsad_tools.prove.bags:prove",
+            "proof.hostile = dsad_tools.prove.hostile:prove",
+            "proof.security = dsad_tools.prove.security:prove",
         ],
     },
 )

@@ -10,6 +10,7 @@ An entry is named ``kind.name``. A lower package calls what a higher one offers 
 | ``network`` | ``compile``, ``untrained``: networks to measure | `dsad_tools.bench.models` |
 | ``engine`` | ``(path, platform, threads) -> Engine``, by the suffix of the weights | `dsad_core.engines.load` |
 | ``compiler`` | from weights to an engine folder, by the suffix of the weights | `dsad_core.cli.compile` |
+| ``proof`` | ``(setting) -> checks``, a proof of `dsad prove` | `dsad_tools.prove.cli` |
 | ``launch`` | ``(given, values, outer) -> nodes`` beside the detector | `dsad_bringup.graph` |
 """
 

@@ -242,7 +242,8 @@ class Tracker:
                 self._leave(row)
             if life.away:
                 overdue = now - life.away_at > settings.coast_s
-                alive[row] = now - life.left_at <= settings.away_s and not overdue
+                recent = life.left_at is not None and now - life.left_at <= settings.away_s
+                alive[row] = recent and not overdue
                 alive[row] &= bool(sigma[row] <= settings.away_sigma_px)
             else:
                 alive[row] = missed <= settings.coast_s and bool(sigma[row] <= settings.lost_sigma_px)

@@ -23,6 +23,8 @@ setup(
             "bench.pipeline = dsad_replay.bench.cli:register",
             "bench.tracking = dsad_replay.bench.tracking:register",
             "command.up = dsad_replay.cli:register",
+            "proof.faults = dsad_replay.prove.faults:prove",
+            "proof.soak = dsad_replay.prove.soak:prove",
             "launch.laboratory = dsad_replay.graph:laboratory_nodes",
         ],
     },

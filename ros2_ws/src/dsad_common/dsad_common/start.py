@@ -11,7 +11,15 @@ import ctypes
 import importlib
 import os
 import signal
+import sys
 
+#: Shared memory that the segments and ports of one node need, bytes. Fast DDS maps them without asking whether there
+#: is room, and the kernel ends the process at the first write (SIGBUS).
+SHARED_BYTES = 16 << 20
+#: What ROS's tracing library (LTTng) needs there; without, importing rclpy ends with SIGBUS.
+TRACING_BYTES = 8 << 10
+SHARED_MEMORY = "/dev/shm"
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -26,9 +34,44 @@ def start(module: str) -> None:
         # Nothing is open yet, so there is nothing to write or close.
         signal.signal(number, lambda *_: os._exit(0))
     _end_with_launcher()
+    if told := leave_shared_memory():
+        print(f"[WARN] {told}", file=sys.stderr, flush=True)
     importlib.import_module("rclpy")
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     importlib.import_module(module).main()
+
+
+def leave_shared_memory() -> str:
+    """Where shared memory is nearly full, have Fast DDS 2.11 and newer send everything by UDP; the warning, or ''.
+
+    A profile that uses no shared memory stays.
+
+    Raises:
+        SystemExit: there is not even room for what rclpy loads.
+    """
+    try:
+        room = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return ""  # Fast DDS then finds none either
+    free = room.f_bavail * room.f_frsize
+    if free >= SHARED_BYTES:
+        return ""
+    way_out = "remove what fills it, or give a container --shm-size"
+    if free < TRACING_BYTES:
+        sys.exit(
+            f"[FATAL] {SHARED_MEMORY} has {free} bytes free, ROS cannot start without 8 KiB there; {way_out}"
+        )
+    for name in PROFILES:
+        with contextlib.suppress(OSError, KeyError, UnicodeDecodeError):
+            with open(os.environ[name], encoding="utf-8") as stream:
+                if "SHM" not in stream.read():
+                    return ""
+            del os.environ[name]
+    os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"
+    return (
+        f"{SHARED_MEMORY} has {free >> 10} KiB free, a node needs {SHARED_BYTES >> 20} MiB: frames go by UDP, where "
+        f"large ones get lost; {way_out}"
+    )
 
 
 def _end_with_launcher() -> None:

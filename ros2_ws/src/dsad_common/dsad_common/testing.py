@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,11 @@ def installed_executable(package: str, name: str) -> Path:
 class NodeProcess:
     """An executable of a package under ``namespace`` with parameters.
 
+    Args:
+        wrapper: command that runs it, by exec, so that signals reach it.
+
     Attributes:
-        path: of the file that its output goes to.
+        path: of the file that its output goes to; pid: of the process.
     """
 
     def __init__(
@@ -53,9 +56,16 @@ class NodeProcess:
         namespace: str,
         log: Path,
         environment: dict[str, str] | None = None,
+        wrapper: Sequence[str] = (),
         **parameters: object,
     ):
-        command = [str(installed_executable(package, executable)), "--ros-args", "-r", f"__ns:={namespace}"]
+        command = [
+            *wrapper,
+            str(installed_executable(package, executable)),
+            "--ros-args",
+            "-r",
+            f"__ns:={namespace}",
+        ]
         for name, value in parameters.items():
             command += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
         self.path = log
@@ -63,6 +73,10 @@ class NodeProcess:
             self._process = subprocess.Popen(
                 command, stdout=stream, stderr=subprocess.STDOUT, env=os.environ | (environment or {})
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -1,0 +1,1 @@
+"""``dsad prove``: reliability in figures, one proof a module."""

@@ -1,0 +1,70 @@
+"""What a proof is: a function that yields checks, each with what was done, how often, and what was seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsad_core.errors import unexpected
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a proof.
+
+    Attributes:
+        name: what was done.
+        count: how often; ``unit`` says of what.
+        passed: whether the promise held.
+        seen: the figure, counter or message that was left.
+        proof, seconds: filled in by `run`.
+    """
+
+    name: str
+    count: int
+    unit: str
+    passed: bool
+    seen: str
+    proof: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a proof runs with.
+
+    Attributes:
+        folder: scratch of its own, removed afterwards.
+        engine: name or folder of the engine.
+        share: of the long form's counts, above 0; 1 is the long form.
+        seed: of everything that is random.
+    """
+
+    folder: Path
+    engine: str
+    share: float
+    seed: int = 0
+
+    def count(self, long: int, least: int = 1) -> int:
+        """This share of the long form's count."""
+        return max(least, round(long * self.share))
+
+
+Proof = Callable[[Setting], Iterator[Check]]
+
+
+def run(name: str, proof: Proof, setting: Setting) -> Iterator[Check]:
+    """The checks of one proof with the time that each took. What the proof itself raises is a failed check."""
+    begin = time.monotonic()
+    try:
+        for check in proof(setting):
+            now = time.monotonic()
+            yield Check(
+                check.name, check.count, check.unit, check.passed, check.seen, proof=name, seconds=now - begin
+            )
+            begin = now
+    except Exception as error:
+        reason = unexpected(error)
+        yield Check("ran to its end", 0, "", False, reason, proof=name, seconds=time.monotonic() - begin)

@@ -1,0 +1,1 @@
+"""Proofs of `dsad prove` with real nodes."""
