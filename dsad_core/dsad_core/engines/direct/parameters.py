@@ -37,7 +37,7 @@ def winograd(conv: dict) -> tuple[np.ndarray, np.ndarray]:
         [0, 0, 1]
     ]
     columns = weights.reshape(*weights.shape[:2], 3, 3 * BLOCK)
-    return np.matmul(evaluate, columns).swapaxes(1, 2).astype(np.float32), bias
+    return np.matmul(np.array(evaluate), columns).swapaxes(1, 2).astype(np.float32), bias
 
 
 class Weights:

@@ -55,7 +55,7 @@ class Plan:
         self._steps: list[Step] = []
         self._sampled: dict[Sampled, Plane] = {}  # those that some reader needs in memory
         self._constants = {name: self._new((1, 1), len(numbers)) for name, numbers in graph.constants.items()}
-        self._maps: dict[str, list[Plane | Sampled]] = dict(self._constants)
+        self._maps: dict[str, list] = dict(self._constants)
         self._maps[INPUT_NAME] = self._new((height, width), graph.maps[INPUT_NAME].channels)
         self._step(_LOAD, {}, self._maps[INPUT_NAME])
         for node in graph.nodes:
@@ -99,8 +99,8 @@ class Plan:
         missing = [
             each for each in self._maps[name] if isinstance(each, Sampled) and each not in self._sampled
         ]
-        for _, group in groupby(missing, lambda each: id(each.sampling)):
-            group = list(group)
+        for _, members in groupby(missing, lambda each: id(each.sampling)):
+            group = list(members)
             made = self._new(group[0].size, len(group))
             self._step(
                 _RESIZE,
@@ -140,7 +140,7 @@ class Plan:
             "offsets": self._offsets(conv["weights"], conv["dilation"], size),
         }
 
-    def _winograd(self, conv: dict, inputs: list[Plane | Sampled]) -> tuple[dict, dict]:
+    def _winograd(self, conv: dict, inputs: list) -> tuple[dict, dict]:
         """What it reads, and its parameters: it samples by itself what no one else needs in memory."""
         sampled = [isinstance(each, Sampled) and each not in self._sampled for each in inputs]
         planes = [
