@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 from metrics_harness import SECOND, START, blob
+from rclpy.node import NodeNameNonExistentError
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
@@ -231,10 +232,17 @@ def test_images_are_taken_only_while_there_is_a_report_to_show_them_in(start, cl
     start("metrics", publish_rate=20.0)
     client.wait_for_listener()
     client.wait_for(lambda metrics: True, "the first figures")
-    names = [
-        name for name, _ in client.node.get_subscriber_names_and_types_by_node("metrics", client.namespace)
-    ]
-    assert f"{client.namespace}/mask" in names and f"{client.namespace}/image_raw" not in names
+
+    def subscribed() -> list[str]:
+        # Topics are discovered before the node that they belong to.
+        try:
+            found = client.node.get_subscriber_names_and_types_by_node("metrics", client.namespace)
+        except NodeNameNonExistentError:
+            return []
+        return [name for name, _ in found]
+
+    client.wait(lambda: f"{client.namespace}/mask" in subscribed(), "the node in the graph")
+    assert f"{client.namespace}/image_raw" not in subscribed()
     client.set_parameter("metrics", "output_dir", str(tmp_path / "out"))
     hold_an_image(client)
     client.set_parameter("metrics", "output_dir", "")
