@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsad_core.cli.commands import build_app
-from dsad_core.errors import DataError, NotInstalledError
+from dsad_core.errors import DataError, EngineError, NotInstalledError
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.gate import Task, find_bags, on_processes, on_scheduler, score, total
 from dsad_tools.scenes.generator import SceneGenerator
@@ -31,6 +31,11 @@ def test_a_gate_passes_and_fails_by_its_floors(folder, tmp_path):
     assert counts["total"]["hits"] == sum(bag["hits"] for bag in counts["bags"].values()) > 0
     failed = CliRunner().invoke(app, [*words, "--least-pd", "1.0", "--most-fa", "0.0"])
     assert failed.exit_code == 1 and "is below 1" in failed.output and "is above 0" in failed.output
+
+
+def test_an_engine_that_is_not_there_is_said_once(folder):
+    refused = CliRunner().invoke(build_app(), ["gate", str(folder), "--engine", "no/such"])
+    assert isinstance(refused.exception, EngineError) and "no/such" in str(refused.exception)
 
 
 def test_a_bag_that_cannot_be_read_fails_the_gate_and_not_the_others(folder, tmp_path):

@@ -83,10 +83,11 @@ def test_figures_and_page_are_written(tmp_path):
     checks = [
         Check("<b>one", 3, "frames", True, "none", "soak", 1.0),
         Check("two", 1, "", False, "", "faults"),
+        Check("three", 0, "", None, "no mount", "faults"),
     ]
     facts = {"share": 0.5, "engine": "e", "seed": 0, "machine": {"cpu": "c", "cores": 2, "load_average": [0]}}
     write(tmp_path, checks, facts)
     content = json.loads((tmp_path / JSON_FILE).read_text())
-    assert [check["passed"] for check in content["checks"]] == [True, False]
+    assert [check["passed"] for check in content["checks"]] == [True, False, None]
     page = (tmp_path / PAGE_FILE).read_text()
-    assert "1 of 2 promises hold" in page and "&lt;b&gt;one" in page and "http" not in page
+    assert "Promises: 1 of 3 hold, 1 not run" in page and "<td class=\"no\">not run</td>" in page and "&lt;b&gt;one" in page and "http" not in page

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from dsad_core.engines.load import load_engine
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.machine import usable_cores
@@ -43,7 +44,12 @@ def gate(
         raise UsageError(f"matching {matching!r} is unknown; choose one of {', '.join(MATCHINGS)}")
     kind = cast(Matching, matching)
     tasks = [Task(str(bag.resolve()), engine, platform, 1, kind) for bag in find_bags(folder)]
-    found = on_scheduler(tasks, scheduler) if scheduler else on_processes(tasks, workers or usable_cores())
+    if scheduler:
+        found = on_scheduler(tasks, scheduler)
+    else:
+        # An engine that does not load is one line, not one for each bag.
+        load_engine(engine, platform, 1).close()
+        found = on_processes(tasks, workers or usable_cores())
     console = Console(highlight=False, markup=False)
     errors = Console(stderr=True)
     shown = track(found, "bags", len(tasks), console=errors, transient=True, disable=not errors.is_terminal)
@@ -51,7 +57,9 @@ def gate(
     result = total(scores, kind).result()
     console.print(_table(scores))
     verdicts = [f"{each.bag}: {each.refusal}" for each in scores if each.counts is None]
-    if result.pd is None or result.pd < least_pd:
+    if result.pd is None:
+        verdicts.append("no bag holds a labelled target")
+    elif result.pd < least_pd:
         verdicts.append(f"Pd {result.pd} is below {least_pd:g}")
     if result.fa is not None and result.fa > most_fa:
         verdicts.append(f"Fa {result.fa:.3g} is above {most_fa:g}")

@@ -16,7 +16,7 @@ from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
 from dsad_core.plugins import plugins
-from dsad_tools.prove.proof import Check, Setting, run
+from dsad_tools.prove.proof import Check, Setting, run, summary
 
 #: Share of the long form's counts in the short one.
 SHORT = 0.001
@@ -63,9 +63,9 @@ def prove(
                     checks.append(check)
                     status.update(f"proof: {name}, {check.name}")
     console.print(table(checks))
-    failed = sum(not check.passed for check in checks)
+    failed = sum(check.passed is False for check in checks)
     spent = sum(check.seconds for check in checks)
-    console.print(f"{len(checks) - failed} of {len(checks)} hold, {spent:.0f} s", highlight=False)
+    console.print(f"{summary(checks)}, {spent:.0f} s", highlight=False)
     if output is not None:
         write(output, checks, {"share": part, "engine": engine, "seed": seed, "machine": machine_facts()})
         console.print(f"written: {output / JSON_FILE}, {output / PAGE_FILE}", soft_wrap=True, highlight=False)
@@ -86,7 +86,7 @@ def table(checks: list[Check]) -> Table:
             f"{check.count:,}",
             check.unit,
             f"{check.seconds:.1f}",
-            "yes" if check.passed else "NO",
+            check.verdict,
             check.seen,
         )
     return shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Check:
     Attributes:
         name: what was done.
         count: how often; ``unit`` says of what.
-        passed: whether the promise held.
+        passed: whether the promise held; None where it could not be tried, ``seen`` says why.
         seen: the figure, counter or message that was left.
         proof, seconds: filled in by `run`.
     """
@@ -25,10 +25,14 @@ class Check:
     name: str
     count: int
     unit: str
-    passed: bool
+    passed: bool | None
     seen: str
     proof: str = ""
     seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        return "not run" if self.passed is None else "yes" if self.passed else "NO"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,13 @@ class Setting:
     def count(self, long: int, least: int = 1) -> int:
         """This share of the long form's count."""
         return max(least, round(long * self.share))
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """How many hold, and how many could not be tried."""
+    untried = sum(check.passed is None for check in checks)
+    held = sum(check.passed is True for check in checks)
+    return f"{held} of {len(checks)} hold" + (f", {untried} not run" if untried else "")
 
 
 Proof = Callable[[Setting], Iterator[Check]]

@@ -7,6 +7,7 @@ import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -125,16 +126,11 @@ def _cache_attacks(folder: Path) -> dict[str, Callable[[], str]]:
     def within(attack: Callable[[], str]) -> Callable[[], str]:
         def run() -> str:
             shutil.rmtree(root, ignore_errors=True)
-            before = os.environ.get("DSAD_CACHE")
-            os.environ["DSAD_CACHE"] = str(root)
-            try:
+            with patch.dict(os.environ, DSAD_CACHE=str(root)):
                 cache.obtain(key, lambda: b"a plan")
                 if cache.stale(key) is not None:
                     raise AssertionError("a good plan counts as stale")
                 return attack()
-            finally:
-                os.environ.pop("DSAD_CACHE")
-                os.environ.update({} if before is None else {"DSAD_CACHE": before})
 
         return run
 

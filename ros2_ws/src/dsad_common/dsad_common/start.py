@@ -61,16 +61,17 @@ def leave_shared_memory() -> str:
         sys.exit(
             f"[FATAL] {SHARED_MEMORY} has {free} bytes free, ROS cannot start without 8 KiB there; {way_out}"
         )
+    left_out = ""
     for name in PROFILES:
         with contextlib.suppress(OSError, KeyError, UnicodeDecodeError):
             with open(os.environ[name], encoding="utf-8") as stream:
                 if "SHM" not in stream.read():
                     return ""
-            del os.environ[name]
+            left_out = f" without the profile {os.environ.pop(name)}"
     os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"
     return (
-        f"{SHARED_MEMORY} has {free >> 10} KiB free, a node needs {SHARED_BYTES >> 20} MiB: frames go by UDP, where "
-        f"large ones get lost; {way_out}"
+        f"{SHARED_MEMORY} has {free >> 10} KiB free, a node needs {SHARED_BYTES >> 20} MiB: frames go by UDP{left_out}, "
+        f"where large ones get lost; {way_out}"
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -275,7 +276,7 @@ def _shared_memory(setting: Setting, count: int) -> Check:
     """A /dev/shm without room for segments: frames take the network instead, and the node says so."""
     probe = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /dev/shm"]
     if not shutil.which("unshare") or subprocess.run(probe, capture_output=True).returncode:
-        return Check("full /dev/shm", 0, "frames", True, "not run: this user may not mount")
+        return Check("full /dev/shm", 0, "frames", None, "this user may not mount")
     wrapper = setting.folder / "full_shm"
     wrapper.write_text(
         "#!/bin/sh\nexec unshare --mount sh -c '"
@@ -292,16 +293,12 @@ def _shared_memory(setting: Setting, count: int) -> Check:
 
 
 def _unwritable_cache() -> Check:
-    before = os.environ.get("DSAD_CACHE")
-    os.environ["DSAD_CACHE"] = "/proc/dsad"  # not even root can write there
-    try:
-        cache.obtain(_key(), lambda: b"")
-        passed, seen = False, "it was written"
-    except EngineError as error:
-        passed, seen = "set DSAD_CACHE" in str(error), str(error)
-    finally:
-        os.environ.pop("DSAD_CACHE")
-        os.environ.update({} if before is None else {"DSAD_CACHE": before})
+    with patch.dict(os.environ, DSAD_CACHE="/proc/dsad"):  # not even root can write there
+        try:
+            cache.obtain(_key(), lambda: b"")
+            passed, seen = False, "it was written"
+        except EngineError as error:
+            passed, seen = "set DSAD_CACHE" in str(error), str(error)
     return Check("read-only cache", 1, "build", passed, seen)
 
 
@@ -337,20 +334,11 @@ def _two_writers(root: Path) -> Check:
     for reader in readers:
         reader.join()
     built = "".join(said).count("built")
-    passed = statuses == [0, 0] and built == 1 and _is_good(root)
+    with patch.dict(os.environ, DSAD_CACHE=str(root)):
+        passed = statuses == [0, 0] and built == 1 and cache.stale(_key()) is None
     return Check(
         "two writers of one cache", 2, "processes", passed, f"{built} built, the other took its plan"
     )
-
-
-def _is_good(root: Path) -> bool:
-    before = os.environ.get("DSAD_CACHE")
-    os.environ["DSAD_CACHE"] = str(root)
-    try:
-        return cache.stale(_key()) is None
-    finally:
-        os.environ.pop("DSAD_CACHE")
-        os.environ.update({} if before is None else {"DSAD_CACHE": before})
 
 
 def _key() -> PlanKey:

@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import psutil
@@ -17,6 +18,7 @@ from sensor_msgs.msg import Image
 
 from dsad_bringup.graph import dds_profile
 from dsad_common import topics
+from dsad_common.isolation import own_domain
 from dsad_common.qos import latched, reliable
 from dsad_common.stamps import stamp_ns
 from dsad_common.testing import NodeClient, NodeProcess
@@ -34,23 +36,14 @@ START_SECONDS = 180.0
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """rclpy in a domain of this process, over loopback; what was set before comes back."""
+    """rclpy in a domain that nobody else has, over loopback; what was set before comes back."""
     share = Path(get_package_share_directory("dsad_bringup"))
-    ours = dds_profile(share) | {
-        # Domains above 101 reach into Linux's ephemeral ports.
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 101),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    rclpy.init(args=[])
-    try:
-        yield
-    finally:
-        rclpy.try_shutdown()
-        for name, value in before.items():
-            os.environ.pop(name)
-            os.environ.update({} if value is None else {name: value})
+    with own_domain() as domain, patch.dict(os.environ, dds_profile(share) | domain):
+        rclpy.init(args=[])
+        try:
+            yield
+        finally:
+            rclpy.try_shutdown()
 
 
 class Rig(NodeClient):
