@@ -90,4 +90,9 @@ def test_figures_and_page_are_written(tmp_path):
     content = json.loads((tmp_path / JSON_FILE).read_text())
     assert [check["passed"] for check in content["checks"]] == [True, False, None]
     page = (tmp_path / PAGE_FILE).read_text()
-    assert "Promises: 1 of 3 hold, 1 not run" in page and "<td class=\"no\">not run</td>" in page and "&lt;b&gt;one" in page and "http" not in page
+    assert (
+        "Promises: 1 of 3 hold, 1 not run" in page
+        and '<td class="no">not run</td>' in page
+        and "&lt;b&gt;one" in page
+        and "http" not in page
+    )
