@@ -63,9 +63,7 @@ def square(*corners, shape=(40, 60)):
     return mask
 
 
-def run_record(
-    frames=20, missed=(), pictures=(), accumulator=None, stage_ns=1_000_000, **facts
-) -> RunRecord:
+def run_record(frames=20, missed=(), pictures=(), accumulator=None, stage_ns=1_000_000, **facts) -> RunRecord:
     latency = {stage: LatencyStats() for stage in (*STAGES, TOTAL)}
     records = []
     for n in range(frames):
