@@ -82,6 +82,7 @@ class Camera:
                 if self._closed:
                     return
                 newest, self._newest = self._newest, None
+            assert newest is not None
             yield newest
 
     def close(self) -> None:
@@ -180,7 +181,7 @@ class Camera:
                 "using it, and may this user read it (group video)?"
             )
         if self._bits == 16:
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*_DEEP_FORMATS[0]))
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*_DEEP_FORMATS[0]))
         for prop, wanted in (
             (cv2.CAP_PROP_FRAME_WIDTH, self._size[0]),
             (cv2.CAP_PROP_FRAME_HEIGHT, self._size[1]),
