@@ -26,6 +26,7 @@ from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
 from dsad_tools.cli.bench_tracker import tracker
+from dsad_tools.cli.bench_trackers import trackers
 
 JSON_FILE, PLOT_FILE = "bench.json", "bench.png"
 #: What an engine may be compiled to beside fp32.
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
     bench.command("engine")(engine)
     bench.command("detector")(detector)
     bench.command("tracker")(tracker)
+    bench.command("trackers")(trackers)
     add_commands("bench", bench)
     app.add_typer(bench)
 
