@@ -60,7 +60,7 @@ def test_the_example_prints_masks_and_tracks(tmp_path, language):
     made = ["dsad", "bag", "make", "synthetic", bag, "--frames", "40", "--size", "160x128", "--seed", "11"]
     subprocess.run(made, check=True, capture_output=True, timeout=SECONDS)
     example = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    words = ["source:=bag", f"bag:={bag}", "lock_step:=true", "engine:=dnanet-num4-deployment", "loop:=true"]
+    words = ["source:=bag", f"bag:={bag}", "lock_step:=true", "engine:=dsad-num4-field", "loop:=true"]
     with open(tmp_path / "log", "w") as log:
         suite = subprocess.Popen(["dsad", "up", *words], stdout=log, stderr=subprocess.STDOUT)
     # A wait without an end would hide what the two printed.
