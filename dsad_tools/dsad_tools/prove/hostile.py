@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,10 +18,10 @@ from dsad_tools.prove.result import Result, read_result
 #: Inputs of each kind in the long form.
 COUNTS = {
     "Image messages": 1_000_000,
-    "CompressedImage messages": 200_000,
-    "CameraInfo messages": 100_000,
     "bags, MCAP": 50_000,
     "bags, sqlite3": 50_000,
+    "CompressedImage messages": 200_000,
+    "CameraInfo messages": 100_000,
     "manifests": 20_000,
     "ONNX models": 20_000,
     "image files": 100_000,
@@ -105,7 +106,7 @@ def _feed(kind: str, end: int, before: _Row, setting: Setting, folder: Path) -> 
         victim = subprocess.Popen(
             [
                 sys.executable, "-m", "dsad_tools.prove.victim",
-                kind, str(setting.seed), str(first), str(end), str(folder),
+                kind, str(setting.seed), str(first), str(end), str(folder), str(os.getpid()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=stream,

@@ -1,4 +1,4 @@
-"""The process that hostile input is fed to: ``python -m dsad_tools.prove.victim KIND SEED FIRST END FOLDER``.
+"""The process that hostile input is fed to: ``python -m dsad_tools.prove.victim KIND SEED FIRST END FOLDER [WATCHER]``.
 
 Case ``n`` of a kind and seed is always the same input. ``FOLDER/at`` holds the number at hand, so that whoever watches
 knows which input crashed or hung the process; ``FOLDER/result.json`` says every few seconds what came of the others.
@@ -20,9 +20,9 @@ from dsad_tools.prove.inputs import KINDS, Feed
 from dsad_tools.prove.result import Result
 
 
-def main(kind: str, seed: int, first: int, end: int, folder: Path) -> None:
-    """Feed the cases ``first`` to ``end`` - 1. Ends early where the process that watches is gone."""
-    feed, watcher = KINDS[kind](folder), os.getppid()
+def main(kind: str, seed: int, first: int, end: int, folder: Path, watcher: int | None = None) -> None:
+    """Feed the cases ``first`` to ``end`` - 1. Ends early where the process that watches, its parent, is gone."""
+    feed = KINDS[kind](folder)
     result, warm, noted = Result(first), 0, time.monotonic()
     with open(folder / "at", "r+b") as stream:
         at = mmap.mmap(stream.fileno(), 8)
@@ -34,7 +34,7 @@ def main(kind: str, seed: int, first: int, end: int, folder: Path) -> None:
         if case == first + (end - first) // 10:
             warm = _peak()
         if result.failures > before or time.monotonic() - noted > notes.NOTE_SECONDS:
-            if os.getppid() != watcher:
+            if watcher not in (None, os.getppid()):
                 return
             result.grown = _peak() - warm if warm else 0
             result.write(folder)
@@ -65,4 +65,9 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+    main(
+        sys.argv[1],
+        *(int(number) for number in sys.argv[2:5]),
+        Path(sys.argv[5]),
+        *(int(number) for number in sys.argv[6:]),
+    )
