@@ -81,16 +81,17 @@ def prove(
 
 
 def _run(name: str, proof: Proof, setting: Setting, progress: _Progress) -> None:
-    assert setting.journal is not None
+    journal = setting.journal
+    assert journal is not None
     progress.tell(name)
     with tempfile.TemporaryDirectory(prefix=f"dsad_prove.{name}.") as folder:
         setting = replace(
             setting, folder=Path(folder), tell=lambda line: progress.tell(f"{name}: {line}", often=True)
         )
         for check in run(name, proof, setting):
-            setting.journal.add(check)
+            journal.add(check)
             progress.tell(f"{name}: {check.name} done, holds: {check.verdict}")
-    setting.journal.end(name)
+    journal.end(name)
 
 
 class _Progress:

@@ -65,9 +65,5 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    main(
-        sys.argv[1],
-        *(int(number) for number in sys.argv[2:5]),
-        Path(sys.argv[5]),
-        *(int(number) for number in sys.argv[6:]),
-    )
+    kind, seed, first, end, folder, *watcher = sys.argv[1:]
+    main(kind, int(seed), int(first), int(end), Path(folder), int(watcher[0]) if watcher else None)
