@@ -34,7 +34,7 @@ def subject(tmp_path_factory):
 
 
 def contender(name):
-    return next(one for one in runtimes("cpu", ["onnxruntime"], ("fp16",)) if one.name == name)
+    return next(one for one in runtimes("cpu", ["onnxruntime", "direct"], ("fp16",)) if one.name == name)
 
 
 def test_the_packages_offer_is_installed():
@@ -53,7 +53,7 @@ def test_an_untrained_network_is_told_as_such_and_answers_with_both_signs(subjec
 
 
 @pytest.mark.parametrize(
-    "name", ["plain onnxruntime", "torch export, plain", "torch eager", "torch channels_last"]
+    "name", ["plain onnxruntime", "direct", "torch export, plain", "torch eager", "torch channels_last"]
 )
 def test_contenders_give_the_engines_answers(subject, name):
     tensor = next(scenes(subject.manifest, *SIZE))

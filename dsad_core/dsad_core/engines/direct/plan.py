@@ -282,6 +282,19 @@ class Plan:
         mode = int(node.op == "GlobalMax")
         self._step(_GLOBAL, {"in_": inputs}, outputs, in_size=size, items=len(outputs), mode=mode)
 
+    def _group_norm(self, node: Node) -> None:
+        inputs, groups = self._planes(node.inputs[0]), node.attributes["groups"]
+        size = self._same_size(node, inputs)
+        outputs = self._maps[node.output] = self._new(size, len(inputs))
+        self._step(
+            _NORMALISE,
+            {"in_": inputs},
+            outputs,
+            items=groups,
+            block=len(inputs) // groups,
+            bias=self._keep(np.array([node.attributes["epsilon"]], np.float32)),
+        )
+
     def _max_pool(self, node: Node) -> None:
         inputs, window = self._planes(node.inputs[0]), node.attributes["size"]
         size = self._same_size(node, inputs)
@@ -325,6 +338,7 @@ _LAYOUTS = {
     "GlobalMean": Plan._global,
     "GlobalMax": Plan._global,
     "MaxPool": Plan._max_pool,
+    "GroupNorm": Plan._group_norm,
     "Resize": Plan._resize,
 }
 
