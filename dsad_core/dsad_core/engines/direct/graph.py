@@ -19,7 +19,7 @@ class Node:
 
     Attributes:
         op: Conv, Relu, Sigmoid, Add, Mul, Concat, Repeat, GlobalMean, GlobalMax, ChannelMean, ChannelMax,
-            ChannelMin, Resize, MaxPool; and what ``fuse`` adds: Channels, Attend.
+            ChannelMin, Resize, MaxPool, GroupNorm; and what ``fuse`` adds: Channels, Attend.
         attributes: by operator, see ``reader`` and ``fuse``.
     """
 
@@ -85,6 +85,9 @@ def map_of(op: str, maps: list[Map], attributes: dict[str, Any]) -> Map:
         if pooled[0]:
             raise unsupported(f"{op} of a pooled map")
         return maps[0]
+    if op == "GroupNorm" and not pooled[0] and 0 < attributes["groups"] <= channels[0]:
+        if channels[0] % attributes["groups"] == 0 and attributes["epsilon"] > 0:
+            return maps[0]
     raise EngineError(f"{op} of maps that do not fit together: {channels} channels, pooled {pooled}")
 
 
