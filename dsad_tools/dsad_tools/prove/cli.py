@@ -64,7 +64,8 @@ def prove(
     try:
         with _Progress() as progress:
             for name in journal.begin(list(names or known)):
-                _run(name, known[name].load(), Setting(Path(), engine, part, seed, name, journal), progress)
+                setting = Setting(Path(), engine, part, seed, name, journal)
+                _run(known[name].load(), setting, journal, progress)
     except KeyboardInterrupt:
         way = "the same command goes on from here" if output else "with --output it could be continued"
         console.print(table(journal.checks))
@@ -80,9 +81,8 @@ def prove(
     raise typer.Exit(1 if failed else 0)
 
 
-def _run(name: str, proof: Proof, setting: Setting, progress: _Progress) -> None:
-    journal = setting.journal
-    assert journal is not None
+def _run(proof: Proof, setting: Setting, journal: Journal, progress: _Progress) -> None:
+    name = setting.proof
     progress.tell(name)
     with tempfile.TemporaryDirectory(prefix=f"dsad_prove.{name}.") as folder:
         setting = replace(

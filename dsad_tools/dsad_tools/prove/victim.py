@@ -65,5 +65,5 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    kind, seed, first, end, folder, *watcher = sys.argv[1:]
-    main(kind, int(seed), int(first), int(end), Path(folder), int(watcher[0]) if watcher else None)
+    name, seed, first, end, folder, *watcher = sys.argv[1:]
+    main(name, int(seed), int(first), int(end), Path(folder), int(watcher[0]) if watcher else None)
