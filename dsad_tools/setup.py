@@ -31,6 +31,8 @@ setup(
         "typer>=0.19",
     ],
     extras_require={
+        # Runtimes that `dsad bench engine` compares with where they are installed, beside openvino
+        "peers": ["MNN"],
         # `dsad gate --scheduler`
         "gate": ["distributed"],
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`

@@ -80,6 +80,21 @@ class Model:
         scales = self.constant(np.array([1, 1, scale, scale], np.float32))
         return self.op("Resize", name, "", scales, mode="linear", coordinate_transformation_mode=mode)
 
+    def group_norm(self, name, groups, bias=0.0):
+        """As torch's exporter writes it, but for the factors of each channel that follow."""
+        held = self.op("Reshape", name, self.constant(np.array([0, groups, -1])))
+        factors = [self.constant(np.full(groups, number, np.float32)) for number in (1.0, bias)]
+        normalised = self.op("InstanceNormalization", held, *factors, epsilon=1e-5)
+        return self.op("Reshape", normalised, self.op("Shape", name), channels=self.channels[name])
+
+    def squeeze(self, name, hidden):
+        """A factor a channel by two linear layers, as torch's exporter writes them."""
+        channels = self.channels[name]
+        flat = self.op("Reshape", self.op("GlobalAveragePool", name), self.constant(np.array([0, channels])))
+        inner = self.op("Relu", self.op("MatMul", flat, self.random(channels, hidden), channels=hidden))
+        gate = self.op("Sigmoid", self.op("MatMul", inner, self.random(hidden, channels), channels=channels))
+        return self.op("Unsqueeze", gate, self.constant(np.array([2, 3])))
+
     def attention_block(
         self, name, channels, size=7, hidden=2, project=True, alike=True, stacked=False, axes=0, shortcut=None
     ):

@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import typer
+from typer.testing import CliRunner
 
 from dsad_core.cli.commands import add_commands
+from dsad_core.errors import NotInstalledError
 
 
 def dsad(*arguments):
@@ -36,7 +38,7 @@ def test_an_unknown_command_is_no_traceback():
     assert "Traceback" not in shown.stderr
 
 
-def test_a_package_whose_needs_are_elsewhere_is_left_out_with_a_line(tmp_path, monkeypatch, capsys):
+def test_a_command_whose_needs_are_elsewhere_is_not_listed_and_says_what_is_missing(tmp_path, monkeypatch):
     facts = tmp_path / "robot-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Name: robot\nVersion: 1.0\n")
@@ -47,9 +49,11 @@ def test_a_package_whose_needs_are_elsewhere_is_left_out_with_a_line(tmp_path, m
     monkeypatch.syspath_prepend(str(tmp_path))
     application = typer.Typer()
     add_commands("test", application)
-    assert [command.name for command in application.registered_commands] == ["doctor"]
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "robot_cli" in line and "no_such_ros" in line
+    shown = CliRunner().invoke(application, ["--help"])
+    assert "doctor" in shown.output and "fly" not in shown.output and "no_such_ros" not in shown.output
+    error = CliRunner().invoke(application, ["fly", "there", "--fast"]).exception
+    assert isinstance(error, NotInstalledError)
+    assert "fly" in str(error) and "no_such_ros" in str(error) and sys.executable in str(error)
 
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback():

@@ -232,6 +232,70 @@ def compositions(draw):
     return model, model.concat(*maps[-3:])
 
 
+@FEW
+@given(
+    groups=st.sampled_from([1, 2, 5]),
+    each=st.integers(1, 4),
+    height=st.integers(2, 40),
+    width=st.integers(2, 70),
+    offset=st.sampled_from([0.0, 30.0]),
+)
+def test_normalisation_in_groups(groups, each, height, width, offset):
+    """Of numbers far from zero too, whose variance is lost where squares are summed."""
+    model = Model(3, groups)
+    far = model.op(
+        "Add", model.conv(INPUT_NAME, groups * each), model.constant(np.full((1, 1, 1), offset, "f"))
+    )
+    normalised = model.group_norm(far, groups, bias=0.5)
+    channels = [model.rng.normal(size=groups * each).astype(np.float32) for _ in range(2)]
+    own = model.op("InstanceNormalization", normalised, *map(model.constant, channels))
+    assert_same(model, model.op("Add", normalised, own), (height, width))
+
+
+@FEW
+@given(channels=CHANNELS, hidden=st.integers(1, 6), height=SIDE, width=SIDE)
+def test_linear_layers_of_pooled_maps(channels, hidden, height, width):
+    model = Model(2, hidden)
+    body = model.conv(INPUT_NAME, channels)
+    assert_same(model, model.op("Mul", body, model.squeeze(body, hidden)), (height, width))
+
+
+@pytest.mark.parametrize(
+    "named, build",
+    [
+        (
+            "Reshape to ",
+            lambda model: model.op("Reshape", INPUT_NAME, model.constant(np.array([1, 4, 2, -1]))),
+        ),
+        ("Reshape to ", lambda model: model.op("Reshape", INPUT_NAME, model.constant(np.array([2, -1])))),
+        (
+            "Relu of a map in another shape",
+            lambda model: model.op(
+                "Relu", model.op("Reshape", INPUT_NAME, model.constant(np.array([0, 2, -1])))
+            ),
+        ),
+        (
+            "Reshape of normalised groups but to the shape before",
+            lambda model: model.op(
+                "Reshape",
+                model.op("Reshape", INPUT_NAME, model.constant(np.array([0, 2, -1]))),
+                model.op("Shape", model.conv(INPUT_NAME, 4)),
+            ),
+        ),
+        ("MatMul but of a pooled map", lambda model: model.op("MatMul", INPUT_NAME, model.random(4, 4))),
+        ("Unsqueeze of axes", lambda model: model.op("Unsqueeze", INPUT_NAME, model.constant(np.array([0])))),
+        (
+            "InstanceNormalization with",
+            lambda model: model.op("InstanceNormalization", INPUT_NAME, model.random(3), model.random(3)),
+        ),
+    ],
+)
+def test_other_shapes_are_refused_by_name(tmp_path, named, build):
+    model = Model(4)
+    with pytest.raises(UnsupportedModelError, match=f"direct kernels have no {named}"):
+        open_model(tmp_path, model.proto(build(model)), input_channels=4)
+
+
 @settings(max_examples=40, deadline=None)
 @given(composition=compositions(), height=st.integers(1, 12), width=st.integers(1, 30))
 def test_any_composition(composition, height, width):

@@ -107,6 +107,7 @@ def every_operator(tmp_path_factory):
     scaled = model.op("Mul", wide, model.op("Relu", model.op("Add", mean, most)))
     least = [model.op(kind, scaled, channels=1, axes=[1]) for kind in ("ReduceMean", "ReduceMax")]
     last = model.attention_block(model.op("Add", scaled, wide), 5, 3, project=False)
+    last = model.op("Mul", model.group_norm(last, 5), model.squeeze(last, 2))
     foreign = model.attention_block(model.concat(last, *least), 6, shortcut=INPUT_NAME)
     (folder / MODEL_FILE).write_bytes(model.proto(foreign).SerializeToString())
     update = {"name": folder.name, "sha256": sha256_file(folder / MODEL_FILE), "size_multiple": 1}

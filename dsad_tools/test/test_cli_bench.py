@@ -106,6 +106,26 @@ def test_engine_names_what_is_wrong(dsad, arguments, words):
     assert isinstance(error, DsadError) and words in str(error) and "\n" not in str(error)
 
 
+def test_scale_counts_a_pixel_of_every_setting(dsad, tmp_path):
+    sizes = ("--size", "96x64", "--size", "128x96")
+    result = dsad(
+        "scale", "local-contrast", *sizes, "--threads", 1, "--threads", 2, "--runs", 3, "--out", tmp_path
+    )
+    assert result.exit_code == 0, result.output
+    assert "ns a pixel" in result.stdout and "measured peak" in result.stdout
+    found = json.loads((tmp_path / "scale.json").read_text())["results"]
+    assert [(entry["width"], entry["height"], entry["threads"]) for entry in found] == [
+        *((96, 64, 1), (128, 96, 1)),
+        *((96, 64, 2), (128, 96, 2)),
+    ]
+    for entry in found:
+        first, third = entry["quartiles"]
+        assert 0 < first <= entry["ns_a_pixel"] <= third and entry["processor_ns_a_pixel"] > 0
+        pixels = entry["width"] * entry["height"]
+        assert entry["milliseconds"] * 1e6 == pytest.approx(entry["ns_a_pixel"] * pixels)
+    assert min(cv2.imread(str(tmp_path / "scale.png")).shape[:2]) > 200
+
+
 def test_detector_measures_every_setting(dsad, tmp_path):
     path = tmp_path / "bench.json"
     result = dsad(

@@ -1,13 +1,14 @@
 """What torch makes of a network, for ``dsad bench engine`` (plugin of kind ``contender``).
 
-torch is imported when a contender is opened, so that it counts in the memory of its own contenders alone.
+torch's contenders take their turns in processes of their own: its threads and memory touch no other's figures.
 """
 
 from functools import partial
 
 from dsad_core.errors import EngineError
 from dsad_tools.bench.models import Model
-from dsad_tools.bench.runtimes import Contender, PlainOnnxRuntime, Runtime
+from dsad_tools.bench.runtimes import PlainOnnxRuntime, Runtime
+from dsad_tools.bench.turn import Contender
 
 #: Beside the engine that is made of weights for a benchmark: the network as torch's exporter leaves it.
 EXPORT_FILE = "torch.onnx"
@@ -18,9 +19,9 @@ def contenders(target: str) -> list[Runtime]:
     """torch's ways of running a network, and its exporter's file in plain onnxruntime."""
     return [
         Runtime("torch export, plain", False, _open_export),
-        Runtime("torch eager", False, partial(_open, "contiguous_format", False)),
-        Runtime("torch channels_last", False, partial(_open, "channels_last", False)),
-        Runtime("torch.compile", False, partial(_open, "contiguous_format", True)),
+        Runtime("torch eager", False, partial(_open, "contiguous_format", False), apart=True),
+        Runtime("torch channels_last", False, partial(_open, "channels_last", False), apart=True),
+        Runtime("torch.compile", False, partial(_open, "contiguous_format", True), apart=True),
     ]
 
 

@@ -1,9 +1,10 @@
 """The application of ``dsad``, and the commands that installed packages add, see `dsad_core.plugins`."""
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+import sys
 
+import typer
+
+from dsad_core.errors import NotInstalledError
 from dsad_core.plugins import plugins
 
 
@@ -25,16 +26,21 @@ def build_app() -> typer.Typer:
 def add_commands(kind: str, app: typer.Typer) -> None:
     """Let every package that offers commands of a kind register them.
 
-    One whose own needs are not in this environment, such as a ROS package on the path of the training stage's
-    Python, is left out with a line on stderr.
+    A plugin is named for its command. One whose own needs are not in this environment, such as a ROS package on
+    the path of the training stage's Python, is not listed; whoever calls its command is told what is missing.
     """
-    for entry in plugins(kind).values():
+    for name, entry in plugins(kind).items():
         try:
             register = entry.load()
         except ModuleNotFoundError as error:
-            Console(stderr=True, highlight=False).print(
-                f"[yellow]dsad:[/] without the commands of {escape(entry.module)}: {escape(str(error))}",
-                soft_wrap=True,
-            )
+            _explain_absence(app, name, str(error))
         else:
             register(app)
+
+
+def _explain_absence(app: typer.Typer, name: str, reason: str) -> None:
+    @app.command(
+        name, hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    )
+    def absent() -> None:
+        raise NotInstalledError(f"{name} cannot run in this Python, {sys.executable}: {reason}")

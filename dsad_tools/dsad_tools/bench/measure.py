@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,15 +13,17 @@ from dsad_core.engines.manifest import Manifest
 from dsad_core.errors import DsadError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import to_unit
+from dsad_tools.bench.apart import Apart
+from dsad_tools.bench.bound import bound_ms, multiplications
 from dsad_tools.bench.cold import ColdStart, cold_start
 from dsad_tools.bench.models import Model
-from dsad_tools.bench.runtimes import Contender, Runtime
+from dsad_tools.bench.runtimes import Runtime
+from dsad_tools.bench.turn import Contender, take_turn
 from dsad_tools.scenes.generator import SceneGenerator
 
 #: Generated scenes that the turns go through, and that masks are compared on.
 FRAMES = 4
-#: A turn's time is that of the first call that begins this late in it: until then the threads of the runtime
-#: before may spin on, as onnxruntime's do by default, and this one's memory comes into the caches.
+#: A turn's time is that of the first call that begins this late in it: onnxruntime's threads spin by default.
 SETTLE_NS = 100_000_000
 #: Many bright targets: masks that are compared must not be empty.
 SCENE: dict[str, Any] = {"targets": (6, 12), "snr": (15.0, 40.0)}
@@ -81,6 +82,8 @@ class Block:
 
     Attributes:
         size: (height, width) of the frames, before padding.
+        peak_gflops: that the CPU reaches on so many threads; None where that is not known, or not what counts.
+        bounds: ms that each network's multiplications take at that peak, see ``bound``; known once measured.
         cases: network by network, each with every runtime in the same order.
     """
 
@@ -88,6 +91,8 @@ class Block:
     size: tuple[int, int]
     threads: int
     cases: list[Case]
+    peak_gflops: float | None = None
+    bounds: dict[Model, float | None] = field(default_factory=dict)
 
     def of(self, model: Model) -> list[Case]:
         """What ran this network."""
@@ -107,6 +112,9 @@ class Block:
         Args:
             advance: called with what comes next, ``len(cases) + runs`` times.
         """
+        if self.peak_gflops:
+            for model in self.models:
+                self.bounds[model] = bound_ms(multiplications(model, self.size), self.peak_gflops)
         try:
             for case in self.cases:
                 advance(f"opening {case.runtime.name} for {case.manifest.name}")
@@ -140,7 +148,7 @@ class Block:
     def _open(self, case: Case) -> None:
         size = padded_size(*self.size, case.manifest.size_multiple)
         try:
-            case.engine = case.runtime.open(case.model, self.platform, self.threads, size)
+            case.engine = case.runtime.start(case.model, self.platform, self.threads, size)
             case.description = case.engine.description
             case.sha256 = case.engine.manifest.sha256
         except DsadError as error:
@@ -161,7 +169,22 @@ def scenes(manifest: Manifest, height: int, width: int) -> Iterator[np.ndarray]:
 
 def ratios(slower: list[int], faster: list[int]) -> float:
     """How many times faster, the median over the turns that both took."""
-    return statistics.median(one / other for one, other in zip(slower, faster))
+    return statistics.median(_turn_by_turn(slower, faster))
+
+
+def ratio_quartiles(slower: list[int], faster: list[int]) -> tuple[float, float]:
+    """The first and the third quartile of what `ratios` is the median of."""
+    return quartiles(_turn_by_turn(slower, faster))
+
+
+def quartiles(values: list[float]) -> tuple[float, float]:
+    """The first and the third of one value at least."""
+    first, _, third = statistics.quantiles(values * (1 + (len(values) == 1)), n=4, method="inclusive")
+    return first, third
+
+
+def _turn_by_turn(slower: list[int], faster: list[int]) -> list[float]:
+    return [one / other for one, other in zip(slower, faster)]
 
 
 def _take_turn(case: Case, tensor: np.ndarray) -> None:
@@ -169,14 +192,11 @@ def _take_turn(case: Case, tensor: np.ndarray) -> None:
     if engine is None:
         return
     try:
-        begin = start = time.perf_counter_ns()
-        settled = False
-        while not settled:
-            settled = start - begin >= SETTLE_NS
-            engine.infer(tensor)
-            end = time.perf_counter_ns()
-            duration, start = end - start, end
-        case.durations.append(duration)
+        case.durations.append(
+            engine.take_turn(tensor, SETTLE_NS)
+            if isinstance(engine, Apart)
+            else take_turn(engine, tensor, SETTLE_NS)
+        )
     except DsadError as error:
         _give_up(case, error)
 

@@ -1,14 +1,15 @@
 """The networks that a benchmark runs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dsad_core.engines.locate import find_checkpoint, find_engine
 from dsad_core.engines.manifest import Manifest, Precision, load_manifest
 from dsad_core.errors import EngineError, UsageError
 from dsad_core.plugins import plugins
+from dsad_tools.bench.apart import run_apart
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def find_models(
     Weights are turned into an engine, and networks made, by the package that trains them. It offers
     both as plugins of kind ``network``: ``compile(checkpoint, folder, precisions) -> Model``
     writes the engine of weights below ``folder``, and ``untrained(folder, precisions) -> list[Model]`` the
-    six networks.
+    six networks. Both run in a process of their own: the one that times others stays without torch.
 
     Args:
         precisions: that such engines are made in beside fp32.
@@ -63,21 +64,24 @@ def find_models(
     """
     models = [_model(source, folder, precisions) for source in sources]
     if networks:
-        models += _maker("untrained", "--networks")(folder, precisions)
+        models += _make("untrained", "--networks", folder, precisions)
     return list(dict.fromkeys(models))
 
 
 def _model(source: str, folder: Path, precisions: tuple[Precision, ...]) -> Model:
     checkpoint = find_checkpoint(source)
     if checkpoint is not None:
-        return _maker("compile", f"{checkpoint} is weights, which")(checkpoint, folder, precisions)
+        return _make("compile", f"{checkpoint} is weights, which", checkpoint, folder, precisions)
     return Model(find_engine(source))
 
 
-def _maker(name: str, what: str) -> Callable:
-    maker = plugins("network").get(name)
-    if maker is None:
+def _make(name: str, what: str, *arguments: Any) -> Any:
+    if name not in plugins("network"):
         raise UsageError(
             f"{what} needs the training stage, which is not installed here; see training/README.md"
         )
-    return maker.load()
+    return run_apart(_call, name, *arguments)
+
+
+def _call(name: str, *arguments: Any) -> Any:
+    return plugins("network")[name].load()(*arguments)

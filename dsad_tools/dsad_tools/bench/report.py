@@ -6,11 +6,20 @@ from typing import Any
 
 from dsad_core.files import sha256_file
 from dsad_core.metrics.latency import percentiles
-from dsad_tools.bench.measure import Block, Case, ratios
+from dsad_tools.bench.measure import Block, Case, quartiles, ratio_quartiles, ratios
 from dsad_tools.bench.models import Model
 
 #: Distributions whose versions decide the figures, where they are installed.
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx", "torch", "cuda-python")
+RUNTIMES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx",
+    "torch",
+    "cuda-python",
+    "MNN",
+)
 
 
 def model_facts(model: Model) -> dict[str, Any]:
@@ -58,6 +67,7 @@ def results(block: Block) -> list[dict[str, Any]]:
             found.append(entry | {"reason": case.failure or "interrupted before its first turn"})
             continue
         baseline, spans = block.baseline(case.model) or case, percentiles(case.durations)
+        bound = block.bounds.get(case.model)
         found.append(
             entry
             | {
@@ -65,7 +75,11 @@ def results(block: Block) -> list[dict[str, Any]]:
                 "sha256": case.sha256,
                 "baseline": case is baseline,
                 "ratio": ratios(baseline.durations, case.durations),
+                "ratio_quartiles": ratio_quartiles(baseline.durations, case.durations),
                 "milliseconds": spans and spans.to_dict(),
+                "quartiles": [span / 1e6 for span in quartiles(list(map(float, case.durations)))],
+                "bound_ms": bound,
+                "over_bound": spans.p50 / bound if spans and bound else None,
                 "agreement": case.agreement and asdict(case.agreement),
                 "cold_start": case.cold and asdict(case.cold),
                 "cold_failure": case.cold_failure,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -14,18 +14,10 @@ from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest, Precisi
 from dsad_core.engines.platform import Backend, load_platform
 from dsad_core.errors import EngineError, PlatformError, one_line
 from dsad_core.plugins import plugins
+from dsad_tools.bench.apart import Apart
 from dsad_tools.bench.models import Model
-
-
-class Contender(Protocol):
-    """What is timed: the part of an engine that a bench uses, see ``dsad_core.engines.protocol.Engine``."""
-
-    manifest: Manifest
-    description: str
-
-    def infer(self, tensor: np.ndarray) -> np.ndarray: ...
-
-    def close(self) -> None: ...
+from dsad_tools.bench.peers import open_mnn, open_openvino_bf16
+from dsad_tools.bench.turn import Contender
 
 
 @dataclass(frozen=True)
@@ -37,11 +29,18 @@ class Runtime:
         ours: a backend of this suite, not something that it is held against.
         open: ``(model, platform, threads, (height, width)) -> Contender``, ready for frames of that size;
             raises a DsadError that says in one line why it cannot.
+        apart: it takes its turns in a process of its own; ``open`` is then picklable.
     """
 
     name: str
     ours: bool
     open: Callable[[Model, str, int, tuple[int, int]], Contender]
+    apart: bool = False
+
+    def start(self, model: Model, platform: str, threads: int, size: tuple[int, int]) -> Contender:
+        """``open`` it where it is to run."""
+        arguments = model, platform, threads, size
+        return Apart(self.open, *arguments) if self.apart else self.open(*arguments)
 
 
 def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ...] = ()) -> list[Runtime]:
@@ -61,6 +60,8 @@ def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ..
     names = [name for backend in asked for name in choose_backends(options, backend)]
     return [
         Runtime("plain onnxruntime", False, _open_plain),
+        Runtime("openvino bf16 hint", False, open_openvino_bf16, apart=True),
+        Runtime("MNN", False, open_mnn, apart=True),
         *(runtime for entry in plugins("contender").values() for runtime in entry.load()(platform)),
         *(
             Runtime(" ".join(filter(None, (name, precision))), True, partial(_open_backend, name, precision))

@@ -7,6 +7,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from dsad_tools.bench.machine import machine_line
+
 
 def result_tables(report: dict[str, Any]) -> Iterator[Table]:
     """One table for each network, frame size and number of threads."""
@@ -55,31 +57,34 @@ def footnotes(report: dict[str, Any]) -> Iterator[str]:
                 f"{entry['network']}, {_frame(entry)}: {entry['contender']} did not start in a process of "
                 f"its own: {entry['cold_failure']}"
             )
-    machine = report["machine"]
-    accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
-    yield (
-        f"{machine['cpu']}, {machine['cores']} cores{accelerator}, load {machine['load_average']} at the "
-        f"start; {machine['system']}"
-    )
+    yield machine_line(report["machine"])
 
 
 def _result_table(entries: list[dict[str, Any]]) -> Table:
     head = entries[0]
     threads = f"{head['threads']} thread{'s' if head['threads'] > 1 else ''}"
-    table = _table(f"{head['network']}, {_frame(head)}, {threads}", "contender")
-    for heading in ("speed", "p50 ms", "p95", "p99", "mask px", "logits", "start s", "MiB"):
+    bound = next((entry["bound_ms"] for entry in entries if entry.get("bound_ms")), None)
+    title = f"{head['network']}, {_frame(head)}, {threads}"
+    if bound:
+        title += f"; bound of direct convolution {bound:.2f} ms"
+    table = _table(title, "contender")
+    headings = ("speed", "p50 ms", "p25-p75", "p99", "/ bound", "mask px", "logits", "start s", "MiB")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     if any("reason" in entry for entry in entries):
         table.add_column("why not", overflow="fold")
     for entry in entries:
         if "reason" in entry:
-            table.add_row(entry["contender"], *[""] * 8, entry["reason"], style="dim")
+            table.add_row(entry["contender"], *[""] * len(headings), entry["reason"], style="dim")
             continue
         figures, agreement, cold = entry["milliseconds"], entry["agreement"], entry["cold_start"]
         table.add_row(
             entry["contender"],
             f"{entry['ratio']:.2f}x",
-            *(f"{figures[key]:.2f}" for key in ("p50", "p95", "p99")),
+            f"{figures['p50']:.2f}",
+            "{:.2f}-{:.2f}".format(*entry["quartiles"]),
+            f"{figures['p99']:.2f}",
+            "" if entry["over_bound"] is None else f"{entry['over_bound']:.2f}",
             *(("", "") if entry["baseline"] else _agreement(agreement)),
             *(("", "") if cold is None else (f"{cold['start_ms'] / 1e3:.2f}", f"{cold['memory_mib']:.0f}")),
         )

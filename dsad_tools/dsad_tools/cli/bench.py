@@ -17,7 +17,8 @@ from dsad_core.engines.manifest import Precision
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
-from dsad_core.machine import machine_facts, usable_cores
+from dsad_core.machine import usable_cores
+from dsad_tools.bench.machine import bench_machine
 from dsad_tools.bench.measure import Block, Case
 from dsad_tools.bench.models import Model, find_models
 from dsad_tools.bench.plot import draw
@@ -25,7 +26,9 @@ from dsad_tools.bench.report import model_facts, results, runtime_versions, spee
 from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
+from dsad_tools.cli.bench_scale import scale
 from dsad_tools.cli.bench_tracker import tracker
+from dsad_tools.cli.bench_trackers import trackers
 
 JSON_FILE, PLOT_FILE = "bench.json", "bench.png"
 #: What an engine may be compiled to beside fp32.
@@ -37,8 +40,10 @@ WIDTH = 120
 def register(app: typer.Typer) -> None:
     bench = typer.Typer(name="bench", help="Measure engines and pipelines.", no_args_is_help=True)
     bench.command("engine")(engine)
+    bench.command("scale")(scale)
     bench.command("detector")(detector)
     bench.command("tracker")(tracker)
+    bench.command("trackers")(trackers)
     add_commands("bench", bench)
     app.add_typer(bench)
 
@@ -86,7 +91,8 @@ def engine(
     """Time backends against plain onnxruntime and, where it is installed, torch, in turn, frame by frame.
 
     Inference alone, on generated scenes. A speed is how many times faster than the first row of its table,
-    the median over the turns; mask px (differing / its own) and logits (largest difference) compare the
+    the median over the turns; / bound is the median time over what the network's multiplications, every
+    convolution summed directly, take at this CPU's measured peak; mask px (differing / its own) and logits (largest difference) compare the
     answers on the same frames; start is from a fresh process to its first answer; MiB is its peak memory
     beyond the common imports.
     """
@@ -105,19 +111,22 @@ def engine(
         with Console(stderr=True).status("Preparing networks"):
             named = sources or ([] if networks else ["default"])
             models = find_models(named, networks, Path(folder), precisions)
+        machine = bench_machine(counts)
+        peaks = machine["peak_gflops"] if platform == "cpu" else {}
         blocks = [
             Block(
                 platform,
                 frame,
                 count,
                 [Case(model, way, model.manifest) for model in family for way in ways],
+                peaks.get(str(count)),
             )
             for family, frame, count in product(_families(models), sizes, counts)
         ]
         report: dict[str, Any] = {
             "target": platform,
             "runs": runs,
-            "machine": machine_facts() | runtime_versions(),
+            "machine": machine | runtime_versions(),
             "subjects": [model_facts(model) for model in models],
         }
         report["interrupted"] = not _measure(blocks, runs, max(counts) if cold else 0)

@@ -19,8 +19,9 @@ from dsad_core.engines.platform import Backend
 from dsad_core.files import write_atomic
 from dsad_core.frame.geometry import parse_size
 from dsad_core.frame.timing import DETECTOR_STAGES, TOTAL
-from dsad_core.machine import machine_facts, usable_cores
+from dsad_core.machine import usable_cores
 from dsad_core.metrics.latency import percentiles
+from dsad_tools.bench.machine import bench_machine, machine_line
 from dsad_tools.scenes.generator import SceneGenerator
 
 #: Rows of the table.
@@ -52,7 +53,7 @@ def detector(
         for height, width in sizes
         for count in threads
     ]
-    facts = machine_facts()
+    facts = bench_machine(threads)
     for case in cases:
         case.frames = _scenes(case.width, case.height, dtype)
         case.detector.warm_up(case.height, case.width)
@@ -114,7 +115,6 @@ def _scenes(width: int, height: int, dtype: str) -> list[np.ndarray]:
 
 
 def _print(report: dict) -> None:
-    machine = report["machine"]
     console = Console()
     title = (
         f"{report['engine']} on {report['target']}, {report['dtype']} frames, {report['runs']} runs "
@@ -136,7 +136,4 @@ def _print(report: dict) -> None:
             )
     console.print(table)
     runtime = report["results"][0]["runtime"].split(",")[0]
-    console.print(
-        f"{runtime}; {machine['cpu']}, {machine['cores']} cores, load {machine['load_average']} "
-        f"at the start; {machine['system']}"
-    )
+    console.print(f"{runtime}; {machine_line(report['machine'])}", soft_wrap=True)

@@ -14,9 +14,9 @@ from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.platform import Backend
 from dsad_core.frame.geometry import parse_size
-from dsad_core.machine import machine_facts
 from dsad_core.metrics.latency import percentiles
 from dsad_core.tracking import Follower
+from dsad_tools.bench.machine import bench_machine, machine_line
 from dsad_tools.follow import START_NS
 from dsad_tools.scenes.moving import MovingScene
 
@@ -39,6 +39,7 @@ def tracker(
     height, width = parse_size(size)
     detector = Detector(load_engine(name, platform, 1, backend))
     detector.warm_up(height, width)
+    facts = bench_machine([1])
     cv2.setNumThreads(1)
     follower, processor, wall = Follower(), [], []
     scene = MovingScene(height, width, runs, fps=FPS, pan=pan)
@@ -59,7 +60,7 @@ def tracker(
         )
         processor.append(time.thread_time_ns() - computed)
         wall.append(time.monotonic_ns() - begin)
-    manifest, facts = detector.engine.manifest, machine_facts()
+    manifest = detector.engine.manifest
     detector.engine.close()
     table = Table(
         "tracks and motion, ms a frame",
@@ -74,7 +75,6 @@ def tracker(
     console = Console()
     console.print(table)
     console.print(
-        f"one thread; {follower.estimator.failures} frames without a measured motion; {facts['cpu']}, "
-        f"{facts['cores']} cores, load {facts['load_average']}",
+        f"one thread; {follower.estimator.failures} frames without a measured motion; {machine_line(facts)}",
         soft_wrap=True,
     )

@@ -51,7 +51,8 @@ def train(
     from rich.table import Table
 
     from dsad_core.files import write_atomic
-    from dsad_core.machine import machine_facts, usable_cores
+    from dsad_core.machine import usable_cores
+    from dsad_tools.bench.machine import bench_machine, machine_line
     from dsad_training.bench.measure import compare
 
     if network == "dmfnet":
@@ -61,7 +62,7 @@ def train(
     recipes = [_recipe(network, width, side, images) for side, images in zip(crop, batch)]
     threads = threads or usable_cores()
     before = torch.get_num_threads()
-    facts = machine_facts() | {"torch": torch.__version__}
+    facts = bench_machine([threads]) | {"torch": torch.__version__}
     torch.set_num_threads(threads)
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -107,8 +108,7 @@ def train(
     console.print(table)
     console.print(f"decoding and packing the split once took {found[0].pack_seconds:.1f} s, not counted")
     console.print(
-        f"torch {facts['torch']}, {threads} threads, {workers} loader processes; {facts['cpu']}, "
-        f"{facts['cores']} cores, load {facts['load_average']} at the start; {facts['system']}",
+        f"torch {facts['torch']}, {threads} threads, {workers} loader processes; {machine_line(facts)}",
         soft_wrap=True,
     )
 

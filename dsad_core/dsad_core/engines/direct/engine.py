@@ -34,7 +34,7 @@ class DirectEngine:
         self.manifest = manifest
         self.platform = options.platform
         self._kernels = load_kernels()
-        self._graph = _graph(folder, manifest)
+        self._graph = load_graph(folder, manifest)
         channels = self._graph.maps[INPUT_NAME].channels
         if channels != manifest.input_channels:
             raise EngineError(
@@ -90,8 +90,13 @@ def least_size(manifest: Manifest) -> tuple[int, int]:
     return manifest.size or (4 * manifest.size_multiple,) * 2
 
 
-def _graph(folder: Path, manifest: Manifest) -> Graph:
-    """The engine's program; an engine that ships none is read and fused here, which takes longer."""
+def load_graph(folder: Path, manifest: Manifest) -> Graph:
+    """The engine's program; an engine that ships none is read and fused here, which takes longer.
+
+    Raises:
+        UnsupportedModelError: the kernels lack something that the model needs.
+        EngineError: a file is missing or damaged.
+    """
     if manifest.program_sha256 is not None:
         return read_program(folder, manifest.sha256)
     from dsad_core.engines.direct.fuse import fuse

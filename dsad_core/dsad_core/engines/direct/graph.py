@@ -19,7 +19,7 @@ class Node:
 
     Attributes:
         op: Conv, Relu, Sigmoid, Add, Mul, Concat, Repeat, GlobalMean, GlobalMax, ChannelMean, ChannelMax,
-            ChannelMin, Resize, MaxPool; and what ``fuse`` adds: Channels, Attend.
+            ChannelMin, Resize, MaxPool, GroupNorm; and what ``fuse`` adds: Channels, Attend.
         attributes: by operator, see ``reader`` and ``fuse``.
     """
 
@@ -84,6 +84,10 @@ def map_of(op: str, maps: list[Map], attributes: dict[str, Any]) -> Map:
     if op in ("Resize", "MaxPool"):
         if pooled[0]:
             raise unsupported(f"{op} of a pooled map")
+        return maps[0]
+    groups = attributes.get("groups", 0)
+    fits = op == "GroupNorm" and not pooled[0] and 0 < groups <= channels[0] and channels[0] % groups == 0
+    if fits and attributes["epsilon"] > 0:
         return maps[0]
     raise EngineError(f"{op} of maps that do not fit together: {channels} channels, pooled {pooled}")
 

@@ -3,7 +3,7 @@
 import ctypes
 import platform
 import shutil
-from ctypes import POINTER, Structure, c_int32, c_void_p
+from ctypes import POINTER, Structure, c_double, c_int32, c_void_p
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -14,7 +14,7 @@ from dsad_core.errors import PlatformError, one_line
 from dsad_core.machine import cpu_flags
 
 #: Of the interface in kernels.cpp.
-VERSION = 4
+VERSION = 5
 #: Best first: the build's suffix, what it is called, and the flags of /proc/cpuinfo that it needs.
 _X86_BUILDS = (
     ("_v4", "x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),
@@ -100,6 +100,7 @@ class Kernels:
         library.direct_close.argtypes = [c_void_p]
         library.direct_run.argtypes = [c_void_p, POINTER(Op), ctypes.c_int, c_void_p, c_void_p]
         library.direct_close.restype = None
+        library.direct_peak.restype = c_double
         self._library = library
 
     def open_pool(self, threads: int) -> int:
@@ -113,6 +114,13 @@ class Kernels:
         """Run the operators of a ``Plan`` on one frame; MemoryError if the threads have no room for their part."""
         if self._library.direct_run(pool, ops, len(ops), image.ctypes.data, logits.ctypes.data):
             raise MemoryError("no memory for the threads' part of the kernels")
+
+    def peak(self, threads: int) -> float:
+        """Float operations a second of so many threads at once, measured in some 0.1 s: a multiply-add is two."""
+        flops = self._library.direct_peak(threads)
+        if not flops:
+            raise PlatformError(f"{threads} threads cannot be started")
+        return flops
 
     def close_pool(self, pool: int) -> None:
         """End the threads and wait for them."""

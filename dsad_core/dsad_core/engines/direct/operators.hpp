@@ -96,6 +96,35 @@ inline void global_pool(const Op& op, int plane) {
     *op.out[plane] = op.mode == GLOBAL_MEAN ? float(sum / (double(op.in_height) * op.in_width)) : most;
 }
 
+// A group of planes, item = group, to mean 0 and variance 1.
+inline void normalise(const Op& op, int group) {
+    const int first = group * op.block, last = first + op.block;
+    const auto each = [&](auto visit) INLINE_LAMBDA {
+        for (int i = first; i < last; i++)
+            for (int y = 0; y < op.height; y++)
+                for (int x = 0; x < op.width; x += LANES)
+                    visit(i, long(y) * op.stride + x, op.width - x, load(op.in[i] + long(y) * op.stride + x));
+    };
+    // In doubles, lane by lane: a large map adds up more numbers than a float can hold.
+    typedef double Doubles __attribute__((vector_size(LANES * 8)));
+    const auto total = [](const Doubles& lanes) {
+        double sum = 0;
+        for (int lane = 0; lane < LANES; lane++) sum += lanes[lane];
+        return sum;
+    };
+    const double count = double(op.block) * op.height * op.width;
+    Doubles sum{}, squares{};
+    each([&](int, long, int, Vec value) INLINE_LAMBDA { sum += __builtin_convertvector(value, Doubles); });
+    const Vec mean = all(float(total(sum) / count));
+    each([&](int, long, int left, Vec value) INLINE_LAMBDA {
+        const Vec difference = first_lanes(value - mean, left, Vec{});
+        squares += __builtin_convertvector(difference * difference, Doubles);
+    });
+    const Vec scale = all(float(1 / std::sqrt(total(squares) / count + op.bias[0])));
+    each([&](int i, long at, int left, Vec value)
+             INLINE_LAMBDA { store(op.out[i] + at, first_lanes((value - mean) * scale, left, Vec{})); });
+}
+
 // The input in the middle, around it `taps` pixels that repeat its border.
 inline void extend(const Op& op, int top, int bottom) {
     const int border = op.taps;
@@ -143,5 +172,6 @@ inline void run_item(const Op& op, const Frame& frame, int item, void* scratch) 
         case POINTWISE: return pointwise(op, top, bottom);
         case GLOBAL: return global_pool(op, item);
         case EXTEND: return extend(op, top, bottom);
+        case NORMALISE: return normalise(op, item);
     }
 }

@@ -22,7 +22,20 @@ _LEAST = 8, 4
 _HIGH_BAND = 16
 
 # Kinds and modes, as in program.hpp.
-_LOAD, _STORE, _CONV, _CHANNELS, _ATTEND, _RESIZE, _POOL, _POINTWISE, _GLOBAL, _EXTEND, _WINOGRAD = range(11)
+(
+    _LOAD,
+    _STORE,
+    _CONV,
+    _CHANNELS,
+    _ATTEND,
+    _RESIZE,
+    _POOL,
+    _POINTWISE,
+    _GLOBAL,
+    _EXTEND,
+    _WINOGRAD,
+    _NORMALISE,
+) = range(12)
 _CONV_RELU, _CONV_ADD, _CONV_GATE = 1, 2, 4
 _ATTEND_CONV, _ATTEND_AXES, _ATTEND_CHANNELS = 1, 2, 4
 _POINT = {"Relu": 0, "Sigmoid": 1, "Add": 2, "Mul": 3}
@@ -39,6 +52,7 @@ class Plan:
     Attributes:
         ops: what the kernels run, in this order.
         bytes: of all planes.
+        multiplications: multiply-adds of one image, every convolution summed directly.
 
     Raises:
         EngineError: maps that are put together differ in size.
@@ -50,6 +64,7 @@ class Plan:
         self._lanes = lanes
         self._weights = weights or Weights()
         self._kept: list = []  # arrays that the operators point into
+        self.multiplications = 0
         self._gates: dict[str, np.ndarray] = {}
         self._count: dict[tuple[int, int], int] = {}
         self._steps: list[Step] = []
@@ -154,6 +169,9 @@ class Plan:
             )
         return {"in_": planes}, fields
 
+    def _count_multiplications(self, size: tuple[int, int], *convs: dict | None) -> None:
+        self.multiplications += size[0] * size[1] * sum(conv["weights"].size for conv in convs if conv)
+
     def _conv(self, node: Node) -> None:
         conv = node.attributes
         fast = _pays_as_winograd(conv)
@@ -169,6 +187,7 @@ class Plan:
             reads["side"] = self._planes(node.inputs[1])
             mode |= _CONV_ADD
         outputs = self._maps[node.output] = self._new(size, len(conv["weights"]))
+        self._count_multiplications(size, conv, conv.get("shortcut"))
         if "gate" in conv:
             first, first_bias, second, second_bias = conv["gate"]
             # The factors, and behind them room for means and maxima.
@@ -211,6 +230,7 @@ class Plan:
         size = self._same_size(node, mapped, shortcut)
         outputs = self._maps[node.output] = self._new(size, len(mapped))
         spatial, project = node.attributes["spatial"], node.attributes["shortcut"]
+        self._count_multiplications(size, spatial, project)
         side, mode = [], _ATTEND_CONV * (project is not None) | _ATTEND_AXES * ("edge" in spatial)
         if band(size[0]) >= _HIGH_BAND:
             mode |= _ATTEND_CHANNELS
@@ -262,6 +282,19 @@ class Plan:
         mode = int(node.op == "GlobalMax")
         self._step(_GLOBAL, {"in_": inputs}, outputs, in_size=size, items=len(outputs), mode=mode)
 
+    def _group_norm(self, node: Node) -> None:
+        inputs, groups = self._planes(node.inputs[0]), node.attributes["groups"]
+        size = self._same_size(node, inputs)
+        outputs = self._maps[node.output] = self._new(size, len(inputs))
+        self._step(
+            _NORMALISE,
+            {"in_": inputs},
+            outputs,
+            items=groups,
+            block=len(inputs) // groups,
+            bias=self._keep(np.array([node.attributes["epsilon"]], np.float32)),
+        )
+
     def _max_pool(self, node: Node) -> None:
         inputs, window = self._planes(node.inputs[0]), node.attributes["size"]
         size = self._same_size(node, inputs)
@@ -305,6 +338,7 @@ _LAYOUTS = {
     "GlobalMean": Plan._global,
     "GlobalMax": Plan._global,
     "MaxPool": Plan._max_pool,
+    "GroupNorm": Plan._group_norm,
     "Resize": Plan._resize,
 }
 

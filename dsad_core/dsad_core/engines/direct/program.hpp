@@ -20,15 +20,15 @@ struct Op {
     int32_t inputs, outputs;                 // planes
     int32_t height, width, stride;           // of the output planes
     int32_t in_height, in_width, in_stride;  // of the input planes; ATTEND: of the side planes
-    int32_t taps, block;                     // kernel positions; output channels in a block of weights
+    int32_t taps, block;                     // kernel positions; channels in a block of weights, or a group
     int32_t mode;                            // bit flags or a function, by kind
     int32_t side_inputs, side_taps;
     int32_t hidden;     // width of the gate's inner layer
     int32_t shortcuts;  // CONV: outputs of a 1x1 convolution of the same inputs, behind `outputs`
     const float* const* in;
     float* const* out;
-    const float* weights;  // [block of outputs][input][tap][output in block]
-    const float* bias;
+    const float* weights;             // [block of outputs][input][tap][output in block]
+    const float* bias;                // NORMALISE: what is added to a variance
     const int32_t* offsets;           // of each tap from the pixel, in floats
     const float* const* side;         // second operand: residual, gated map, mean and maximum
     const float* side_weights;        // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
@@ -39,7 +39,20 @@ struct Op {
     const Sampling* const* sampling;  // RESIZE, WINOGRAD: how each input is sampled; nullptr as it is
 };
 
-enum Kind { LOAD, STORE, CONV, CHANNELS, ATTEND, RESIZE, POOL, POINTWISE, GLOBAL, EXTEND, WINOGRAD };
+enum Kind {
+    LOAD,
+    STORE,
+    CONV,
+    CHANNELS,
+    ATTEND,
+    RESIZE,
+    POOL,
+    POINTWISE,
+    GLOBAL,
+    EXTEND,
+    WINOGRAD,
+    NORMALISE
+};
 enum ConvMode { CONV_RELU = 1, CONV_ADD = 2, CONV_GATE = 4 };
 enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2, ATTEND_CHANNELS = 4 };
 enum PointMode {

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from dsad_core.engines.direct.graph import Graph, Map, Node, map_of, unsupported
+from dsad_core.engines.direct.layouts import READERS as LAYOUT_READERS
+from dsad_core.engines.direct.layouts import Layouts, each_number
 from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME, PROGRAM_FILE
 from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 
@@ -49,6 +51,7 @@ class _Reader:
         self.stacks: dict[str, list[str]] = {}
         #: Maps whose border is repeated beyond it: what they were before, and by how many pixels.
         self.extended: dict[str, tuple[str, int]] = {}
+        self.layouts = Layouts()
 
     def read(self) -> Graph:
         inputs = [value for value in self.graph.input if value.name not in self.arrays]
@@ -78,7 +81,7 @@ class _Reader:
             raise unsupported(f"{node.domain}.{node.op_type}")
         for name in inputs:
             if name and not any(
-                name in made for made in (self.maps, self.arrays, self.stacks, self.extended)
+                name in made for made in (self.maps, self.arrays, self.stacks, self.extended, self.layouts)
             ):
                 raise EngineError(f"{node.op_type} {node.name}: nothing before it computes its input {name}")
         known = [self.arrays.get(name) if name else None for name in inputs]
@@ -88,7 +91,12 @@ class _Reader:
         reader = _READERS.get(node.op_type)
         if reader is None or (node.op_type != "Conv" and any(name in self.extended for name in inputs)):
             raise unsupported(node.op_type if reader is None else f"{node.op_type} of a padded map")
-        if not any(name in self.stacks for name in inputs):
+        held = [name for name in inputs if name in self.layouts]
+        if any(not self.layouts.accept(node.op_type, name) for name in held):
+            raise unsupported(f"{node.op_type} of a map in another shape")
+        if held and node.op_type in ("Relu", "Sigmoid"):
+            each_number(node.op_type, self, inputs[0], node.output[0])
+        elif not any(name in self.stacks for name in inputs):
             reader(self, inputs, known, values, node.output[0])
         elif node.op_type == "ReduceSum":
             self._sum_stack(inputs, known, values, node.output[0])
@@ -344,6 +352,7 @@ _READERS: dict[str, Callable] = {
     "Expand": _expand,
     "Identity": _identity,
     "Dropout": _identity,
+    **LAYOUT_READERS,
 }
 
 #: What exporters leave of a shape's arithmetic.

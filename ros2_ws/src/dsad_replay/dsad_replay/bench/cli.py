@@ -20,9 +20,9 @@ from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import find_engine
 from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
-from dsad_core.machine import machine_facts
 from dsad_replay.bench.output import wide_console
 from dsad_replay.bench.timings import Case, Timings
+from dsad_tools.bench.machine import bench_machine, machine_line
 
 SIZES = ["256x256:mono8", "640x512:mono16"]
 RATES = [10.0, 25.0, 50.0]
@@ -60,7 +60,7 @@ def pipeline(
         "target": platform,
         "runtime": alone.description,
         "frames": frames,
-        "machine": machine_facts(),
+        "machine": bench_machine(),
     }
     # Not above: rclpy takes a quarter of a second to import, and `dsad --help` needs none of it.
     from dsad_replay.bench.measure import measure
@@ -76,10 +76,9 @@ def pipeline(
 def _show(console: Console, results: dict[Case, Timings], facts: dict, output: Path | None) -> None:
     from dsad_replay.bench.results import draw, stage_table, summary_table
 
-    machine = facts["machine"]
     title = (
         f"{facts['engine']} ({facts['sha256'][:12]}) on {facts['target']}: {facts['runtime']}; "
-        f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']} at the start"
+        f"{machine_line(facts['machine'])}"
     )
     console.print(summary_table(results), "", stage_table(results), sep="\n")
     console.print(title, soft_wrap=True, highlight=False)

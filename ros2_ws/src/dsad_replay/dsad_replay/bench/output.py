@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dsad_core.files import write_atomic
-from dsad_core.machine import machine_facts
+from dsad_tools.bench.machine import bench_machine
 
 
 def wide_console() -> Console:
@@ -23,4 +23,4 @@ def write_facts(folder: Path | None, name: str, facts: dict) -> None:
     """Write figures, with those of the machine, into a file of a folder that is made; without a folder nothing."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / name, json.dumps({"machine": machine_facts()} | facts, indent=2) + "\n")
+        write_atomic(folder / name, json.dumps({"machine": bench_machine()} | facts, indent=2) + "\n")

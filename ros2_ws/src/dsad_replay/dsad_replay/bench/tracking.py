@@ -16,8 +16,8 @@ from rich.table import Table
 from dsad_bringup.graph import dds_profile
 from dsad_core.engines.locate import find_engine
 from dsad_core.frame.timing import STAGES
-from dsad_core.machine import machine_facts
 from dsad_replay.bench.timings import Block, Case, Timings
+from dsad_tools.bench.machine import bench_machine, machine_line
 
 #: A lost answer is given up after so many seconds.
 PATIENCE_SECONDS = 2.0
@@ -49,7 +49,7 @@ def tracking(
     folder = find_engine(engine)
     case = Case(640, 512, "mono16", rate)
     os.environ.update(dds_profile(Path(get_package_share_directory("dsad_bringup"))))
-    results = {"all": Timings(), "none": Timings()}
+    results, machine = {"all": Timings(), "none": Timings()}, bench_machine()
     with ros() as executor:
         for turn in range(turns):
             # Each turn begins with the kind that ended the last one: what drifts falls on both alike.
@@ -65,10 +65,9 @@ def tracking(
     console = Console()
     console.print(_latencies(results))
     console.print(_differences(results["all"].blocks, results["none"].blocks))
-    machine = machine_facts()
     console.print(
         f"{folder.name}, {threads} threads, 640x512 mono16 at {rate:g} Hz, {turns} turns each; "
-        f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']} at the end",
+        f"{machine_line(machine)}",
         soft_wrap=True,
         highlight=False,
     )
