@@ -98,4 +98,4 @@ def main(out: Path, engine: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: python docs/draw_tracks.py OUT.gif [ENGINE]")
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else "dnanet-num4-deployment")
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else "dsad-num4-field")

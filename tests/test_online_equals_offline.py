@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-ENGINE = "dnanet-num4-deployment"  # the one that knows generated scenes
+ENGINE = "dsad-num4-field"  # the one that knows generated scenes
 FRAMES = 40
 COUNTS = (
     "frames",

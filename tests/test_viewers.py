@@ -4,12 +4,16 @@ import json
 import re
 import shutil
 import subprocess
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 import yaml
 
 import dsad_msgs.msg
+from dsad_common.testing import NodeProcess
+from dsad_replay.prove.rig import Rig, alone
+from dsad_tools.bags.read import BagReader
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = json.loads((ROOT / "launch" / "foxglove.json").read_text())
@@ -54,6 +58,33 @@ def test_topics_and_fields_of_the_foxglove_layout_exist():
         assert topic in TYPES, f"no topic {topic}"
         if fields and TYPES[topic]:
             assert fields[0] in TYPES[topic].get_fields_and_field_types(), path
+
+
+def test_each_path_of_the_layout_leads_to_a_value_in_a_recorded_run(tmp_path):
+    bag = tmp_path / "bag"
+    with alone(), Rig(tmp_path, "view", "local-contrast") as rig:
+        recorder = NodeProcess(
+            "dsad_metrics", "recorder", rig.namespace, tmp_path / "recorder.log", bag=str(bag)
+        )
+        try:
+            rig.wait(lambda: rig.camera.get_subscription_count() == 2, "the recorder to subscribe")
+            for _ in range(20):
+                rig.send(64, 64)
+            assert recorder.interrupt() == 0, recorder.log()
+        finally:
+            recorder.end()
+    last = {
+        topic.removeprefix(f"{rig.namespace}/"): message for topic, _, message in BagReader(bag).messages()
+    }
+    assert set(last) >= {"image_raw", "mask", "engine", "timing", "tracks"}
+    seen = 0
+    for path in (text for text in texts(LAYOUT["content"]) if text.startswith("/irst/")):
+        topic, *fields = path.removeprefix("/irst/").split(".")
+        if topic in last:  # a camera without calibration has no bearings, and nobody looked at the overlay
+            if fields:
+                attrgetter(".".join(fields))(last[topic])
+            seen += 1
+    assert seen >= 6
 
 
 def test_what_the_layout_plots_of_its_scripts_is_what_they_give():

@@ -2,15 +2,22 @@
 
 from dsad_core.addresses import without_credentials
 
+#: Longest message, characters: what it quotes may be hostile input, and logs and diagnostics hold it.
+LONGEST = 2000
+
 
 class DsadError(Exception):
     """Base of every error that bad input, a bad file or a missing device can cause.
 
-    Messages end in logs, diagnostics and reports, so passwords of stream addresses are left out of them.
+    Messages end in logs, diagnostics and reports, so passwords of stream addresses are left out of them, and the
+    middle of one beyond `LONGEST`.
     """
 
     def __init__(self, message: object = ""):
-        super().__init__(without_credentials(str(message)))
+        text = without_credentials(str(message))
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST // 2]} … {text[3 - LONGEST // 2 :]}"
+        super().__init__(text)
 
 
 class FrameError(DsadError):

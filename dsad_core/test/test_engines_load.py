@@ -84,6 +84,7 @@ def test_tensors_that_do_not_fit_are_refused(engine, bad, words):
         (lambda: identity(shape=(1, 3, "h", "w")), "manifest needs"),
         (lambda: identity(shape=(1, "h", "w")), "manifest needs"),
         (lambda: identity(dtype=10), "float16"),
+        (lambda: identity(shape=(1, 1, "tall", "w")).replace(b"tall", b"\xff\xfe\xff\xfe"), "not UTF-8"),
     ],
 )
 def test_files_that_are_no_engine_are_refused_in_one_line(engine_dir, content, words):

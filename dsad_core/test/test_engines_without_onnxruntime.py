@@ -15,7 +15,7 @@ from dsad_core.errors import DsadError
 check = check_platform("cpu")
 print([finding.ok for finding in check.backends["onnxruntime"]])
 try:
-    engine = load_engine("dnanet-num4-deployment", "cpu", 1, "direct")
+    engine = load_engine("dsad-num4-field", "cpu", 1, "direct")
     print(engine.backend, run_self_test(engine).text.startswith("not run: no reference"))
 except DsadError as error:
     print("direct", "compiled kernels" in str(error))

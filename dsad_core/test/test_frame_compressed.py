@@ -1,5 +1,8 @@
 """Compressed payloads: what OpenCV wrote comes back, what cannot be trusted is refused by its reason."""
 
+import resource
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -54,6 +57,20 @@ def test_what_cannot_be_trusted_is_refused(grey, encoding, make, reason, words):
     with pytest.raises(FrameError, match=words) as caught:
         decode_compressed(encoding, make(grey))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("claimed", [0x7FFFFFFF, 1 << 20])
+def test_a_png_that_claims_more_than_it_has_costs_neither_time_nor_memory(grey, claimed):
+    whole = packed(".png", grey)
+    head = len(b"\x89PNG\r\n\x1a\n") + 25  # of the file and of IHDR
+    part = claimed.to_bytes(4, "big") + b"tEXt"
+    begin, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FrameError, match="cut short"):
+        decode_compressed("mono8; png compressed", whole[:head] + part + whole[head:])
+    assert time.process_time() - begin < 1.0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 100 << 10
+    # What follows the end of a file is none of its parts.
+    assert decode_compressed("mono8; png compressed", whole + part).shape == grey.shape
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n"]))

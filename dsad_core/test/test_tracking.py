@@ -99,8 +99,11 @@ def test_a_track_that_left_the_frame_is_not_listed():
     assert tracker.confirmed_count == 1 and not tracks
 
 
-def sweep(tracker, seen, frames=130):
-    """A camera 96 px wide that pans 3 px a frame to and fro; ids listed in each frame. ``seen`` are places in the scene."""
+def sweep(tracker, seen, frames=130, faint_from=1000):
+    """A camera 96 px wide that pans 3 px a frame to and fro; ids listed in each frame.
+
+    ``seen`` are places in the scene; from frame ``faint_from`` they lie below the threshold.
+    """
     answers, last = [], None
     for index in range(frames):
         offset = 96.0 - abs(3.0 * index % 192.0 - 96.0)
@@ -109,7 +112,11 @@ def sweep(tracker, seen, frames=130):
         places = [(x - offset, y) for x, y in seen(index / 30)]
         spots = [spot(x, y) for x, y in places if 0 <= x < 96]
         stamp = SECOND + index * SECOND // 30
-        tracks = tracker.update(stamp, spots, motion=motion, size=(64, 96))
+        if index >= faint_from:
+            weak = [spot(each.x, each.y, 0.3) for each in spots]
+            tracks = tracker.update(stamp, [], weak, motion, size=(64, 96))
+        else:
+            tracks = tracker.update(stamp, spots, motion=motion, size=(64, 96))
         answers.append({track.id for track in tracks if track.confirmed})
     return answers
 
@@ -121,6 +128,29 @@ def test_a_target_that_a_sweep_leaves_behind_keeps_its_id():
     assert 20 < len(out) < 60 and not tracker.ended
     assert set.union(*answers) == {1} and answers[-1] == {1}
     assert tracker.confirmed_count == 1
+
+
+def test_a_track_waits_for_what_appears_at_its_place():
+    # It leaves at frame 21 and is seen again at frame 44, faintly: that takes 0.3 s to confirm, longer than `away_s`.
+    tracker = Tracker(TrackerSettings(away_s=0.9))
+    answers = sweep(tracker, lambda time: [(60, 30)], frames=64, faint_from=30)
+    assert not answers[40] and answers[-1] == {1} and tracker.confirmed_count == 1
+    nothing = Tracker(TrackerSettings(away_s=0.9))
+    sweep(nothing, lambda time: [(60, 30)] if time < 1.4 else [], frames=64)
+    assert [life for life in nothing._lives] == []
+
+
+@pytest.mark.parametrize("seconds, number", [(0.8, 1), (1.8, 1), (3.4, 2)])
+def test_a_target_lost_in_view_is_not_listed_for_long_and_keeps_its_id_for_longer(seconds, number):
+    path, tracker = line(20, 30, 20, 5), Tracker()
+    run(tracker, [path])
+    for index in range(60, 190):
+        time = index / 30
+        seen = [spot(*path(time))] if time > 2.0 + seconds else []
+        tracks = confirmed(tracker.update(SECOND + round(time * SECOND), seen, size=(200, 200)))
+        if 2.0 + 1.1 < time <= 2.0 + seconds:
+            assert not tracks
+    assert [track.id for track in tracks] == [number]
 
 
 def test_another_target_at_the_border_gets_an_id_of_its_own():

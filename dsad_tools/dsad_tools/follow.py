@@ -6,11 +6,12 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from dsad_core.detector import Detection, Detector
 from dsad_core.frame.monitor import FrameKind, FrameMonitor
 from dsad_core.tracking import Follower, Track
-from dsad_tools.data.sample import Sample, SampleSource
+from dsad_tools.data.sample import Sample
 from dsad_tools.data.sequence import DEFAULT_FPS
 
 #: Stamps of a series that has only a rate start here: a stamp of 0 is not a time.
@@ -34,8 +35,17 @@ class Followed:
     track_ns: int
 
 
+class Samples(Protocol):
+    """What `follow` asks of a source: it need not end."""
+
+    @property
+    def fps(self) -> float | None: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
 def follow(
-    source: SampleSource, detector: Detector, follower: Follower, limit: int | None = None
+    source: Samples, detector: Detector, follower: Follower, limit: int | None = None
 ) -> Iterator[Followed]:
     """Answered frames in order.
 

@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
-from dsad_core.errors import UsageError
+from dsad_core.errors import DataError, UsageError
 from dsad_core.tracking import Follower
 from dsad_tools.cli.view import register
+from dsad_tools.data.camera import is_camera
 from dsad_tools.data.open import open_source
 from dsad_tools.follow import follow
+from dsad_tools.testing import MjpegServer
 
 FRAMES = 12
 
@@ -70,6 +72,36 @@ def test_a_recording_holds_every_frame_its_mask_tracks_and_latency(folder, tmp_p
         rows[chunk.entity_path] += chunk.num_rows
     for entity in ("/frame/image", "/frame/mask", "/frame/tracks", "/frame/truth", "/latency/detector"):
         assert rows[entity] == FRAMES, entity
+
+
+def test_a_camera_is_shown_like_a_file(tmp_path):
+    pytest.importorskip("rerun", reason="Rerun is not installed")
+    from rerun.chunk import RrdReader
+
+    server, out = MjpegServer(), tmp_path / "out.rrd"
+    try:
+        result = run(server.url, "--engine", "local-contrast", "--out", out, "--limit", 5)
+    finally:
+        server.stop()
+    assert result.exit_code == 0 and "5 frames" in result.output, result.output
+    rows = collections.Counter()
+    for chunk in RrdReader(out).stream():
+        rows[chunk.entity_path] += chunk.num_rows
+    assert rows["/frame/image"] == rows["/frame/mask"] == 5
+
+
+def test_a_camera_that_is_not_there_is_one_line(tmp_path):
+    result = run("/dev/video97", "--out", tmp_path / "out.rrd")
+    assert isinstance(result.exception, DataError) and "no such device" in str(result.exception)
+
+
+def test_what_is_a_camera_and_what_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for camera in ("0", "/dev/video0", "rtsp://user:secret@10.0.0.9/ir", "videotestsrc ! appsink"):
+        assert is_camera(camera)
+    (tmp_path / "7").mkdir()
+    for file in ("7", "bag7", "clips/sky.mp4", "/data/NUDT-SIRST"):
+        assert not is_camera(file)
 
 
 def test_a_file_that_cannot_be_written_and_a_port_that_is_taken_are_one_line(folder, tmp_path):

@@ -150,6 +150,7 @@ class Recipe(Part):
     kernels: bool = Field(True, description="compiled kernels in place of torch's on a CPU, in fp32")
     compile: bool = Field(False, description="torch.compile for the network; needs a C++ compiler")
     validate_every: int = Field(0, ge=0, description="steps between validations, 0 = at the end of phases")
+    validate_each: int = Field(0, ge=0, description="images of each set in such a validation, 0 = all")
 
     @model_validator(mode="after")
     def _validation_images_stay_unseen(self) -> "Recipe":

@@ -101,6 +101,9 @@ def _train(
     # Crops keep their size for a whole phase, so cuDNN's search for the fastest kernels is paid back.
     torch.backends.cudnn.benchmark = True
 
+    held_out = images.held_out
+    if held_out and recipe.validate_each:
+        held_out = held_out.thinned(recipe.validate_each)
     started = last_save = clock = time.monotonic()
     sums: defaultdict[str, Any] = defaultdict(float)
     count = 0
@@ -129,8 +132,8 @@ def _train(
                 display.losses(state.step, state.seconds, number, means, float(rate))
                 sums, count = defaultdict(float), 0
             due = recipe.validate_every and state.step % recipe.validate_every == 0
-            if rank() == 0 and images.held_out and not phase.all_images and (due or end_of_phase):
-                result = evaluate(state.ema, images.held_out, recipe.data)
+            if rank() == 0 and held_out and not phase.all_images and (due or end_of_phase):
+                result = evaluate(state.ema, held_out, recipe.data)
                 display.validation(state.step, state.seconds, result)
             out_of_time = minutes is not None and now - started >= 60 * minutes
             asked = each_rank((bool(stop) or out_of_time, now - last_save > SAVE_EVERY))

@@ -241,6 +241,14 @@ def test_distractors_keep_away_from_targets():
     assert all(abs(y - 11) > 6 or abs(x - 11) > 6 for y, x in bright_places(image, mask))
 
 
+def test_thinned_takes_as_many_of_each_group(packed):
+    many = join(packed, replace(packed, group=packed.group + 1))
+    few = many.thinned(2)
+    assert few.group.tolist() == [0, 0, 1, 1]
+    assert few.image(2)[0].equal(packed.image(0)[0])
+    assert many.thinned(len(many)) is many
+
+
 def test_subset_and_join_are_what_packing_gives(packed):
     def samples(data, indices):
         return [(data.names[i], *(part.numpy() for part in data.image(i))) for i in indices]

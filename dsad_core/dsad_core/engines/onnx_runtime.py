@@ -64,7 +64,10 @@ class OnnxRuntimeEngine:
         self.platform = options.platform
         self.builds = options.onnxruntime.provider in BUILDING
         self._session = _open_session(folder / MODEL_FILE, options, threads, manifest.sha256)
-        self._check_interface(folder / MODEL_FILE)
+        try:
+            self._check_interface(folder / MODEL_FILE)
+        except UnicodeDecodeError:  # from onnxruntime, which loads such a model
+            raise EngineError(f"{folder / MODEL_FILE}: holds names that are not UTF-8") from None
         self._binding = self._session.io_binding()
         self._logits = np.empty((1, 1, 0, 0), np.float32)
         provider = options.onnxruntime.provider

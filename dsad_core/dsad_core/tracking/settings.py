@@ -18,13 +18,14 @@ class TrackerSettings:
         weak_confirm_s: the same as ``confirm_s`` where the hits' mean evidence lies below the engine's threshold.
         firm_drop: such a track must move, or its mean evidence lie at most so many logits below the threshold.
         tentative_coast_s: a tentative track without a hit for so long ends, seconds.
-        coast_s: a confirmed track without a hit for so long ends, seconds.
+        coast_s: a confirmed track without a hit for so long is lost and no longer listed, seconds.
         measurement_px: standard deviation of a detected position, pixels.
         extent_share: further deviation, as a share of the target's longer side.
         acceleration: root of the spectral density of the acceleration, px/s^1.5.
         speed_px_s: standard deviation of a new track's speed, px/s.
         gate: largest Mahalanobis distance of a detection from a track, in standard deviations.
-        lost_sigma_px: a coasting track whose position is less certain than this ends, pixels.
+        lost_sigma_px: a coasting track whose position is less certain than this is lost, pixels.
+        lost_s: a confirmed track that was lost in view (``coast_s``) is kept for its return for so long, seconds.
         away_s: a confirmed track that left the view is kept for its return for so long, seconds.
         away_acceleration: as ``acceleration``, while out of view: what leaves mostly keeps its course.
         away_sigma_px: a track out of view whose place is less certain than this ends, pixels.
@@ -56,6 +57,7 @@ class TrackerSettings:
     speed_px_s: float = 120.0
     gate: float = 5.0
     lost_sigma_px: float = 15.0
+    lost_s: float = 2.0
     away_s: float = 4.0
     away_acceleration: float = 6.0
     away_sigma_px: float = 30.0

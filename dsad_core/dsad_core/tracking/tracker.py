@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from dsad_core.tracking.assignment import assign
 from dsad_core.tracking.bank import Bank
 from dsad_core.tracking.judge import SPACING_SHARE, judge
 from dsad_core.tracking.life import Life
+from dsad_core.tracking.memory import is_awaited, is_away, leave, recognise
 from dsad_core.tracking.motion import Motion
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import MotionState, Track, TrackState
@@ -34,8 +34,9 @@ class Tracker:
     threshold. A hit's evidence is how far its peak lies above the threshold, in logits. A track whose mean evidence
     lies well below 0 is confirmed only where it moves against the scene.
 
-    A confirmed track that leaves the view is not listed, but its place in the scene is kept for ``away_s``: what
-    appears there, above the threshold or confirmed, is this track again. So a sweeping camera keeps ids.
+    A confirmed track that leaves the view, or is lost in it, is not listed, but its place in the scene is kept for
+    ``away_s`` or ``lost_s``: what appears there, above the threshold or confirmed, is this track again. So a sweeping
+    camera keeps ids.
 
     Times are seconds between stamps: dropped frames, 9 Hz and 100 Hz give the same lives. A jump of the stamps
     (a looping bag, a new clock) ends all tracks. One tracker serves one camera and one thread.
@@ -107,7 +108,7 @@ class Tracker:
         self._frame += 1
         if corrected:
             self._corrected_at = self._now
-        settings, away = self.settings, self._away()
+        settings, away = self.settings, is_away(self._lives)
         acceleration = np.where(away, settings.away_acceleration, settings.acceleration)
         self._bank.predict(tick.seconds, self._camera(motion), acceleration)
         for life in self._lives:
@@ -136,7 +137,7 @@ class Tracker:
     # Pairing
 
     def _pair(self, targets: Sequence[Target], weak: Sequence[Target]) -> None:
-        everyone = np.flatnonzero(~self._away())
+        everyone = np.flatnonzero(~is_away(self._lives))
         points, variances = self._measure(targets)
         pairs = self._match(everyone, points, variances)
         self._take(pairs, points, variances, targets, strong=True)
@@ -224,6 +225,7 @@ class Tracker:
                 life.motion = motion
         alive = np.ones(len(self._lives), bool)
         outside, sigma = self._outside(size), np.sqrt(self._bank.pp)
+        awaited = is_awaited(self._bank, self._lives, settings.away_gate)
         confirmed: list[int] = []
         firm: list[int] = []
         for row, life in enumerate(self._lives):
@@ -239,54 +241,20 @@ class Tracker:
                 continue
             life.state = TrackState.CONFIRMED if hit[row] else TrackState.COASTING
             if outside[row]:
-                self._leave(row)
-            if life.away:
-                overdue = now - life.away_at > settings.coast_s
-                recent = life.left_at is not None and now - life.left_at <= settings.away_s
-                alive[row] = recent and not overdue
-                alive[row] &= bool(sigma[row] <= settings.away_sigma_px)
-            else:
-                alive[row] = missed <= settings.coast_s and bool(sigma[row] <= settings.lost_sigma_px)
-        returned = self._recognise(np.array(confirmed + firm, int), alive)
+                leave(self._bank, row, life, now)
+            if not life.away and (missed > settings.coast_s or sigma[row] > settings.lost_sigma_px):
+                leave(self._bank, row, life, now)
+                life.away_at += settings.lost_s - settings.coast_s
+            if life.left_at is not None:
+                due = life.away_at + settings.coast_s, life.left_at + settings.away_s
+                known = bool(self._bank.pp[row] <= settings.away_sigma_px**2) and now <= min(due)
+                alive[row] = known or (awaited[row] and now <= max(due))
+        returned = recognise(self._bank, self._lives, confirmed + firm, alive, settings.away_gate)
         for row in set(confirmed) - returned:
             self._lives[row].state = TrackState.CONFIRMED
             self.confirmed_count += 1
         if not alive.all():
             self._end(alive)
-
-    def _recognise(self, newcomers: np.ndarray, alive: np.ndarray) -> set[int]:
-        """Rows of newcomers that are tracks come back: each goes on in the row of its track, so ``alive`` loses it."""
-        away = np.flatnonzero(self._away() & alive)
-        if not len(away) or not len(newcomers):
-            return set()
-        squared, _ = self._bank.distances(self._bank.position[newcomers], self._bank.pp[newcomers])
-        gate = self.settings.away_gate**2
-        cost = np.where(squared[away] <= gate, squared[away], np.inf)
-        pairs = [(int(away[i]), int(newcomers[j])) for i, j in assign(cost, gate + 1.0)]
-        for old, new in pairs:
-            self._bank.resume(old, new)
-            was, now = self._lives[old], self._lives[new]
-            self._lives[old] = replace(
-                now,
-                id=was.id,
-                born=was.born,
-                hits=was.hits + now.hits,
-                state=TrackState.CONFIRMED,
-                motion=was.motion,
-            )
-            alive[new] = False
-        return {new for _, new in pairs}
-
-    def _away(self) -> np.ndarray:
-        """(N,) bool: tracks that left the view and may come back."""
-        return np.array([life.away for life in self._lives], bool)
-
-    def _leave(self, row: int) -> None:
-        life = self._lives[row]
-        if not life.away:
-            life.left_at = self._now
-            self._bank.straighten(row, self._now)
-        life.away_at = self._now
 
     def _outside(self, size: tuple[int, int] | None) -> np.ndarray:
         """(N,) bool: positions farther outside of the frame than a target's rim."""

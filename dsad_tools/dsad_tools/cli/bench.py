@@ -28,6 +28,7 @@ from dsad_tools.bench.table import footnotes, result_tables, speedup_table
 from dsad_tools.cli.bench_detector import detector
 from dsad_tools.cli.bench_scale import scale
 from dsad_tools.cli.bench_tracker import tracker
+from dsad_tools.cli.bench_trackers import trackers
 
 JSON_FILE, PLOT_FILE = "bench.json", "bench.png"
 #: What an engine may be compiled to beside fp32.
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     bench.command("scale")(scale)
     bench.command("detector")(detector)
     bench.command("tracker")(tracker)
+    bench.command("trackers")(trackers)
     add_commands("bench", bench)
     app.add_typer(bench)
 

@@ -125,7 +125,8 @@ def draw(report: dict[str, Any]) -> bytes:
                 key=lambda entry: entry["width"] * entry["height"],
             )
             pixels = [entry["width"] * entry["height"] for entry in line]
-            axes.fill_between(pixels, *zip(*(entry["quartiles"] for entry in line)), color=colour, alpha=0.15)
+            low, high = zip(*(entry["quartiles"] for entry in line))
+            axes.fill_between(pixels, low, high, color=colour, alpha=0.15)
             label = f"{threads} thread{'s' if threads > 1 else ''}"
             axes.plot(pixels, [entry["ns_a_pixel"] for entry in line], "o-", color=colour, label=label)
             axes.plot(

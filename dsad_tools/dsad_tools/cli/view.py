@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +16,22 @@ from dsad_core.engines.platform import Backend
 from dsad_tools.follow import Followed
 from dsad_tools.view.viewer import Viewer, has_display
 
+if TYPE_CHECKING:
+    from dsad_tools.data.sample import SampleSource
+
 
 def register(app: typer.Typer) -> None:
     app.command("view")(view)
 
 
 def view(
-    source: Annotated[Path, typer.Argument(help="Bag, annotated sequence, video, data set or image folder.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Bag, annotated sequence, video, data set or image folder; or a camera: V4L2 index or node, stream "
+            "address, or GStreamer pipeline that ends in appsink."
+        ),
+    ],
     engine: Annotated[
         str, typer.Option(help="Name or folder; camera and default name the usual ones.")
     ] = "camera",
@@ -44,12 +53,19 @@ def view(
     from dsad_core.detector import Detector
     from dsad_core.engines.load import load_engine
     from dsad_core.tracking import Follower
+    from dsad_tools.data.camera import CameraSource, is_camera
     from dsad_tools.data.open import open_source
     from dsad_tools.follow import follow
 
-    frames = open_source(source)
-    loaded = load_engine(engine, platform=platform, backend=backend)
-    try:
+    frames: SampleSource | CameraSource
+    with contextlib.ExitStack() as opened:
+        if is_camera(source):
+            frames = CameraSource(source, tell=lambda line: typer.echo(line, err=True))
+            opened.callback(frames.close)
+        else:
+            frames = open_source(source)
+        loaded = load_engine(engine, platform=platform, backend=backend)
+        opened.callback(loaded.close)
         shown = Viewer(frames.name, has_display() if window is None else window, out, port)
         if shown.address:
             typer.echo(f"open {shown.address}")
@@ -61,8 +77,6 @@ def view(
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
         shown.close()
-    finally:
-        loaded.close()
 
 
 def _show(views: Iterator[Followed], shown: Viewer, paced: bool) -> int:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from dsad_core.errors import DataError, one_line
+from dsad_core.frame.compressed import cut_short
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm")
 
@@ -42,7 +43,8 @@ def read_grey(path: Path) -> np.ndarray:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)})") from None
-    image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+    whole = encoded.size and not cut_short(encoded)
+    image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if whole else None
     if image is None:
         raise DataError(f"{path}: not a readable image ({encoded.size} bytes); replace or remove it")
     if image.dtype not in (np.uint8, np.uint16, np.float32):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -65,7 +67,9 @@ class MotSequence:
 def mot_figures(sequences: Sequence[MotSequence]) -> MotFigures | None:
     """Figures over all sequences together; None where TrackEval is not installed or no target was labelled."""
     try:
-        from trackeval.metrics import CLEAR, HOTA, Identity
+        # Its data sets, of which none is used here, print which packages they lack.
+        with contextlib.redirect_stdout(io.StringIO()):
+            from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError:
         return None
     if not any(ids for sequence in sequences for ids in sequence.truth_ids):

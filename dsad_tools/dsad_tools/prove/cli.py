@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from dataclasses import asdict
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +16,18 @@ from dsad_core.errors import UsageError
 from dsad_core.files import write_atomic
 from dsad_core.machine import machine_facts
 from dsad_core.plugins import plugins
-from dsad_tools.prove.proof import Check, Setting, run, summary
+from dsad_tools import __version__
+from dsad_tools.prove.journal import JSON_FILE, Journal
+from dsad_tools.prove.proof import Check, Proof, Setting, run, summary
 
 #: Share of the long form's counts in the short one.
 SHORT = 0.001
-JSON_FILE, PAGE_FILE = "proofs.json", "proofs.html"
+PAGE_FILE = "proofs.html"
 
 HELP = (
     "Prove on this machine what the suite promises, with real nodes over loopback: soak, faults, hostile input, "
-    "security, many bags.\n\nPrints a table and writes JSON and a page. Ends with 1 where a promise does not hold."
+    "security, many bags.\n\nPrints a table and writes JSON and a page. Ends with 1 where a promise does not hold. "
+    "With --output, a run that was stopped goes on when the same command is given again."
 )
 
 
@@ -51,25 +54,68 @@ def prove(
     if share is not None and not 0 < share <= 1:
         raise UsageError(f"--share {share} must be above 0, and 1 at most")
     part = 1.0 if long else SHORT if share is None else share
-    console, checks = Console(), list[Check]()
+    console = Console()
     if not console.is_terminal:
         console.width = 160
-    with Console(stderr=True).status("") as status:
-        for name in names or known:
-            status.update(f"proof: {name}")
-            with tempfile.TemporaryDirectory(prefix=f"dsad_prove.{name}.") as folder:
-                setting = Setting(Path(folder), engine, part, seed)
-                for check in run(name, known[name].load(), setting):
-                    checks.append(check)
-                    status.update(f"proof: {name}, {check.name}")
-    console.print(table(checks))
-    failed = sum(check.passed is False for check in checks)
-    spent = sum(check.seconds for check in checks)
-    console.print(f"{summary(checks)}, {spent:.0f} s", highlight=False)
+    settings = {"share": part, "engine": engine, "seed": seed, "version": __version__}
+    journal = Journal(output, settings, {"machine": machine_facts()})
+    if journal.checks:
+        console.print(f"{journal.path}: goes on after {len(journal.checks)} rows", soft_wrap=True)
+    try:
+        with _Progress() as progress:
+            for name in journal.begin(list(names or known)):
+                setting = Setting(Path(), engine, part, seed, name, journal)
+                _run(known[name].load(), setting, journal, progress)
+    except KeyboardInterrupt:
+        way = "the same command goes on from here" if output else "with --output it could be continued"
+        console.print(table(journal.checks))
+        console.print(f"stopped; {way}", highlight=False)
+        raise typer.Exit(130) from None
+    console.print(table(journal.checks))
+    failed = sum(check.passed is False for check in journal.checks)
+    spent = sum(check.seconds for check in journal.checks)
+    console.print(f"{summary(journal.checks)}, {spent:.0f} s", highlight=False)
     if output is not None:
-        write(output, checks, {"share": part, "engine": engine, "seed": seed, "machine": machine_facts()})
+        write_page(output, journal)
         console.print(f"written: {output / JSON_FILE}, {output / PAGE_FILE}", soft_wrap=True, highlight=False)
     raise typer.Exit(1 if failed else 0)
+
+
+def _run(proof: Proof, setting: Setting, journal: Journal, progress: _Progress) -> None:
+    name = setting.proof
+    progress.tell(name)
+    with tempfile.TemporaryDirectory(prefix=f"dsad_prove.{name}.") as folder:
+        setting = replace(
+            setting, folder=Path(folder), tell=lambda line: progress.tell(f"{name}: {line}", often=True)
+        )
+        for check in run(name, proof, setting):
+            journal.add(check)
+            progress.tell(f"{name}: {check.name} done, holds: {check.verdict}")
+    journal.end(name)
+
+
+class _Progress:
+    """Lines on how far it is: in place on a terminal, elsewhere one below the other and not too often."""
+
+    SECONDS = 60.0
+
+    def __enter__(self) -> _Progress:
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("")
+        self._last = time.monotonic()
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._status.stop()
+
+    def tell(self, line: str, often: bool = False) -> None:
+        if self._console.is_terminal:
+            self._status.update(line)
+        elif not often or time.monotonic() - self._last > self.SECONDS:
+            self._console.print(line, soft_wrap=True)
+            self._last = time.monotonic()
 
 
 def table(checks: list[Check]) -> Table:
@@ -92,11 +138,8 @@ def table(checks: list[Check]) -> Table:
     return shown
 
 
-def write(folder: Path, checks: list[Check], facts: dict) -> None:
-    """``proofs.json``, and ``proofs.html`` that needs nothing else."""
+def write_page(folder: Path, journal: Journal) -> None:
+    """``proofs.html``, which needs nothing else."""
     from dsad_tools.prove.page import page  # Jinja2 is not needed for the table
 
-    folder.mkdir(parents=True, exist_ok=True)
-    content = facts | {"checks": [asdict(check) for check in checks]}
-    write_atomic(folder / JSON_FILE, json.dumps(content, indent=1) + "\n")
-    write_atomic(folder / PAGE_FILE, page(checks, facts))
+    write_atomic(folder / PAGE_FILE, page(journal.checks, journal.all_facts))

@@ -24,7 +24,7 @@ FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-320, 1e30, -1e30, 1e308, float("inf"), float(
 #: What YAML, JSON and CSV read as something else than it looks.
 WORDS = (
     "", "null", "~", "true", "-1", "1e999", ".nan", "0x7f", "[]", "{}", "[1, 2", "&a [*a]", "!!python/name:os.system",
-    "../../etc/passwd", "/dev/zero", "\\0", "é", "9" * 400, "a" * 5000, "{a: {a: {a: {}}}}", "- - - -", "\t", '"',
+    "../../etc/passwd", "/dev/zero", "\\0", "é", "9" * 400, "a" * 5000, "a:/" * 20_000, "{a: {a: {a: {}}}}", "- - - -", "\t", '"',
 )  # fmt: skip
 
 

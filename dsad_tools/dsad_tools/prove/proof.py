@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsad_core.errors import unexpected
+
+if TYPE_CHECKING:
+    from dsad_tools.prove.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Check:
         count: how often; ``unit`` says of what.
         passed: whether the promise held; None where it could not be tried, ``seen`` says why.
         seen: the figure, counter or message that was left.
-        proof, seconds: filled in by `run`.
+        proof: filled in by `run`.
+        seconds: those of earlier runs that were stopped; `run` adds its own.
     """
 
     name: str
@@ -44,16 +49,35 @@ class Setting:
         engine: name or folder of the engine.
         share: of the long form's counts, above 0; 1 is the long form.
         seed: of everything that is random.
+        proof: its name, by which the journal knows it.
+        journal: what a run that was stopped has done; None where nobody goes on with this one.
+        tell: takes a line for people on how far the proof is, as often as there is news.
     """
 
     folder: Path
     engine: str
     share: float
     seed: int = 0
+    proof: str = ""
+    journal: Journal | None = None
+    tell: Callable[[str], None] = lambda line: None
 
     def count(self, long: int, least: int = 1) -> int:
         """This share of the long form's count."""
         return max(least, round(long * self.share))
+
+    def done(self, name: str) -> bool:
+        """True where an earlier run has this row."""
+        return self.journal is not None and self.journal.row(self.proof, name) is not None
+
+    def part(self, name: str) -> dict:
+        """What an earlier run had of this row when it was stopped, as `keep` was given it."""
+        return {} if self.journal is None else self.journal.part(self.proof, name)
+
+    def keep(self, name: str, part: dict) -> None:
+        """Note how far a row is."""
+        if self.journal is not None:
+            self.journal.keep(self.proof, name, part)
 
 
 def summary(checks: Sequence[Check]) -> str:
@@ -72,9 +96,7 @@ def run(name: str, proof: Proof, setting: Setting) -> Iterator[Check]:
     try:
         for check in proof(setting):
             now = time.monotonic()
-            yield Check(
-                check.name, check.count, check.unit, check.passed, check.seen, proof=name, seconds=now - begin
-            )
+            yield replace(check, proof=name, seconds=check.seconds + now - begin)
             begin = now
     except Exception as error:
         reason = unexpected(error)

@@ -13,7 +13,7 @@ from dsad_tools.metrics.record import RunRecord
 from dsad_tools.metrics.track_run import track_rows
 from dsad_tools.report.figures import latency_histogram, latency_time_line
 from dsad_tools.report.frames import view_frame
-from dsad_tools.report.player import KINDS, film_json
+from dsad_tools.report.player import GALLERY_MOST, KINDS, film_json
 from dsad_tools.report.tracks import TRACKS_FILE, build_track_report
 
 JSON_FILE = "metrics.json"
@@ -54,6 +54,7 @@ def render(run: RunRecord) -> str:
     environment.filters["figure"] = _figure
     environment.filters["significant"] = _significant
     environment.filters["moment"] = _moment
+    environment.filters["milliseconds"] = _milliseconds
     environment.filters["count"] = lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     slowest = max((figures.p50 for stage, figures in run.latency.items() if stage != TOTAL), default=0.0)
     return environment.get_template("report.html.j2").render(
@@ -69,6 +70,7 @@ def render(run: RunRecord) -> str:
         views=[view_frame(picture) for picture in run.pictures],
         film=film_json(run.film),
         film_frames=len(run.film),
+        gallery_most=GALLERY_MOST,
         kinds=KINDS,
         track_rows=track_rows(run.tracks) if run.tracks else [],
         tracks_file=TRACKS_FILE,
@@ -111,6 +113,11 @@ def _significant(value: float | None, scale: float = 1.0) -> str:
         return "\N{EN DASH}"
     scaled = value * scale
     return f"{scaled:.3g}" if scaled < 100 else f"{scaled:.0f}"
+
+
+def _milliseconds(value: float) -> str:
+    """To the microsecond, and no wider than a phone's column has room for."""
+    return f"{value:.3f}" if value < 100 else f"{value:.1f}" if value < 10_000 else f"{value:.0f}"
 
 
 def _moment(iso: str) -> str:

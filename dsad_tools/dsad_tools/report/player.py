@@ -8,6 +8,8 @@ from dsad_tools.metrics.frame_picture import FilmFrame
 
 #: How a mark's kind is stored, to keep the page small.
 KINDS = ("truth", "missed", "hit", "false", "unlabelled")
+#: Crops of misses and false alarms below the player; of more, as many are spread over the run.
+GALLERY_MOST = 60
 
 
 def film_json(film: Sequence[FilmFrame]) -> str:

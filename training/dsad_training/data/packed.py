@@ -85,6 +85,15 @@ class PackedSet:
             notes=self.notes,
         )
 
+    def thinned(self, each: int) -> "PackedSet":
+        """``each`` images of every group at most, evenly spaced over it."""
+        chosen: list[int] = []
+        for group in self.group.unique().tolist():
+            members = (self.group == group).nonzero()[:, 0]
+            count = min(each, len(members))
+            chosen += members[torch.arange(count) * len(members) // count].tolist()
+        return self if len(chosen) == len(self) else self.subset(sorted(chosen))
+
     def to(self, device: str | torch.device) -> "PackedSet":
         """The same data set on another device."""
         tensors = (field.name for field in fields(self) if field.type is Tensor)

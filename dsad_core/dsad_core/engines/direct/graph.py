@@ -85,9 +85,10 @@ def map_of(op: str, maps: list[Map], attributes: dict[str, Any]) -> Map:
         if pooled[0]:
             raise unsupported(f"{op} of a pooled map")
         return maps[0]
-    if op == "GroupNorm" and not pooled[0] and 0 < attributes["groups"] <= channels[0]:
-        if channels[0] % attributes["groups"] == 0 and attributes["epsilon"] > 0:
-            return maps[0]
+    groups = attributes.get("groups", 0)
+    fits = op == "GroupNorm" and not pooled[0] and 0 < groups <= channels[0] and channels[0] % groups == 0
+    if fits and attributes["epsilon"] > 0:
+        return maps[0]
     raise EngineError(f"{op} of maps that do not fit together: {channels} channels, pooled {pooled}")
 
 

@@ -121,9 +121,8 @@ inline void normalise(const Op& op, int group) {
         squares += __builtin_convertvector(difference * difference, Doubles);
     });
     const Vec scale = all(float(1 / std::sqrt(total(squares) / count + op.bias[0])));
-    each([&](int i, long at, int left, Vec value) INLINE_LAMBDA {
-        store(op.out[i] + at, first_lanes((value - mean) * scale, left, Vec{}));
-    });
+    each([&](int i, long at, int left, Vec value)
+             INLINE_LAMBDA { store(op.out[i] + at, first_lanes((value - mean) * scale, left, Vec{})); });
 }
 
 // The input in the middle, around it `taps` pixels that repeat its border.

@@ -27,7 +27,7 @@ struct Op {
     int32_t shortcuts;  // CONV: outputs of a 1x1 convolution of the same inputs, behind `outputs`
     const float* const* in;
     float* const* out;
-    const float* weights;  // [block of outputs][input][tap][output in block]
+    const float* weights;             // [block of outputs][input][tap][output in block]
     const float* bias;                // NORMALISE: what is added to a variance
     const int32_t* offsets;           // of each tap from the pixel, in floats
     const float* const* side;         // second operand: residual, gated map, mean and maximum
@@ -39,7 +39,20 @@ struct Op {
     const Sampling* const* sampling;  // RESIZE, WINOGRAD: how each input is sampled; nullptr as it is
 };
 
-enum Kind { LOAD, STORE, CONV, CHANNELS, ATTEND, RESIZE, POOL, POINTWISE, GLOBAL, EXTEND, WINOGRAD, NORMALISE };
+enum Kind {
+    LOAD,
+    STORE,
+    CONV,
+    CHANNELS,
+    ATTEND,
+    RESIZE,
+    POOL,
+    POINTWISE,
+    GLOBAL,
+    EXTEND,
+    WINOGRAD,
+    NORMALISE
+};
 enum ConvMode { CONV_RELU = 1, CONV_ADD = 2, CONV_GATE = 4 };
 enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2, ATTEND_CHANNELS = 4 };
 constexpr int STREAM = 8;  // beside a ConvMode or AttendMode: the outputs find no room in the caches

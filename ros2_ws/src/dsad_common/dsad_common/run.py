@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Iterator
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from dsad_common.parameters import BadParameter
-from dsad_core.errors import DsadError
+from dsad_core.errors import DsadError, one_line
 
 
 def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> int:
@@ -30,12 +31,17 @@ def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> 
     ``hung`` true has a thread in foreign code that nothing ends: then the process ends at once.
 
     Returns:
-        The exit status: 0, what ``done`` holds, or 2 when parameters or files are refused, with one
-        line in the log.
+        The exit status: 0, what ``done`` holds, or 2 when parameters or files are refused, or the middleware makes
+        no node, with one line in the log.
     """
     # With handlers of its own rclpy ends the context at the signal, and a node could neither
     # publish nor log any more; one that comes just before it waits is even lost.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    name = make_node.__name__.lower()
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RCLError as error:
+        get_logger(name).fatal(one_line(error))
+        return 2
     node = None
     status = 0
     stopped = threading.Event()
@@ -47,7 +53,13 @@ def run_node(make_node: Callable[[], object], args: list[str] | None = None) -> 
             except ExternalShutdownException:
                 pass
             except (BadParameter, DsadError) as error:
-                get_logger(make_node.__name__.lower()).fatal(str(error))
+                get_logger(name).fatal(str(error))
+                status = 2
+            except RCLError as error:
+                if node is not None:
+                    raise
+                # The middleware makes no node, such as a secure one where it was built without security.
+                get_logger(name).fatal(one_line(error))
                 status = 2
             finally:
                 if node is not None:

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -48,3 +49,24 @@ def await_file(path):
     while not path.exists():
         assert time.monotonic() < deadline, f"{path.name} never came"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("enclave, says", [("/none", "does not exist"), ("/there", "security")])
+def test_a_middleware_that_makes_no_node_is_one_line(tmp_path, enclave, says):
+    """A keystore that lacks the node's enclave; and one whose keys are missing, or a Fast DDS without security."""
+    (tmp_path / "keystore" / "enclaves" / "there").mkdir(parents=True)
+    environment = {
+        "ROS_SECURITY_ENABLE": "true",
+        "ROS_SECURITY_STRATEGY": "Enforce",
+        "ROS_SECURITY_KEYSTORE": str(tmp_path / "keystore"),
+    }
+    process = subprocess.run(
+        [sys.executable, "-c", NODE, str(tmp_path), "--ros-args", "--enclave", enclave],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert process.returncode == 2 and "Traceback" not in process.stderr, process.stderr
+    (line,) = [line for line in process.stderr.splitlines() if "[FATAL]" in line]
+    assert says in line.lower()

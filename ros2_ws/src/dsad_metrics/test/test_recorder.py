@@ -1,6 +1,8 @@
 """The recorder in a process of its own: what it writes is what was published."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 from metrics_harness import SECOND, START, blob
@@ -10,6 +12,15 @@ from std_msgs.msg import String
 
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.source import BagSource
+
+
+@pytest.fixture(autouse=True)
+def no_ros2_command(monkeypatch):
+    """Our own recorder, where ``ros2 bag record`` would take its place too."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join(folder for folder in folders if not Path(folder, "ros2").exists())
+    )
 
 
 def test_messages_come_back_equal(start, client, tmp_path):

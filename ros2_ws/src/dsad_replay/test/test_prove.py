@@ -13,3 +13,33 @@ def test_a_proof_holds(proof, tmp_path, monkeypatch):
     checks = list(run("proof", proof, Setting(tmp_path, "local-contrast", share=1e-9)))
     assert [check for check in checks if check.passed is False] == []
     assert all(check.count for check in checks if check.passed)
+
+
+def blocks(rss=1.0, spent=1.0, p99=1.0, waited=0.0, frames=soak.JUDGED_FRAMES):
+    """40 blocks; of the last quarter each figure is that many times the one before, ``waited`` the share of all."""
+    usual = soak.Block(200 << 20, 1.5, 2.0 * waited, 2.0, 4.0, frames)
+    changed = soak.Block(int(rss * (200 << 20)), 1.5 * spent, 2.0 * waited, 2.0, 4.0 * p99, frames)
+    return [usual] * 30 + [changed] * 10
+
+
+@pytest.mark.parametrize(
+    "run, passed, says",
+    [
+        (blocks(), True, "p99 4.00 to 4.00 ms (10 and 10 of 10 blocks quiet)"),
+        (blocks(rss=1.04), False, "(+4.00 %)"),
+        (blocks(rss=1.015), True, "(+1.50 %)"),  # 3 MiB: buffers
+        (blocks(spent=1.3), False, "processor time a frame +30.0 %"),
+        (blocks(p99=1.3), False, "p99 4.00 to 5.20 ms"),
+        (blocks(p99=9.0, waited=0.2), True, "0 and 0 of 10 blocks quiet: not judged"),
+        (blocks(p99=9.0, frames=100), True, "too short to judge"),
+    ],
+)
+def test_a_drift_is_seen_and_other_load_is_none(run, passed, says):
+    assert soak.judge(run)[0] is passed and says in soak.judge(run)[1]
+
+
+def test_blocks_under_load_say_nothing_of_the_latency():
+    loaded = soak.Block(200 << 20, 1.5, 1.0, 2.0, 90.0, soak.JUDGED_FRAMES)
+    quiet = blocks(p99=1.3)
+    passed, seen = soak.judge([loaded if number % 2 else each for number, each in enumerate(quiet)])
+    assert not passed and "p99 4.00 to 5.20 ms (5 and 5 of 10 blocks quiet)" in seen

@@ -15,9 +15,9 @@ from dsad_core.errors import DataError, UsageError
 from dsad_core.frame.encodings import find_encoding
 from dsad_msgs.msg import SourceInfo, TargetArray
 from dsad_source.calibration import from_file, from_focal_lengths
-from dsad_source.camera import Camera
 from dsad_source.messages import image_message, truth_message
 from dsad_source.source_node import Item, SourceNode
+from dsad_tools.data.camera import Camera
 from dsad_tools.data.open import open_source
 from dsad_tools.data.sample import SampleSource, split_hash_of
 from dsad_tools.scenes.clutter import TERRAINS

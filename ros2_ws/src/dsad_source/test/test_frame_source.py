@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from mjpeg_server import MjpegServer
 from processes import Source, stamps
 from sensor_msgs.msg import CameraInfo, Image
 
 from dsad_core.frame.codec import decode_message
 from dsad_msgs.msg import TargetArray
 from dsad_tools.scenes.generator import SceneGenerator
+from dsad_tools.testing import MjpegServer
 
 
 def write_images(folder, count, size=(40, 30)):

@@ -24,7 +24,7 @@ from dsad_common.testing import NodeProcess, installed_executable
 from dsad_core.engines import cache
 from dsad_core.engines.cache import PlanKey
 from dsad_core.errors import DsadError, EngineError
-from dsad_replay.prove.rig import START, Rig, alone, pause, small_files
+from dsad_replay.prove.rig import START, START_SECONDS, Rig, alone, pause, small_files
 from dsad_tools.bags.read import BagReader
 from dsad_tools.prove.proof import Check, Setting
 
@@ -50,6 +50,7 @@ def prove(setting: Setting) -> Iterator[Check]:
             yield _others(rig, count)
             yield _engine_swap(rig, count)
             yield _killed(rig, count)
+        yield _source(setting, count)
         yield _recording(setting, count)
         yield _shared_memory(setting, count)
     yield _unwritable_cache()
@@ -185,6 +186,41 @@ def _others(rig: Rig, count: int) -> Check:
     return Check(
         "SIGSTOP and SIGKILL of metrics and recorder", rig.sent - begun, "frames", passed, rig.ends_exact()
     )
+
+
+def _source(setting: Setting, count: int) -> Check:
+    """SIGKILL of the source amid its frames, and a new one: the detector goes on, and counts each frame.
+
+    How many frames a dead process sent only another subscriber can tell, and of the last one each of the two may have
+    been the only one to get it.
+    """
+    statuses, seen = list[int](), list[Image]()
+    with Rig(setting.folder, "source", setting.engine) as rig:
+        rig.node.create_subscription(Image, topics.IMAGE_RAW, seen.append, reliable(100))
+        rig.wait(lambda: rig.camera.get_subscription_count() == 2, "the two subscribers")
+        size = {"width": WIDTH, "height": HEIGHT}
+        for number in range(2):
+            rig.answered.clear()
+            source = NodeProcess(
+                "dsad_source",
+                "frame_source",
+                rig.namespace,
+                setting.folder / f"source{number}.log",
+                source="synthetic",
+                lock_step=True,
+                **size,
+            )
+            try:
+                rig.wait(lambda: len(rig.answered) >= count, "answers to the source", START_SECONDS)
+                source.send_signal(signal.SIGKILL)
+                statuses.append(source.wait())
+            finally:
+                source.end()
+        rig.send(WIDTH, HEIGHT)
+        rig.sent = len(seen)
+        exact = rig.ends_exact(unknown=len(statuses))
+        passed = statuses == [-9, -9] and "Traceback" not in rig.log
+        return Check("SIGKILL of the source and a new one", len(seen), "frames", passed, f"2 times; {exact}")
 
 
 #: Parameters of the nodes that listen.

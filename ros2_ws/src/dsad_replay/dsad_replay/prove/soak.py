@@ -1,61 +1,142 @@
-"""Soak: many frames through a real detector; memory and time a frame stay where they were."""
+"""Soak: many frames through a real detector; memory, time a frame and its latency stay where they were."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+import psutil
 
 from dsad_replay.prove.rig import Rig, alone
 from dsad_tools.prove.proof import Check, Setting
 
 #: Frames of each size in the long form, and in every form.
 RUNS = (((64, 64), 1_000_000, 400), ((640, 512), 100_000, 200))
-#: Samples of memory and processor time over a run.
-SAMPLES = 40
+#: A run is judged by its blocks: of so many frames, or fewer where that would be less than so many blocks.
+BLOCK, LEAST_BLOCKS = 500, 40
 #: Memory may grow by this share, or by so many bytes in a short run, where buffers are still being filled.
 DRIFT, SLACK = 0.01, 4 << 20
-#: Processor time a frame may grow by this share. It is judged in place of wall time, which other load changes.
+#: Processor time a frame may grow by this share, and the 99th percentile of the latency.
 SLOWER = 0.25
+#: Processor seconds, and frames of a block, from which on time a frame and a block's 99th percentile mean something.
+JUDGED_SECONDS, JUDGED_FRAMES = 1.0, 500
+#: A block is quiet where threads of the detector waited for a processor for less than this share of its time. Only
+#: quiet blocks are asked for their latency, and so many are needed at each end: other load is no drift.
+QUIET, LEAST_QUIET = 0.05, 5
+
+
+@dataclass(frozen=True)
+class Block:
+    """What was seen of the detector over some frames.
+
+    Attributes:
+        rss: resident memory at its end, bytes.
+        spent: processor time, seconds.
+        waited: time that threads were ready to run and had no processor, seconds.
+        wall: seconds.
+        p99: 99th percentile of the latency, milliseconds.
+        frames: of them.
+    """
+
+    rss: int
+    spent: float
+    waited: float
+    wall: float
+    p99: float
+    frames: int
+
+    @property
+    def quiet(self) -> bool:
+        return self.waited < QUIET * self.wall
 
 
 def prove(setting: Setting) -> Iterator[Check]:
-    """One check a size: every frame is answered; RSS and processor time of the first and last tenth are alike."""
+    """One check a size: every frame is accounted for; the first and the last quarter of the run are alike."""
     with alone():
         for (width, height), long, least in RUNS:
-            yield _soak(setting, width, height, setting.count(long, least))
+            if not setting.done(f"{width}x{height}"):
+                yield _soak(setting, width, height, setting.count(long, least))
 
 
 def _soak(setting: Setting, width: int, height: int, frames: int) -> Check:
-    rss, spent = [], []
-    with Rig(setting.folder, f"soak{width}", setting.engine, frame_size=f"{width}x{height}") as rig:
-        for _ in range(max(20, frames // 20)):  # buffers and caches fill
-            rig.send(width, height)
-        rig.latencies.clear()
-        for _ in range(SAMPLES):
-            before = sum(rig.process.cpu_times()[:2])
-            for _ in range(-(-frames // SAMPLES)):
-                rig.send(width, height)
-            spent.append(sum(rig.process.cpu_times()[:2]) - before)
-            rss.append(rig.process.memory_info().rss)
+    name, blocks = f"{width}x{height}", list[Block]()
+    with Rig(setting.folder, f"soak{width}", setting.engine, frame_size=name) as rig:
+        _send(rig, width, height, max(20, frames // 20))  # buffers and caches fill
+        size, done = min(BLOCK, -(-frames // LEAST_BLOCKS)), 0
+        while done < frames:
+            blocks.append(_block(rig, width, height, size))
+            done += size
+            setting.tell(f"{name} {done:,} of {frames:,}")
         exact = rig.ends_exact()
-        milliseconds = np.array(rig.latencies) / 1e6
-    part = SAMPLES // 4
-    first, last = median(rss[:part]), median(rss[-part:])
-    slower = sum(spent[-part:]) / max(sum(spent[:part]), 1e-9)
-    # Processor time is counted in ticks of 10 ms: a short run has too few of them to be judged.
-    judged = sum(spent[:part]) >= 1.0
-    p99 = [
-        np.percentile(half, 99)
-        for half in (milliseconds[: len(milliseconds) // 4], milliseconds[-len(milliseconds) // 4 :])
-    ]
-    passed = last - first <= max(DRIFT * first, SLACK) and (not judged or slower <= 1 + SLOWER)
-    return Check(
-        f"{width}x{height}",
-        len(milliseconds),
-        "frames",
-        bool(passed),
-        f"RSS {first / 2**20:.1f} to {last / 2**20:.1f} MiB ({100 * (last / first - 1):+.2f} %), processor time a frame "
-        f"{100 * (slower - 1):+.1f} %{'' if judged else ' (too short to judge)'}, p99 {p99[0]:.2f} to {p99[1]:.2f} ms; {exact}",
+    passed, seen = judge(blocks)
+    return Check(name, done, "frames", passed, f"{seen}; {exact}")
+
+
+def _block(rig: Rig, width: int, height: int, frames: int) -> Block:
+    process = rig.process
+    spent, waited, began = sum(process.cpu_times()[:2]), _waited(process), time.monotonic()
+    rig.latencies.clear()
+    _send(rig, width, height, frames)
+    return Block(
+        process.memory_info().rss,
+        sum(process.cpu_times()[:2]) - spent,
+        _waited(process) - waited,
+        time.monotonic() - began,
+        float(np.percentile(rig.latencies, 99)) / 1e6,
+        frames,
     )
+
+
+def _send(rig: Rig, width: int, height: int, frames: int) -> None:
+    """One frame at a time. Of several on their way the newest wins, and what it overwrites would be no load."""
+    for _ in range(frames):
+        rig.send(width, height)
+
+
+def judge(blocks: Sequence[Block]) -> tuple[bool, str]:
+    """Whether the last quarter of the blocks is like the first, and what was seen."""
+    part = len(blocks) // 4
+    first, last = blocks[:part], blocks[-part:]
+    rss = [median(block.rss for block in end) for end in (first, last)]
+    passed = rss[1] - rss[0] <= max(DRIFT * rss[0], SLACK)
+    seen = f"RSS {rss[0] / 2**20:.1f} to {rss[1] / 2**20:.1f} MiB ({100 * (rss[1] / rss[0] - 1):+.2f} %)"
+
+    spent = [sum(block.spent for block in end) for end in (first, last)]
+    slower = spent[1] / max(spent[0], 1e-9)
+    # Processor time is counted in ticks of 10 ms: a short run has too few of them to be judged.
+    judged = spent[0] >= JUDGED_SECONDS
+    passed &= not judged or slower <= 1 + SLOWER
+    seen += f", processor time a frame {100 * (slower - 1):+.1f} %{'' if judged else ' (too short to judge)'}"
+
+    quiet = [[block.p99 for block in end if block.quiet] for end in (first, last)]
+    judged = min(len(each) for each in quiet) >= LEAST_QUIET and blocks[0].frames >= JUDGED_FRAMES
+    shown = quiet if judged else [[block.p99 for block in end] for end in (first, last)]
+    p99 = [median(each) for each in shown]
+    passed &= not judged or p99[1] <= (1 + SLOWER) * p99[0]
+    seen += f", p99 {p99[0]:.2f} to {p99[1]:.2f} ms"
+    if blocks[0].frames < JUDGED_FRAMES:
+        seen += " (too short to judge)"
+    else:
+        seen += (
+            f" ({len(quiet[0])} and {len(quiet[1])} of {part} blocks quiet{'' if judged else ': not judged'})"
+        )
+    return bool(passed), seen
+
+
+def _waited(process: psutil.Process) -> float:
+    """Seconds that the process's threads were ready to run and had no processor, as the kernel counts it; infinite
+    where it does not, so that no block is taken for quiet."""
+    total = 0
+    for thread in process.threads():
+        with contextlib.suppress(ProcessLookupError):  # it ended this moment
+            try:
+                total += int(Path(f"/proc/{process.pid}/task/{thread.id}/schedstat").read_text().split()[1])
+            except FileNotFoundError:
+                if not Path("/proc/self/schedstat").exists():
+                    return float("inf")
+    return total / 1e9

@@ -2,11 +2,11 @@ import time
 
 import numpy as np
 import pytest
-from mjpeg_server import MjpegServer
 
 from dsad_core.errors import DataError
-from dsad_source import camera as module
-from dsad_source.camera import Camera, to_grey
+from dsad_tools.data import camera as module
+from dsad_tools.data.camera import Camera, to_grey
+from dsad_tools.testing import MjpegServer
 
 
 @pytest.fixture
@@ -50,7 +50,8 @@ def test_slow_reader_gets_the_newest_frame_and_skipped_ones_are_counted(server):
 
 def test_lost_camera_is_reported_and_opened_again(server, monkeypatch):
     monkeypatch.setattr(module, "_RETRY", 0.1)
-    camera = Camera(server.url)
+    told = []
+    camera = Camera(server.url, tell=told.append)
     again = None
     try:
         server.stop()
@@ -61,6 +62,7 @@ def test_lost_camera_is_reported_and_opened_again(server, monkeypatch):
         frames = iter(camera)
         next(frames)
         assert next(frames)[0].shape == (48, 64)
+        assert told[0] == f"camera {server.url}: stopped giving frames" and "frames again" in told[-1]
     finally:
         camera.close()
         if again:

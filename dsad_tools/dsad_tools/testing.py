@@ -1,4 +1,4 @@
-"""A network camera for tests: MJPEG over HTTP, whose frames say their number by their brightness."""
+"""For tests: a network camera, MJPEG over HTTP, whose frames say their number by their brightness."""
 
 import threading
 import time

@@ -11,6 +11,7 @@ import numpy as np
 
 from dsad_core.addresses import without_credentials
 from dsad_core.errors import DataError
+from dsad_tools.data.sample import Sample
 
 #: V4L2 pixel formats of one 16-bit sample a pixel. Left to itself OpenCV squashes them to 8 bit.
 _DEEP_FORMATS = ("Y16 ", "Y12 ", "Y10 ")
@@ -31,6 +32,10 @@ class Camera:
         fps: requested rate in Hz, 0 for the camera's own.
         bits: 8, 16, or 0 for what the camera gives.
         now: clock that stamps a frame when it has been read.
+        tell: takes a line when the camera stops, and when it gives frames again.
+
+    Attributes:
+        trouble: what is wrong now, in one line; None while frames come.
 
     Raises:
         DataError: the camera cannot be opened or does not give frames of these ``bits``.
@@ -44,6 +49,7 @@ class Camera:
         fps: float = 0.0,
         bits: int = 0,
         now: Callable[[], int] = time.time_ns,
+        tell: Callable[[str], None] = lambda line: None,
     ):
         self.device = device
         #: The device in messages: passwords of stream addresses stay out of every log.
@@ -52,6 +58,7 @@ class Camera:
         self._fps = fps
         self._bits = bits
         self._now = now
+        self._tell = tell
         self.skipped = 0
         self.reopened = 0
         self.trouble: str | None = None
@@ -75,6 +82,7 @@ class Camera:
                 if self._closed:
                     return
                 newest, self._newest = self._newest, None
+            assert newest is not None
             yield newest
 
     def close(self) -> None:
@@ -89,19 +97,25 @@ class Camera:
             try:
                 frame = self._read(self._capture)
                 if frame is None:
-                    self.trouble = f"camera {self.name}: stopped giving frames"
+                    self._note(f"camera {self.name}: stopped giving frames")
                     self._reopen()
                     continue
             except DataError as error:
-                self.trouble = str(error)
+                self._note(str(error))
                 self._reopen()
                 continue
-            self.trouble = None
+            if self.trouble is not None:
+                self._note(None)
             with self._changed:
                 self.skipped += self._newest is not None
                 self._newest = (frame, self._now())
                 self._changed.notify_all()
         self._capture.release()
+
+    def _note(self, trouble: str | None) -> None:
+        if trouble != self.trouble:
+            self._tell(trouble or f"camera {self.name}: gives frames again")
+        self.trouble = trouble
 
     def _reopen(self) -> None:
         self._capture.release()
@@ -113,7 +127,7 @@ class Camera:
                 self.reopened += 1
                 return
             except DataError as error:
-                self.trouble = str(error)
+                self._note(str(error))
 
     def _read(self, capture: cv2.VideoCapture) -> np.ndarray | None:
         ok, frame = capture.read()
@@ -167,7 +181,7 @@ class Camera:
                 "using it, and may this user read it (group video)?"
             )
         if self._bits == 16:
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*_DEEP_FORMATS[0]))
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*_DEEP_FORMATS[0]))
         for prop, wanted in (
             (cv2.CAP_PROP_FRAME_WIDTH, self._size[0]),
             (cv2.CAP_PROP_FRAME_HEIGHT, self._size[1]),
@@ -178,6 +192,37 @@ class Camera:
         if _fourcc(capture) in _DEEP_FORMATS:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         return capture
+
+
+class CameraSource:
+    """A camera as a series of samples that has no end; see `SampleSource`. A slow reader skips frames.
+
+    Args:
+        device, tell: see `Camera`.
+    """
+
+    kind, split_hash = "camera", ""
+    #: Frames have stamps in place of a rate.
+    fps: float | None = None
+
+    def __init__(self, device: str, tell: Callable[[str], None] = lambda line: None):
+        self._camera = Camera(device, tell=tell)
+        self.name = self._camera.name
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Iterator[Sample]:
+        for frame, stamp in self._camera:
+            yield Sample(str(stamp), frame, stamp_ns=stamp)
+
+    def close(self) -> None:
+        """Let the device go."""
+        self._camera.close()
+
+
+def is_camera(text: str) -> bool:
+    """Whether a text names a camera as `Camera` takes them, and no file or folder."""
+    named = text.isdigit() or text.startswith("/dev/") or "://" in text or "!" in text
+    return named and not Path(text).is_dir() and not Path(text).is_file()
 
 
 def to_grey(frame: np.ndarray, bits: int, device: str) -> np.ndarray:
