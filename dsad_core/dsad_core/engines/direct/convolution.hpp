@@ -74,7 +74,8 @@ INLINE float* start_pooling(const Op& op, int item) {
 
 // See finish().
 template <bool STREAMED, int R, int C>
-INLINE void finish_as(const Op& op, float* partial, int output, long at, int left, int rows, Vec (&sums)[R][C]) {
+INLINE void finish_as(const Op& op, float* partial, int output, long at, int left, int rows,
+                      Vec (&sums)[R][C]) {
     const bool relu_after = op.mode & CONV_RELU;
     const Vec lowest = all(-std::numeric_limits<float>::infinity());
     const long stride = op.stride;
