@@ -1,5 +1,6 @@
 """Bags: what is written is read back, and each way of being broken has its own line."""
 
+import re
 import resource
 import shutil
 
@@ -202,6 +203,18 @@ def overwrite_middle(path):
 BROKEN = {
     "no metadata": (lambda bag: (bag / "metadata.yaml").unlink(), "metadata.yaml"),
     "metadata is no YAML": (lambda bag: (bag / "metadata.yaml").write_text("{: ]["), "rosbag2"),
+    "a name that is a list": (
+        lambda bag: (bag / "metadata.yaml").write_text(
+            re.sub("  name: .*", "  name: [1, 2]", (bag / "metadata.yaml").read_text(), count=1)
+        ),
+        "rosbag2",
+    ),
+    "a count that is a text": (
+        lambda bag: (bag / "metadata.yaml").write_text(
+            re.sub(" message_count: .*", " message_count: many", (bag / "metadata.yaml").read_text())
+        ),
+        "rosbag2",
+    ),
     "metadata of something else": (lambda bag: (bag / "metadata.yaml").write_text("a: 1"), "rosbag2"),
     "storage file gone": (lambda bag: storage_file(bag).unlink(), "missing"),
     "storage file empty": (lambda bag: storage_file(bag).write_bytes(b""), "rosbag2"),

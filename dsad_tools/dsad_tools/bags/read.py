@@ -69,7 +69,8 @@ class BagReader:
         self.path = Path(path)
         _look_first(self.path)
         self._cut_off = is_cut_off(self.path)
-        with self._opened() as reader:
+        # The library takes what metadata.yaml lists as it comes: a name may be a list, a count a text.
+        with self._opened() as reader, _named(self.path):
             topics = reader.topics
             duration = reader.end_time - reader.start_time if reader.message_count else 0
             self._info = BagInfo(
@@ -99,7 +100,7 @@ class BagReader:
     def outdated(self) -> set[str]:
         """Types of this suite that were recorded as another version of it defines them: `messages` decodes them by
         the bag's own definitions, and their bytes are none that today's subscribers can take."""
-        with self._opened() as reader:
+        with self._opened() as reader, _named(self.path):
             return {each.msgtype for each in reader.connections if _is_outdated(each)}
 
     def messages(
@@ -116,9 +117,10 @@ class BagReader:
                 ends with fewer messages than it announces raises after the last of them.
         """
         with self._opened() as reader:
-            chosen = self._choose(reader, topics)
-            store = None if raw else self._store(chosen)
-            messages = iter(reader.messages(chosen)) if chosen else iter(())
+            with _named(self.path):
+                chosen = self._choose(reader, topics)
+                store = None if raw else self._store(chosen)
+                messages = iter(reader.messages(chosen)) if chosen else iter(())
             seen: Counter[str] = Counter()
             while True:
                 with _named(self.path):

@@ -88,6 +88,14 @@ def test_however_it_ends_the_recording_is_finished(tmp_path, number):
     assert (tmp_path / "bag" / "metadata.yaml").exists()
 
 
+def test_it_ends_before_the_disk_is_full(tmp_path, capfd):
+    """``ros2 bag record`` ignores a write that fails, and its bag ends without metadata."""
+    words = [sys.executable, "-c", WRITES.format(status=0), str(tmp_path / "bag")]
+    assert ros2_bag.record(words, tmp_path / "bag", spare=1 << 62) == 1
+    assert (tmp_path / "bag" / "metadata.yaml").exists()
+    assert "free some space" in capfd.readouterr().err
+
+
 def test_an_end_of_its_own_is_handed_on(tmp_path):
     assert ros2_bag.record([sys.executable, "-c", "raise SystemExit(3)"], tmp_path) == 3
 

@@ -25,9 +25,11 @@ DRIFT, SLACK = 0.01, 4 << 20
 SLOWER = 0.25
 #: Processor seconds, and frames of a block, from which on time a frame and a block's 99th percentile mean something.
 JUDGED_SECONDS, JUDGED_FRAMES = 1.0, 500
-#: A block is quiet where threads of the detector waited for a processor for less than this share of its time. Only
-#: quiet blocks are asked for their latency, and so many are needed at each end: other load is no drift.
-QUIET, LEAST_QUIET = 0.05, 5
+#: Other load is no drift of the latency: at each end only the blocks are asked in which the detector's threads waited
+#: least for a processor, so large a share of them and so many at least. They say something where they waited for no
+#: more than half of their time (of all threads together), and alike at both ends.
+QUIETEST, LEAST_QUIETEST = 0.2, 5
+BUSY, ALIKE = 0.5, 0.05
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class Block:
     frames: int
 
     @property
-    def quiet(self) -> bool:
-        return self.waited < QUIET * self.wall
+    def waiting(self) -> float:
+        """Time waited over wall time; several threads may wait at once."""
+        return self.waited / self.wall
 
 
 def prove(setting: Setting) -> Iterator[Check]:
@@ -113,24 +116,26 @@ def judge(blocks: Sequence[Block]) -> tuple[bool, str]:
     passed &= not judged or slower <= 1 + SLOWER
     seen += f", processor time a frame {100 * (slower - 1):+.1f} %{'' if judged else ' (too short to judge)'}"
 
-    quiet = [[block.p99 for block in end if block.quiet] for end in (first, last)]
-    judged = min(len(each) for each in quiet) >= LEAST_QUIET and blocks[0].frames >= JUDGED_FRAMES
-    shown = quiet if judged else [[block.p99 for block in end] for end in (first, last)]
-    p99 = [median(each) for each in shown]
-    passed &= not judged or p99[1] <= (1 + SLOWER) * p99[0]
-    seen += f", p99 {p99[0]:.2f} to {p99[1]:.2f} ms"
+    quiet = [_quietest(end) for end in (first, last)]
+    waiting = [median(block.waiting for block in end) for end in quiet]
+    p99 = [median(block.p99 for block in end) for end in quiet]
+    said = f", p99 {p99[0]:.2f} to {p99[1]:.2f} ms"
     if blocks[0].frames < JUDGED_FRAMES:
-        seen += " (too short to judge)"
-    else:
-        seen += (
-            f" ({len(quiet[0])} and {len(quiet[1])} of {part} blocks quiet{'' if judged else ': not judged'})"
-        )
-    return bool(passed), seen
+        return bool(passed), f"{seen}{said} (too short to judge)"
+    judged = max(waiting) <= BUSY and abs(waiting[1] - waiting[0]) <= ALIKE
+    passed &= not judged or p99[1] <= (1 + SLOWER) * p99[0]
+    waits = f"waited for processors {100 * waiting[0]:.0f} and {100 * waiting[1]:.0f} % of the time"
+    return bool(passed), f"{seen}{said} ({waits}{'' if judged else ': not judged'})"
+
+
+def _quietest(blocks: Sequence[Block]) -> list[Block]:
+    number = max(LEAST_QUIETEST, round(QUIETEST * len(blocks)))
+    return sorted(blocks, key=lambda block: block.waiting)[:number]
 
 
 def _waited(process: psutil.Process) -> float:
     """Seconds that the process's threads were ready to run and had no processor, as the kernel counts it; infinite
-    where it does not, so that no block is taken for quiet."""
+    where it does not, so that no latency is judged."""
     total = 0
     for thread in process.threads():
         with contextlib.suppress(ProcessLookupError):  # it ended this moment
