@@ -136,10 +136,11 @@ def test_confirmed_tracks_are_annotated_and_others_are_not():
     assert all(each["timestamp"] == stamp for each in (*found["points"], *found["texts"]))
 
 
-def test_topics_of_the_rviz_file_exist():
-    displays = yaml.safe_load((ROOT / "launch" / "dsad.rviz").read_text())["Visualization Manager"][
-        "Displays"
-    ]
+def test_topics_of_the_rviz_file_exist_and_each_display_has_its_place():
+    layout = yaml.safe_load((ROOT / "launch" / "dsad.rviz").read_text())
+    displays = layout["Visualization Manager"]["Displays"]
     assert displays
+    places = bytes.fromhex(layout["Window Geometry"]["QMainWindow State"])
     for display in displays:
         assert display["Topic"]["Value"].removeprefix("/irst/") in TYPES
+        assert display["Name"].encode("utf-16-be") in places  # as Qt writes it

@@ -8,7 +8,7 @@ import pytest
 from direct_models import CPU, SHIPPED, WITH_DSA, needs_kernels, reference
 
 from dsad_core.engines import direct
-from dsad_core.engines.direct import library
+from dsad_core.engines.direct import library, plan
 from dsad_core.engines.direct.fuse import fuse
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest
@@ -66,6 +66,25 @@ def test_the_network_with_dsa_at_many_sizes_back_and_forth(scene):
 def test_the_shipped_network_is_all_fused(folder):
     ops = [node.op for node in fuse(read_graph(folder / MODEL_FILE)).nodes]
     assert ops.count("Attend") == 26 and not {"Relu", "Sigmoid", "Add", "Mul", "GlobalMean"} & set(ops)
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, WITH_DSA])
+def test_writing_past_the_caches_changes_no_bit(folder, scene, monkeypatch):
+    """Large frames do so; here small ones do, too, and the frame after them again does not."""
+    manifest = load_manifest(folder)
+    before = direct.open_engine(folder, manifest, CPU, 1)
+    for threads in (1, 3):
+        with monkeypatch.context() as patch:
+            patch.setattr(plan, "LARGE", 0)
+            patch.setattr(plan, "_STREAMED", 0)
+            engine = direct.open_engine(folder, manifest, CPU, threads)
+            for size in ((64, 48), (96, 336), (16, 16)):
+                image = scene(*size)
+                np.testing.assert_array_equal(engine.infer(image), before.infer(image))
+                streamed, _ = engine._plans.get(size)
+                assert any(op.kind == plan._ATTEND and op.mode & plan._STREAM for op in streamed.ops)
+            engine.close()
+    before.close()
 
 
 def test_every_number_of_threads_gives_the_same_bits(shipped, scene):

@@ -170,3 +170,9 @@ def test_finished_parts_survive_a_copy_without_metadata(tmp_path):
     (tmp_path / "bag" / "metadata.yaml").unlink()
     shutil.move(tmp_path / "bag", tmp_path / "copy")
     assert numbers(tmp_path / "copy") == list(range(10))
+
+
+def test_metadata_that_a_full_disk_left_empty_are_done_without(tmp_path):
+    record(tmp_path / "bag", 10, part_seconds=4.0).close()
+    (tmp_path / "bag" / "metadata.yaml").write_bytes(b"")
+    assert numbers(tmp_path / "bag") == list(range(10))

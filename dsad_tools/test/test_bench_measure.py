@@ -9,7 +9,7 @@ import pytest
 from dsad_core.engines.locate import find_engine
 from dsad_core.errors import EngineError, PlatformError
 from dsad_tools.bench import measure
-from dsad_tools.bench.measure import FRAMES, Block, Case, ratios, scenes
+from dsad_tools.bench.measure import FRAMES, Block, Case, quartiles, ratio_quartiles, ratios, scenes
 from dsad_tools.bench.models import Model
 from dsad_tools.bench.report import results, speedups
 from dsad_tools.bench.runtimes import Runtime
@@ -76,6 +76,12 @@ def test_ratio_is_against_the_first_that_runs():
 def test_median_of_the_ratios_turn_by_turn():
     assert ratios([10, 40, 90], [10, 20, 30]) == 2.0
     assert ratios([10, 40], [10, 20, 30]) == pytest.approx(1.5)  # interrupted amid the third turn
+
+
+def test_quartiles_are_values_around_the_median():
+    assert quartiles([4.0]) == (4.0, 4.0) and quartiles([4.0, 2.0]) == (2.0, 4.0)
+    assert quartiles([8.0, 1.0, 5.0, 3.0]) == (1.0, 5.0)
+    assert ratio_quartiles([10, 40, 90, 80], [10, 20, 30, 20]) == (1.0, 3.0)
 
 
 def test_masks_and_logits_are_compared_with_the_baselines():

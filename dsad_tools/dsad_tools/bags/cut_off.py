@@ -28,7 +28,10 @@ def is_cut_off(path: Path) -> bool:
         return path.suffix == ".mcap" and not _is_finished(path)
     parts = {part.name for part in path.glob("*.mcap")}
     try:
-        listed = yaml.safe_load((path / "metadata.yaml").read_text())
+        text = (path / "metadata.yaml").read_text()
+        if not text.strip():  # The disk was full, or the power went.
+            return bool(parts)
+        listed = yaml.safe_load(text)
         return bool(parts - set(listed["rosbag2_bagfile_information"]["relative_file_paths"]))
     except FileNotFoundError:
         return bool(parts)

@@ -178,8 +178,9 @@ def ratio_quartiles(slower: list[int], faster: list[int]) -> tuple[float, float]
 
 
 def quartiles(values: list[float]) -> tuple[float, float]:
-    """The first and the third of one value at least."""
-    first, _, third = statistics.quantiles(values * (1 + (len(values) == 1)), n=4, method="inclusive")
+    """The first and the third by nearest rank, as ``percentiles`` has them: both are among the values."""
+    ordered = sorted(values)
+    first, third = (ordered[math.ceil(len(ordered) * share) - 1] for share in (0.25, 0.75))
     return first, third
 
 

@@ -208,11 +208,12 @@ inline void attend(const Op& op, int top, int bottom, void* memory) {
                                     load(factors + r * CHUNK + c * LANES);
                                 Vec value = relu(attended + sums[o][r][c]);
                                 if (left < LANES) value = first_lanes(value, left, Vec{});
-                                store(op.out[first + o] + here, value);
+                                store(op.out[first + o] + here, value, op.mode & STREAM);
                             }
                     }
                 }
             });
         }
     }
+    if (op.mode & STREAM) end_streams();
 }

@@ -72,10 +72,10 @@ INLINE float* start_pooling(const Op& op, int item) {
     return partial;
 }
 
-// What is done with the sums of an output, at `rows` x C vectors, while they are in registers; `left` columns
-// of the map remain.
-template <int R, int C>
-INLINE void finish(const Op& op, float* partial, int output, long at, int left, int rows, Vec (&sums)[R][C]) {
+// See finish().
+template <bool STREAMED, int R, int C>
+INLINE void finish_as(const Op& op, float* partial, int output, long at, int left, int rows,
+                      Vec (&sums)[R][C]) {
     const bool relu_after = op.mode & CONV_RELU;
     const Vec lowest = all(-std::numeric_limits<float>::infinity());
     const long stride = op.stride;
@@ -96,7 +96,7 @@ INLINE void finish(const Op& op, float* partial, int output, long at, int left, 
                 most = maximum(most, value);
             }
             sum += value;
-            store(out + here, value);
+            store(out + here, value, STREAMED);
         }
     }
     if (partial) {
@@ -104,6 +104,14 @@ INLINE void finish(const Op& op, float* partial, int output, long at, int left, 
         store(to, load(to) + sum);
         store(to + LANES, maximum(load(to + LANES), most));
     }
+}
+
+// What is done with the sums of an output, at `rows` x C vectors, while they are in registers; `left` columns
+// of the map remain.
+template <int R, int C>
+INLINE void finish(const Op& op, float* partial, int output, long at, int left, int rows, Vec (&sums)[R][C]) {
+    if (op.mode & STREAM) finish_as<true>(op, partial, output, at, left, rows, sums);
+    else finish_as<false>(op, partial, output, at, left, rows, sums);
 }
 
 template <int B> void conv(const Op& op, int item, int top, int bottom) {
@@ -136,8 +144,9 @@ template <int B> void conv(const Op& op, int item, int top, int bottom) {
                     for (int c = 0; c < C; c++) {
                         const Vec value = sums[o][r][c];
                         store(op.out[op.outputs + first + o] + at + r * op.stride + c * LANES,
-                              left < LANES ? first_lanes(value, left, Vec{}) : value);
+                              left < LANES ? first_lanes(value, left, Vec{}) : value, op.mode & STREAM);
                     }
         }
     });
+    if (op.mode & STREAM) end_streams();
 }

@@ -8,7 +8,7 @@ import numpy as np
 from dsad_core.engines.direct.graph import Graph, Node, unsupported
 from dsad_core.engines.direct.library import Op, Sampling
 from dsad_core.engines.direct.parameters import BLOCK, Weights, halo, samples
-from dsad_core.engines.direct.planes import Memory, Plane, Sampled, Step, band, fill, stride
+from dsad_core.engines.direct.planes import LARGE, Memory, Plane, Sampled, Step, band, fill, stride
 from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
 from dsad_core.errors import EngineError
 
@@ -21,23 +21,15 @@ _LEAST = 8, 4
 #: Rows of a band from which on attention makes its means and maxima itself, though bands overlap in them.
 _HIGH_BAND = 16
 
+#: Bytes of a plane from which on it is written past the caches, where all planes together are large.
+_STREAMED = 128 << 10
+
 # Kinds and modes, as in program.hpp.
-(
-    _LOAD,
-    _STORE,
-    _CONV,
-    _CHANNELS,
-    _ATTEND,
-    _RESIZE,
-    _POOL,
-    _POINTWISE,
-    _GLOBAL,
-    _EXTEND,
-    _WINOGRAD,
-    _NORMALISE,
-) = range(12)
+_LOAD, _STORE, _CONV, _CHANNELS, _ATTEND, _RESIZE = range(6)
+_POOL, _POINTWISE, _GLOBAL, _EXTEND, _WINOGRAD, _NORMALISE = range(6, 12)
 _CONV_RELU, _CONV_ADD, _CONV_GATE = 1, 2, 4
 _ATTEND_CONV, _ATTEND_AXES, _ATTEND_CHANNELS = 1, 2, 4
+_STREAM = 8
 _POINT = {"Relu": 0, "Sigmoid": 1, "Add": 2, "Mul": 3}
 _LEFT_SCALAR, _RIGHT_SCALAR = 4, 8
 
@@ -85,6 +77,13 @@ class Plan:
         for name, planes in self._constants.items():
             for plane, number in zip(planes, graph.constants[name].tolist()):
                 ctypes.c_float.from_address(memory.address(plane)).value = number
+        if self.bytes >= LARGE:
+            for step in self._steps:
+                if (
+                    step.kind in (_CONV, _WINOGRAD, _ATTEND)
+                    and 4 * step.size[0] * stride(step.size) >= _STREAMED
+                ):
+                    step.fields["mode"] |= _STREAM
         self.ops = (Op * len(self._steps))()
         for op, step in zip(self.ops, self._steps):
             self._kept += fill(op, step, memory)

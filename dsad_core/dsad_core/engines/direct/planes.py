@@ -12,8 +12,9 @@ from dsad_core.engines.direct.parameters import LINE
 
 #: About as many bands an operator: enough for eight threads to share, few enough to cost nothing.
 _BANDS = 16
-#: Bytes of planes from which on large pages save more than it takes to clear them.
-_LARGE = 32 << 20
+#: Bytes of planes from which on they find no room in the caches: a plane is gone before it is read again, and large
+#: pages save more than it takes to clear them.
+LARGE = 32 << 20
 #: Rows below the last plane that the kernels may read, though they do not use them.
 _OVERRUN = 8
 
@@ -81,7 +82,7 @@ class Memory:
             self._memory = mmap.mmap(-1, self.bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
             raise MemoryError(f"no memory for feature maps of {self.bytes >> 20} MiB") from error
-        if self.bytes >= _LARGE:
+        if self.bytes >= LARGE:
             with suppress(OSError):  # a kernel without them
                 self._memory.madvise(mmap.MADV_HUGEPAGE)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))

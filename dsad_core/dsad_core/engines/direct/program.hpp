@@ -55,6 +55,7 @@ enum Kind {
 };
 enum ConvMode { CONV_RELU = 1, CONV_ADD = 2, CONV_GATE = 4 };
 enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2, ATTEND_CHANNELS = 4 };
+constexpr int STREAM = 8;  // beside a ConvMode or AttendMode: the outputs find no room in the caches
 enum PointMode {
     POINT_RELU,
     POINT_SIGMOID,

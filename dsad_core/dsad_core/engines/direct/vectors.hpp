@@ -25,6 +25,22 @@ typedef int32_t LooseInts __attribute__((vector_size(LANES * 4), aligned(4), may
 INLINE Vec load(const float* at) { return *reinterpret_cast<const LooseVec*>(at); }
 INLINE Ints load(const int32_t* at) { return *reinterpret_cast<const LooseInts*>(at); }
 INLINE void store(float* at, Vec value) { *reinterpret_cast<LooseVec*>(at) = value; }
+// Where `stream`, past the caches: lines that are overwritten whole are not read first. `at` is aligned, and
+// other threads see what was stored only after end_streams().
+INLINE void store(float* at, Vec value, bool stream) {
+#if defined(__AVX512F__)
+    if (stream) return __builtin_ia32_movntps512(at, value);
+#elif defined(__AVX__)
+    if (stream) return __builtin_ia32_movntps256(at, value);
+#endif
+    store(at, value);
+}
+INLINE void end_streams() {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#endif
+}
+
 INLINE Vec all(float value) { return value - Vec{}; }
 INLINE Vec maximum(Vec a, Vec b) { return a > b ? a : b; }
 INLINE Vec minimum(Vec a, Vec b) { return a < b ? a : b; }

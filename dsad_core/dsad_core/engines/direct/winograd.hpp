@@ -198,7 +198,7 @@ INLINE void winograd_columns(const Op& op, const Strips& strips, float* partial,
             for (int o = 0; o < 4 && first + o < op.shortcuts; o++)
                 for (int c = 0; c < C; c++)
                     store(op.out[op.outputs + first + o] + at + r * op.stride + c * LANES,
-                          first_lanes(sums[o][0][c], left - c * LANES, Vec{}));
+                          first_lanes(sums[o][0][c], left - c * LANES, Vec{}), op.mode & STREAM);
         }
 }
 
@@ -221,4 +221,5 @@ inline void winograd(const Op& op, int item, int top, int bottom, void* memory) 
             for (; x < strips.count(); x += LANES) columns(Count<1>{}, x);
         }
     }
+    if (op.mode & STREAM) end_streams();
 }

@@ -8,8 +8,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -21,6 +22,9 @@ from dsad_metrics.bag_thread import SYNC_SECONDS
 NODE = "/rosbag2_recorder"
 #: Chunks of MCAP wait in memory until they are full. Small ones leave little to lose, bytes.
 _CHUNK = 1 << 16
+#: It ignores a write that fails, and records nothing from then on. So it is ended while there is room for what is
+#: on its way: half a second of frames and the file's index, bytes.
+SPARE = 64 << 20
 _PR_SET_PDEATHSIG = 1
 
 
@@ -28,6 +32,12 @@ def installed() -> bool:
     """Whether this system has ``ros2 bag record`` and its MCAP storage."""
     there = {"ros2bag", "rosbag2_storage_mcap"} <= set(get_packages_with_prefixes())
     return there and shutil.which("ros2") is not None
+
+
+def without(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which the executable ``recorder`` is our own: its path has no ``ros2``."""
+    folders = environment.get("PATH", "").split(os.pathsep)
+    return {"PATH": os.pathsep.join(folder for folder in folders if not Path(folder, "ros2").exists())}
 
 
 def command(
@@ -65,11 +75,16 @@ def command(
     return [*words, "--regex", f"^({names})$"]
 
 
-def record(words: Sequence[str], bag: Path) -> int:
-    """Run the command until it ends, or a signal ends it, and put its files on the disk twice a second.
+def record(words: Sequence[str], bag: Path, spare: int = SPARE) -> int:
+    """Run the command until it ends, a signal ends it, or the disk is nearly full; sync its files twice a second.
+
+    Args:
+        words: the command.
+        bag: folder that it makes.
+        spare: bytes that stay free on the disk.
 
     Returns:
-        Its exit status; 0 where a signal ended it.
+        Its exit status; 0 where a signal ended it, 1 where the disk is nearly full.
     """
     stopped = threading.Event()
     # A session of its own: Ctrl-C at a terminal comes once, from us.
@@ -83,13 +98,25 @@ def record(words: Sequence[str], bag: Path) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    full = False
     while True:
         try:
             status = child.wait(SYNC_SECONDS)
         except subprocess.TimeoutExpired:
             sync(bag)
+            if not full and bag.exists() and (free := shutil.disk_usage(bag).free) < spare:
+                full = True
+                print(
+                    f"recorder: {bag}: recording ended: {free >> 20} MiB are free on the disk and {spare >> 20} MiB "
+                    "must be; free some space or name another folder",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                child.send_signal(signal.SIGINT)
             continue
         sync(bag)
+        if full:
+            return 1
         return 0 if stopped.is_set() else status
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from metrics_harness import SECOND, START, blob
@@ -10,17 +9,15 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from dsad_metrics import ros2_bag
 from dsad_tools.bags.read import BagReader
 from dsad_tools.bags.source import BagSource
 
 
 @pytest.fixture(autouse=True)
-def no_ros2_command(monkeypatch):
-    """Our own recorder, where ``ros2 bag record`` would take its place too."""
-    folders = os.environ["PATH"].split(os.pathsep)
-    monkeypatch.setenv(
-        "PATH", os.pathsep.join(folder for folder in folders if not Path(folder, "ros2").exists())
-    )
+def own_recorder(monkeypatch):
+    """``ros2 bag record`` does not take its place."""
+    monkeypatch.setenv("PATH", ros2_bag.without(os.environ)["PATH"])
 
 
 def test_messages_come_back_equal(start, client, tmp_path):

@@ -88,6 +88,14 @@ def test_however_it_ends_the_recording_is_finished(tmp_path, number):
     assert (tmp_path / "bag" / "metadata.yaml").exists()
 
 
+def test_it_ends_before_the_disk_is_full(tmp_path, capfd):
+    """``ros2 bag record`` ignores a write that fails, and its bag ends without metadata."""
+    words = [sys.executable, "-c", WRITES.format(status=0), str(tmp_path / "bag")]
+    assert ros2_bag.record(words, tmp_path / "bag", spare=1 << 62) == 1
+    assert (tmp_path / "bag" / "metadata.yaml").exists()
+    assert "free some space" in capfd.readouterr().err
+
+
 def test_an_end_of_its_own_is_handed_on(tmp_path):
     assert ros2_bag.record([sys.executable, "-c", "raise SystemExit(3)"], tmp_path) == 3
 
@@ -147,12 +155,17 @@ def test_what_it_records_is_read_by_itself_and_by_us(start, client, tmp_path, en
 
 @REAL
 def test_it_reads_what_our_own_recorder_writes(tmp_path):
-    """While the bag grows: the parts that are finished."""
+    """While the bag grows, the parts that are finished; after a kill, and its own reindexing, all that is there."""
     recording = Recording(tmp_path / "run", part_seconds=1.0)
     recording.add_topic("/irst/engine", "dsad_msgs/msg/EngineInfo")
     data = serialize_message(EngineInfo(name="an engine"))
     for n in range(40):
         recording.write("/irst/engine", START + n * SECOND // 25, data)
+    recording.sync()
     assert counts_by_ros2_bag(tmp_path / "run") == {"/irst/engine": 25}
+    killed = shutil.copytree(tmp_path / "run", tmp_path / "killed")
+    assert counts_by_us(killed) == {"/irst/engine": 40}
+    subprocess.run(["ros2", "bag", "reindex", killed, "-s", "mcap"], check=True, capture_output=True)
+    assert counts_by_ros2_bag(killed) == {"/irst/engine": 40}
     recording.close()
     assert counts_by_ros2_bag(tmp_path / "run") == {"/irst/engine": 40}

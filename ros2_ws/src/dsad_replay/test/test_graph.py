@@ -6,6 +6,7 @@ import pytest
 from dsad_bringup.graph import PROFILE_VARIABLES
 from dsad_core.engines.locate import find_engine
 from dsad_core.errors import BagError, DsadError, EngineError, PlatformError, UsageError
+from dsad_metrics import ros2_bag
 from dsad_replay.graph import build_replay_graph
 from dsad_tools.bags.write import BagWriter
 from dsad_tools.scenes.generator import SceneGenerator
@@ -56,11 +57,14 @@ def test_every_frame_is_answered_unless_the_parameter_file_says_otherwise(tmp_pa
     assert "frame_monitor" not in node(built, "detector").parameters
 
 
-def test_the_source_stops_first_and_waits_for_whoever_listens(tmp_path):
+@pytest.mark.parametrize(("installed", "recorder"), [(False, "recorder"), (True, "/rosbag2_recorder")])
+def test_the_source_stops_first_and_waits_for_whoever_listens(tmp_path, monkeypatch, installed, recorder):
+    """Where ``ros2 bag record`` is installed its node listens in the recorder's place."""
+    monkeypatch.setattr(ros2_bag, "installed", lambda: installed)
     built = graph(source="synthetic", limit="30", record=str(tmp_path / "bag"))
     assert [spec.name for spec in built.nodes] == ["source", "detector", "recorder", "metrics"]
-    assert built.source.parameters["wait_for"] == ["detector", "recorder", "metrics"]
-    assert node(built, "detector").parameters["wait_for"] == ["recorder", "metrics"]
+    assert built.source.parameters["wait_for"] == ["detector", recorder, "metrics"]
+    assert node(built, "detector").parameters["wait_for"] == [recorder, "metrics"]
     assert built.source_ends
 
 

@@ -24,6 +24,7 @@ from dsad_common.testing import NodeProcess, installed_executable
 from dsad_core.engines import cache
 from dsad_core.engines.cache import PlanKey
 from dsad_core.errors import DsadError, EngineError
+from dsad_metrics import ros2_bag
 from dsad_replay.prove.rig import START, START_SECONDS, Rig, alone, pause, small_files
 from dsad_tools.bags.read import BagReader
 from dsad_tools.prove.proof import Check, Setting
@@ -165,9 +166,10 @@ def _others(rig: Rig, count: int) -> Check:
     """SIGSTOP and SIGKILL of those that listen to the detector: it answers as if they were not there."""
     begun = rig.sent
     for name in ("metrics", "recorder"):
-        process = NodeProcess(
-            "dsad_metrics", name, rig.namespace, rig.folder / f"{name}.log", **OPTIONS[name](rig)
-        )
+        log = rig.folder / f"{name}.log"
+        # The recorder is our own, also where `ros2 bag record` would take its place.
+        own = ros2_bag.without(os.environ)
+        process = NodeProcess("dsad_metrics", name, rig.namespace, log, own, **OPTIONS[name](rig))
         try:
             rig.wait(lambda name=name: name in rig.node.get_node_names(), f"the node {name}")
             rig.wait(lambda: rig.camera.get_subscription_count() > 1, f"{name} to subscribe")
@@ -284,6 +286,7 @@ def _recording(setting: Setting, count: int) -> Check:
                 [*command, "-p", f"bag:={bag}", "-p", "part_duration:=1.0"],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
+                env=os.environ | ros2_bag.without(os.environ),
                 preexec_fn=small_files(DISK),
             )
         try:
