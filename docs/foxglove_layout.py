@@ -1,4 +1,7 @@
-"""Writes the layout for Foxglove: ``.venv-docs/bin/python docs/foxglove_layout.py launch/foxglove.json``."""
+"""Writes the layout for Foxglove and the same panels for Lichtblick, a fork of the open-source Foxglove Studio.
+
+``.venv-docs/bin/python docs/foxglove_layout.py launch/foxglove.json launch/lichtblick.json``
+"""
 
 import json
 import sys
@@ -63,9 +66,15 @@ export default function script(event: Input<"/irst/timing">): Output {
 
 
 def plot(title, *paths):
-    """A panel of curves over time."""
-    series = [fox.PlotSeries(value=path, label=path.rsplit(".", 1)[-1], enabled=True) for path in paths]
-    return fox.PlotPanel(title=title, config=fox.PlotConfig(paths=series, show_legend=True))
+    """A panel of curves over the time of receipt: Lichtblick would take header stamps, and scripts make none."""
+    series = [
+        fox.PlotSeries(
+            value=path, label=path.rsplit(".", 1)[-1], enabled=True, timestamp_method="receiveTime"
+        )
+        for path in paths
+    ]
+    config = fox.PlotConfig(paths=series, show_legend=True, legend_display="left", sidebar_dimension=200)
+    return fox.PlotPanel(title=title, config=config)
 
 
 def image(title, topic, annotations=()):
@@ -98,7 +107,10 @@ def layout():
     health = fox.DiagnosticsSummaryPanel(
         title="diagnostics", config=fox.DiagnosticsSummaryConfig(topic_to_render="/diagnostics")
     )
-    left = split("column", (0.62, frame), (0.38, mask))
+    detections = fox.RawMessagesPanel(
+        title="detections", config=fox.RawMessagesConfig(topic_path="/irst/detections")
+    )
+    left = split("column", (0.62, frame), (0.38, split("row", (0.5, mask), (0.5, detections))))
     right = split("column", (0.28, latency), (0.2, frames), (0.17, bearing), (0.15, health), (0.2, engine))
     scripts = {
         "annotations": fox.UserScript(name="tracks on the frame", source_code=ANNOTATIONS),
@@ -107,8 +119,47 @@ def layout():
     return fox.Layout(content=split("row", (0.6, left), (0.4, right)), user_scripts=scripts)
 
 
+#: Panels whose type has another name in Foxglove Studio.
+STUDIO_TYPES = {"DiagnosticsSummary": "DiagnosticSummary"}
+
+
+def studio(layout):
+    """The layout (JSON of foxglove-sdk) in the format of Foxglove Studio, which knows panels by id and pairs of them."""
+    configs = {}
+
+    def place(content):
+        if content["type"] == "panel":
+            kind = content["panelType"]
+            key = f"{STUDIO_TYPES.get(kind, kind)}!{len(configs)}"
+            configs[key] = {**content["config"], "foxglovePanelTitle": content["title"]}
+            return key
+        return pair(content["direction"], content["items"])
+
+    def pair(direction, items):
+        if len(items) == 1:
+            return place(items[0]["content"])
+        share = items[0]["proportion"] / sum(item["proportion"] for item in items)
+        return {
+            "direction": direction,
+            "first": place(items[0]["content"]),
+            "second": pair(direction, items[1:]),
+            "splitPercentage": round(100 * share, 1),
+        }
+
+    tree = place(layout["content"])
+    scripts = layout["userScripts"]
+    return {
+        "configById": configs,
+        "globalVariables": {},
+        "userNodes": scripts,
+        "playbackConfig": {"speed": 1},
+        "layout": tree,
+    }
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python docs/foxglove_layout.py OUT.json")
-    text = json.dumps(json.loads(layout().to_json()), indent=1)
-    Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")
+    if len(sys.argv) != 3:
+        sys.exit("usage: python docs/foxglove_layout.py FOXGLOVE.json LICHTBLICK.json")
+    made = json.loads(layout().to_json())
+    for out, content in zip(sys.argv[1:], (made, studio(made)), strict=True):
+        Path(out).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -17,12 +17,14 @@ from dsad_tools.bags.read import BagReader
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = json.loads((ROOT / "launch" / "foxglove.json").read_text())
+STUDIO = json.loads((ROOT / "launch" / "lichtblick.json").read_text())
 #: What /irst/<topic> carries; None where fields are not looked at.
 TYPES = {
     "image_raw": None,
     "mask": None,
     "overlay": None,
     "bearing": None,
+    "detections": None,
     "engine": dsad_msgs.msg.EngineInfo,
     "timing": dsad_msgs.msg.FrameTiming,
     "tracks": dsad_msgs.msg.TrackArray,
@@ -85,6 +87,25 @@ def test_each_path_of_the_layout_leads_to_a_value_in_a_recorded_run(tmp_path):
                 attrgetter(".".join(fields))(last[topic])
             seen += 1
     assert seen >= 6
+
+
+def panels(content):
+    """The panels of a layout of foxglove-sdk."""
+    if content["type"] == "panel":
+        return [content]
+    return [panel for item in content["items"] for panel in panels(item["content"])]
+
+
+def ids(tree):
+    """The ids in a layout of Foxglove Studio, in reading order."""
+    return [tree] if isinstance(tree, str) else ids(tree["first"]) + ids(tree["second"])
+
+
+def test_the_layout_for_lichtblick_has_the_same_panels_and_scripts():
+    assert ids(STUDIO["layout"]) == list(STUDIO["configById"])
+    assert STUDIO["userNodes"] == LAYOUT["userScripts"]
+    same = [{**panel["config"], "foxglovePanelTitle": panel["title"]} for panel in panels(LAYOUT["content"])]
+    assert list(STUDIO["configById"].values()) == same
 
 
 def test_what_the_layout_plots_of_its_scripts_is_what_they_give():
