@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 import typer
@@ -46,16 +47,13 @@ def test_what_is_missing_is_named(monkeypatch):
 
 
 def test_frames_without_boxes_are_refused(detector):
-    masks = SceneGenerator(height=64, width=64, frames=3, seed=1)
-    masks_alone = [sample for sample in masks]
-    for sample in masks_alone:
-        object.__setattr__(sample, "boxes", None)
+    frames = [replace(sample, boxes=None) for sample in SceneGenerator(height=64, width=64, frames=3, seed=1)]
 
     class Source(list):
         name, fps = "stills", 25.0
 
     with pytest.raises(DataError, match="stills holds no frame with boxes"):
-        compare_trackers(detector, [Source(masks_alone)], {"ours": lambda fps, threshold: Ours()})
+        compare_trackers(detector, [Source(frames)], {"ours": lambda fps, threshold: Ours()})
 
 
 def test_the_command_prints_a_row_a_tracker(tmp_path):

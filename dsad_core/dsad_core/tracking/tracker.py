@@ -244,6 +244,7 @@ class Tracker:
                 leave(self._bank, row, life, now)
             if not life.away and (missed > settings.coast_s or sigma[row] > settings.lost_sigma_px):
                 leave(self._bank, row, life, now)
+                # Below, what is away has ``coast_s`` from here: lost in view, it has ``lost_s``.
                 life.away_at += settings.lost_s - settings.coast_s
             if life.left_at is not None:
                 due = life.away_at + settings.coast_s, life.left_at + settings.away_s

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from dsad_core.frame.normalise import to_unit
 from dsad_core.targets import sigmoid
 from dsad_core.tracking import Track
 from dsad_tools.bench.trackers import (
@@ -88,7 +89,8 @@ class Roboflow:
                 class_id=np.zeros(len(targets), int),
             )
         if self._sees:
-            answer = self._tracker.update(detections, cv2.cvtColor(given.sample.image, cv2.COLOR_GRAY2BGR))
+            grey = np.round(255 * to_unit(given.sample.image)).astype(np.uint8)
+            answer = self._tracker.update(detections, cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
         else:
             answer = self._tracker.update(detections)
         if answer.tracker_id is None:

@@ -50,7 +50,7 @@ def prove(setting: Setting) -> Iterator[Check]:
 
 @dataclass
 class _Row:
-    """How far a kind is; fields as `victim.Result` has them, summed over its processes."""
+    """How far a kind is; fields as `Result` has them, summed over its processes."""
 
     next: int = 0
     refused: int = 0
