@@ -49,7 +49,7 @@ class Plan(Part):
         data: folder of each data set, under the folder that the command is given.
         validation: images cut from each training split; the weights are chosen on them.
         rows, teachers: how a table's row is trained, and its teacher.
-        seeds: how many of a row, by method; "other" for those not named.
+        seeds: how many of a row, by method; "other" for those not named, "teacher" for every teacher.
         cohort: most students that share a batch and the teacher's pass over it.
     """
 
@@ -66,7 +66,7 @@ class Plan(Part):
     rows: Budget = Budget()
     sweep: Sweep | None = None
     longer: list[Longer] = []
-    seeds: dict[str, int] = {"alone": 3, "dsad": 3, "other": 2}
+    seeds: dict[str, int] = {"teacher": 1, "alone": 3, "dsad": 3, "other": 2}
     cohort: int = Field(8, ge=1)
     recipe: dict[str, Any] = Field(
         default_factory=dict, description="of every run: normalisation, losses, precision"
@@ -202,7 +202,7 @@ def _row(plan: Plan, row: Row, network: Network, data_set: SetKey) -> list[Run]:
     method = row.distiller or "alone"
     kind: Kind = "teacher" if teacher else "row"
     budget = plan.teachers if teacher else plan.rows
-    count = plan.seeds["other"]
+    count = plan.seeds.get("teacher" if teacher else "other", plan.seeds["other"])
     if not teacher and network.spatial != "dsa" and row.weights == "dsa":
         count = plan.seeds.get(method, count)
     return [
