@@ -17,7 +17,7 @@ from dsad_core.engines.manifest import MODEL_FILE
 from dsad_core.errors import PlatformError
 
 PROJECT = Path(__file__).parents[1]
-DIRECT = Path(library.__file__).parent
+DIRECT = "dsad_core/engines/direct"
 LOADS = "from dsad_core.engines.direct import library; print(library.load_kernels().name, library.__file__)"
 
 
@@ -29,17 +29,15 @@ def fresh():
     library.load_kernels.cache_clear()
 
 
-def setup(*arguments, **environment):
+def run_setup(*arguments, **environment):
     command = [sys.executable, "setup.py", "-q", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def build(folder, compiler):
     """What the build leaves of a compiler's failure, by the name of the library."""
-    setup(
+    run_setup(
         *("build_ext", "--build-lib", folder / "lib", "--build-temp", folder / "temp"),
         CC=str(compiler),
         CXX=str(compiler),
@@ -79,7 +77,7 @@ def test_a_missing_compiler_is_named(tmp_path):
 @needs_kernels
 @pytest.mark.skipif(library.platform.machine() != "x86_64", reason="one build on this machine")
 def test_where_the_best_build_failed_the_next_one_runs(tmp_path, monkeypatch):
-    for path in DIRECT.glob("_kernels_v3.*"):
+    for path in Path(library.__file__).parent.glob("_kernels_v3.*"):
         shutil.copy(path, tmp_path)
     (tmp_path / "_kernels_v4.failed").write_text("g++ failed: bad value for -march\n")
     monkeypatch.setattr(library, "__file__", str(tmp_path / "library.py"))
@@ -110,12 +108,12 @@ def test_without_kernels_another_backend_runs_and_one_line_says_why(missing, tmp
 @needs_kernels
 def test_a_wheel_carries_every_build_and_needs_no_compiler(tmp_path):
     """Of the libraries that are installed, which are not built again."""
-    built = sorted(DIRECT.glob("_kernels*.so"))
-    there = tmp_path / "lib" / DIRECT.relative_to(PROJECT)
+    built = sorted(Path(library.__file__).parent.glob("_kernels*.so"))
+    there = tmp_path / "lib" / DIRECT
     there.mkdir(parents=True)
     for path in built:
         shutil.copyfile(path, there / path.name)
-    setup(
+    run_setup(
         *("egg_info", "--egg-base", tmp_path),
         *("build", "--build-lib", tmp_path / "lib", "--build-temp", tmp_path / "temp"),
         *("bdist_wheel", "--bdist-dir", tmp_path / "bdist", "--dist-dir", tmp_path),

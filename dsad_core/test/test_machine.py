@@ -48,7 +48,9 @@ def arm_board(tmp_path, monkeypatch):
     def become(*parts):
         info = tmp_path / "proc/cpuinfo"
         info.parent.mkdir()
-        info.write_text("".join(ARM_CORE.format(number=number, part=part) for number, part in enumerate(parts)))
+        info.write_text(
+            "".join(ARM_CORE.format(number=number, part=part) for number, part in enumerate(parts))
+        )
         for number in range(len(parts)):
             topology = tmp_path / f"sys/devices/system/cpu/cpu{number}/topology"
             topology.mkdir(parents=True)

@@ -18,8 +18,9 @@ inline float multiply_add(int rounds) {
     for (int i = 0; i < CHAINS; i++) sums[i] = all(float(i));
     const Vec factor = all(1e-9f);  // too small to change a sum
     for (int round = 0; round < rounds; round++) {
+        // In this form NEON, which adds to what it overwrites, need not copy.
 #pragma GCC unroll 24
-        for (int i = 0; i < CHAINS; i++) sums[i] += sums[i] * factor;  // NEON can only add to what it overwrites
+        for (int i = 0; i < CHAINS; i++) sums[i] += sums[i] * factor;
         asm volatile("");  // the rounds stay apart
     }
     Vec sum{};
