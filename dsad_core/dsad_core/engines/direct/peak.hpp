@@ -16,7 +16,9 @@ constexpr int CHAINS = TILE == 4 ? 24 : 12;
 inline float multiply_add(int rounds) {
     Vec sums[CHAINS];
     for (int i = 0; i < CHAINS; i++) sums[i] = all(float(i));
-    const Vec factor = all(1e-9f);  // too small to change a sum
+    float small = 1e-9f;             // changes no sum,
+    asm volatile("" : "+m"(small));  // which the compiler must not know
+    const Vec factor = all(small);
     for (int round = 0; round < rounds; round++) {
         // In this form NEON, which adds to what it overwrites, need not copy.
 #pragma GCC unroll 24
