@@ -24,19 +24,31 @@ if [ ! -e "$OUT/root" ]; then
   rm -rf "$OUT/unpacked"
   mmdebstrap --quiet --mode=chrootless --variant=extract --architectures=arm64 --include=python3,libstdc++6 \
     bookworm "$OUT/unpacked" http://deb.debian.org/debian
+  # onnxruntime looks for the cores here, and QEMU would show those of this machine.
+  mkdir -p "$OUT/unpacked/proc"
+  for core in $(seq 0 $(($(nproc) - 1))); do
+    printf '%s\t: %s\n' processor "$core" Features 'fp asimd asimdhp asimddp' 'CPU implementer' 0x41 \
+      'CPU architecture' 8 'CPU variant' 0x4 'CPU part' 0xd0b 'CPU revision' 1
+    echo
+  done > "$OUT/unpacked/proc/cpuinfo"
   mv "$OUT/unpacked" "$OUT/root"
 fi
-python -m pip install --quiet --disable-pip-version-check --no-input --upgrade --target "$OUT/packages" \
-  --only-binary=:all: --python-version "$VERSION" \
-  --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
-  -r requirements/runtime.txt -r requirements/test.txt setuptools==79.0.1
+if [ ! "$OUT/packages/.ready" -nt requirements/runtime.txt ] || [ ! "$OUT/packages/.ready" -nt requirements/test.txt ]; then
+  rm -rf "$OUT/packages"
+  python -m pip install --quiet --disable-pip-version-check --no-input --target "$OUT/packages" \
+    --only-binary=:all: --python-version "$VERSION" \
+    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
+    -r requirements/runtime.txt -r requirements/test.txt setuptools==79.0.1
+  touch "$OUT/packages/.ready"
+fi
 
 if [ $# -gt 0 ]; then
   python tests/arm64/answers.py keep "$OUT/answers.npz" "$ENGINE" "$@"
 fi
 
 export PYTHONPATH=$OUT/lib:$OUT/packages PYTHONDONTWRITEBYTECODE=1
-export DSAD_ENGINES=$PWD/edge_engines QEMU_LD_PREFIX=$OUT/root
+# QEMU's nearest to the cores of a Jetson AGX Orin, Cortex-A78AE.
+export DSAD_ENGINES=$PWD/edge_engines QEMU_LD_PREFIX=$OUT/root QEMU_CPU=cortex-a76
 python=(qemu-aarch64-static "$OUT/root/usr/bin/python$VERSION")
 (
   cd dsad_core
