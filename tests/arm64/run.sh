@@ -8,6 +8,7 @@ OUT=$PWD/out/arm64
 # Debian 12's Python.
 VERSION=3.11
 ENGINE=${ENGINE:-dsad-num4-field}
+TESTS=(test_machine.py test_engines_direct.py test_engines_direct_network.py test_engines_direct_program.py)
 
 for tool in mmdebstrap qemu-aarch64-static aarch64-linux-gnu-g++; do
   if ! command -v "$tool" > /dev/null; then
@@ -50,14 +51,17 @@ export PYTHONPATH=$OUT/lib:$OUT/packages PYTHONDONTWRITEBYTECODE=1
 # QEMU's nearest to the cores of a Jetson AGX Orin, Cortex-A78AE.
 export DSAD_ENGINES=$PWD/edge_engines QEMU_LD_PREFIX=$OUT/root QEMU_CPU=cortex-a76
 python=(qemu-aarch64-static "$OUT/root/usr/bin/python$VERSION")
+rm -rf "$OUT/lib"
 (
   cd dsad_core
-  rm -rf "$OUT/lib"
   CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ "${python[@]}" setup.py -q build \
     --build-lib "$OUT/lib" --build-temp "$OUT/temp"
-  # Tests that start a second Python are not among them: without the kernel's binfmt_misc only the first is emulated.
+)
+# Tests that start a second Python are not among them: without the kernel's binfmt_misc only the first is emulated.
+(
+  cd "$OUT"  # not where the sources are, which would be imported in place of what was built
   "${python[@]}" -m pytest -q -p no:cacheprovider -W ignore -k "not (start_with_the_program or the_command_writes)" \
-    test/test_machine.py test/test_engines_direct.py test/test_engines_direct_network.py test/test_engines_direct_program.py
+    "${TESTS[@]/#/../../dsad_core/test/}"
 )
 if [ $# -gt 0 ]; then
   "${python[@]}" tests/arm64/answers.py compare "$OUT/answers.npz"
