@@ -32,7 +32,7 @@ setup(
     ],
     extras_require={
         # Runtimes that `dsad bench engine` compares with where they are installed, beside openvino
-        "peers": ["MNN"],
+        "peers": ["MNN", "ncnn", "pnnx"],
         # `dsad gate --scheduler`
         "gate": ["distributed"],
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`

@@ -16,7 +16,7 @@ from dsad_core.errors import EngineError, PlatformError, one_line
 from dsad_core.plugins import plugins
 from dsad_tools.bench.apart import Apart
 from dsad_tools.bench.models import Model
-from dsad_tools.bench.peers import open_mnn, open_openvino_bf16
+from dsad_tools.bench.peers import open_mnn, open_ncnn, open_openvino_bf16
 from dsad_tools.bench.turn import Contender
 
 
@@ -62,6 +62,7 @@ def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ..
         Runtime("plain onnxruntime", False, _open_plain),
         Runtime("openvino bf16 hint", False, open_openvino_bf16, apart=True),
         Runtime("MNN", False, open_mnn, apart=True),
+        Runtime("ncnn", False, open_ncnn, apart=True),
         *(runtime for entry in plugins("contender").values() for runtime in entry.load()(platform)),
         *(
             Runtime(" ".join(filter(None, (name, precision))), True, partial(_open_backend, name, precision))
