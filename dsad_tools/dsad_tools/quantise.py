@@ -1,7 +1,7 @@
 """From an engine in float32 to one on 8-bit integers, for the backend ``direct``."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from dsad_tools.data.dataset import SirstDataset
 from dsad_tools.data.sample import Sample
 
 #: Frames that ranges are taken from, and that masks are compared on, of each data set.
-CALIBRATION_FRAMES, JUDGED_FRAMES = 128, 256
+CALIBRATION_FRAMES, JUDGED_FRAMES = 64, 256
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,20 @@ class Loss:
 
 
 def quantise_engine(
-    engine: str | Path, data: Sequence[Path], out: Path | None = None, max_iou_drop: float = 0.003
+    engine: str | Path,
+    data: Sequence[Path],
+    out: Path | None = None,
+    max_iou_drop: float = 0.003,
+    held_out: Collection[str] | None = None,
 ) -> tuple[Path, Loss]:
     """Write ``<engine>-int8`` beside the engine, or below ``out``; return its folder and what it costs.
 
-    The model stays float32; ``model.direct`` holds the range of each channel. Frames of the training splits with even
-    places calibrate, those with odd places judge.
+    The model stays float32; ``model.direct`` holds the range of each channel.
+
+    Args:
+        data: sets of which frames of the training split calibrate, and others judge.
+        max_iou_drop: over all frames that judge, at probability 0.5.
+        held_out: names of the frames that judge, all of them; None for every second one.
 
     Raises:
         EngineError: the masks lose more IoU than allowed; nothing is written then, and what was there stays.
@@ -61,18 +69,19 @@ def quantise_engine(
     if manifest.precision != "fp32":
         raise UsageError(f"engine {manifest.name} computes in {manifest.precision}; give the one in fp32")
     sets = [SirstDataset(folder, "train") for folder in data]
+    shares = [_shares(each, held_out) for each in sets]
     calibrating = CalibratingEngine(source, manifest, ranged_maps(load_graph(source, manifest)))
     with closing(calibrating):
         detector = Detector(calibrating)
-        for each in sets:
-            for place in _spread(range(0, len(each), 2), CALIBRATION_FRAMES):
+        for each, (places, _) in zip(sets, shares):
+            for place in places:
                 detector.logits(each[place].image)
     name = f"{manifest.name}-int8"
     target = (Path(out) if out else source.parent) / name
     with replace_dir(target) as folder:
         shutil.copyfile(source / MODEL_FILE, folder / MODEL_FILE)
         write_atomic(folder / PROGRAM_FILE, make_program(folder / MODEL_FILE, calibrating.ranges))
-        changes = {
+        changes: dict[str, object] = {
             "name": name,
             "precision": "int8",
             "program_sha256": sha256_file(folder / PROGRAM_FILE),
@@ -83,7 +92,7 @@ def quantise_engine(
         }
         manifest = manifest.model_copy(update=changes)
         save_manifest(folder, manifest)
-        judged = [each[place] for each in sets for place in _spread(range(1, len(each), 2), JUDGED_FRAMES)]
+        judged = (each[place] for each, (_, places) in zip(sets, shares) for place in places)
         loss, backend = _compare(source, folder, judged)
         if loss.iou_drop > max_iou_drop:
             raise EngineError(
@@ -104,7 +113,7 @@ def quantise_engine(
     return target, loss
 
 
-def _compare(float32: Path, int8: Path, samples: Sequence[Sample]) -> tuple[Loss, str]:
+def _compare(float32: Path, int8: Path, samples: Iterable[Sample]) -> tuple[Loss, str]:
     """The two engines on the same frames, and what ran the second."""
     counts = DetectionAccumulator("nearest"), DetectionAccumulator("nearest")
     pixels, difference = 0, 0.0
@@ -122,7 +131,19 @@ def _compare(float32: Path, int8: Path, samples: Sequence[Sample]) -> tuple[Loss
         return Loss(counts[0].result(), counts[1].result(), pixels, difference), second.description
 
 
-def _spread(places: range, count: int) -> list[int]:
+def _shares(source: SirstDataset, held_out: Collection[str] | None) -> tuple[list[int], list[int]]:
+    """Places of the frames that calibrate, and of those that judge."""
+    if held_out is None:
+        odd, even = range(1, len(source), 2), range(0, len(source), 2)
+        return _spread(even, CALIBRATION_FRAMES), _spread(odd or even, JUDGED_FRAMES)
+    judging = [place for place, name in enumerate(source.ids) if name in held_out]
+    others = [place for place, name in enumerate(source.ids) if name not in held_out]
+    if not judging or not others:
+        raise UsageError(f"{source.folder}: of its {len(source)} training frames {len(judging)} are held out")
+    return _spread(others, CALIBRATION_FRAMES), judging
+
+
+def _spread(places: Sequence[int], count: int) -> list[int]:
     """At most ``count`` of the places, evenly over all of them."""
     count = min(count, len(places))
     return [places[number * len(places) // count] for number in range(count)]

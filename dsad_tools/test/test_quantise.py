@@ -44,21 +44,25 @@ def test_the_command_writes_an_engine_that_runs_and_says_what_it_costs(data, tmp
     app = typer.Typer()
     app.callback()(lambda: None)
     register(app)
-    answer = CliRunner().invoke(
-        app,
-        ["quantise", ENGINE, str(data), "--out", str(tmp_path), "--max-iou-drop", "0.5"],
-        catch_exceptions=False,
-    )
+    held = tmp_path / "held.txt"
+    held.write_text("1\n2\n3\n")
+    words = [ENGINE, data, "--out", tmp_path, "--max-iou-drop", 0.5, "--held-out", held]
+    answer = CliRunner().invoke(app, ["quantise", *map(str, words)], catch_exceptions=False)
     folder = tmp_path / f"{ENGINE}-int8"
-    assert answer.exit_code == 0 and answer.stdout.startswith(f"wrote {folder}: on 2 frames IoU 1.0000 -> 0.")
+    assert answer.exit_code == 0 and answer.stdout.startswith(f"wrote {folder}: on 3 frames IoU 1.0000 -> 0.")
     manifest, source = load_manifest(folder), load_manifest(find_engine(ENGINE))
     assert (manifest.precision, manifest.sha256) == ("int8", source.sha256) and not manifest.test_results
-    assert manifest.parity.images == 2 and -0.5 < manifest.parity.iou_change < 0
+    assert manifest.parity.images == 3 and -0.5 < manifest.parity.iou_change < 0
     engine = load_engine(folder, "cpu", 2)
     assert engine.backend == "direct" and engine.precision == "int8"
     engine.close()
     with pytest.raises(UsageError, match="computes in int8; give the one in fp32"):
         quantise_engine(folder, [data])
+
+
+def test_frames_that_are_held_out_must_leave_some_to_calibrate(data):
+    with pytest.raises(UsageError, match="of its 4 training frames 4 are held out"):
+        quantise_engine(ENGINE, [data], held_out={"0", "1", "2", "3"})
 
 
 def test_an_engine_that_loses_more_than_allowed_is_not_written(data, tmp_path):

@@ -105,11 +105,11 @@ def sums_as_means(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelP
         terms = (
             0 if axes is None or source not in sizes else int(np.prod([sizes[source][axis] for axis in axes]))
         )
-        if not terms:
+        if axes is None or not terms:
             raise EngineError(f"{node.name}: sums over axes of unknown length")
         keep = [attribute for attribute in node.attribute if attribute.name == "keepdims"]
         mean, count = f"{node.output[0]}/mean", f"{node.output[0]}/terms"
-        graph.initializer.append(onnx.numpy_helper.from_array(np.float32(terms), count))
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(terms, np.float32), count))
         averaged = onnx.helper.make_node("ReduceMean", [source], [mean], axes=axes.tolist())
         averaged.attribute.extend(keep)
         nodes += [averaged, onnx.helper.make_node("Mul", [mean, count], [node.output[0]])]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from dsad_core.errors import DataError, one_line
 from dsad_tools.quantise import quantise_engine
 
 
@@ -21,15 +22,26 @@ def quantise(
     out: Annotated[
         Path | None, typer.Option(help="Folder that holds the engines. Default: beside the engine.")
     ] = None,
+    held_out: Annotated[
+        list[Path],
+        typer.Option(
+            help="File of names, one a line: these frames judge and never calibrate; may be repeated. "
+            "Default: every second frame."
+        ),
+    ] = [],
     max_iou_drop: Annotated[float, typer.Option(min=0.0, help="IoU that may be lost.")] = 0.003,
 ) -> None:
     """Make an engine for the compiled kernels that runs its 3x3 convolutions on 8-bit integers.
 
-    It needs a CPU with AVX-512 VNNI. Frames of the training split with even places calibrate, those with odd places
-    judge; nothing is written where the masks lose more than allowed.
+    It needs a CPU with AVX-512 VNNI. Some frames of the training splits calibrate, others judge; nothing is written
+    where the masks lose more than allowed.
     """
+    try:
+        names = {name for path in held_out for name in path.read_text().split()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--held-out: {one_line(error)}") from error
     with Console(stderr=True).status("calibrating and judging"):
-        folder, loss = quantise_engine(engine, data, out, max_iou_drop)
+        folder, loss = quantise_engine(engine, data, out, max_iou_drop, names if held_out else None)
     before, after = loss.float32, loss.int8
     typer.echo(
         f"wrote {folder}: on {after.frames} frames IoU {before.iou:.4f} -> {after.iou:.4f}, "

@@ -24,11 +24,12 @@ class CalibratingEngine:
     """
 
     builds = False
-    platform = "cpu"
+    platform, backend, precision = "cpu", "onnxruntime", "fp32"
+    passed_over: tuple[str, ...] = ()
     description = "onnxruntime, calibrating"
 
     def __init__(self, folder: Path, manifest: Manifest, names: list[str], threads: int = 1):
-        self.manifest = manifest
+        self.manifest, self.folder = manifest, folder
         self._names = names
         self.ranges: dict[str, np.ndarray] = {}
         model = onnx.load(folder / MODEL_FILE)
