@@ -13,7 +13,9 @@ from dsad_core.engines.locate import find_engine
 from dsad_core.engines.manifest import MANIFEST_FILE, load_manifest
 from dsad_core.engines.platform import load_platform
 from dsad_core.engines.self_test import frames
-from dsad_core.errors import EngineError, UsageError
+from dsad_core.errors import EngineError, UnsupportedModelError, UsageError
+from dsad_tools.bench.models import Model
+from dsad_tools.bench.runtimes import runtimes
 from dsad_tools.cli.quantise import register
 from dsad_tools.quantise import quantise_engine
 
@@ -56,6 +58,11 @@ def test_the_command_writes_an_engine_that_runs_and_says_what_it_costs(data, tmp
     engine = load_engine(folder, "cpu", 2)
     assert engine.backend == "direct" and engine.precision == "int8"
     engine.close()
+    model = Model(folder)
+    rows = {runtime.name: runtime for runtime in runtimes("cpu", ["direct", "onnxruntime"])}
+    rows["direct"].open(model, "cpu", 1, (64, 96)).close()
+    with pytest.raises(UnsupportedModelError, match="program of backend direct"):
+        rows["onnxruntime"].open(model, "cpu", 1, (64, 96))
     with pytest.raises(UsageError, match="computes in int8; give the one in fp32"):
         quantise_engine(folder, [data])
 

@@ -86,17 +86,22 @@ def open_backend(name: Backend, request: EngineRequest) -> Engine:
         UnsupportedModelError: the backend cannot take the model.
         DsadError: it fails.
     """
-    module, manifest = backend_module(name), request.manifest
+    module = backend_module(name)
     if missing := describe_missing(module.requirements(request.platform)):
         raise NotInstalledError(missing)
-    if manifest.float32_on_bytes and name != "direct":
-        raise UnsupportedModelError(
-            "its 8-bit integers are a program of backend direct, its model is float32"
-        )
+    refuse_foreign_program(name, request.manifest)
     engine = module.open_engine(request.folder, request.manifest, request.platform, request.threads)
     engine.backend, engine.precision = name, effective_precision(request.manifest, request.platform)
     engine.passed_over, engine.folder = (), request.folder
     return engine
+
+
+def refuse_foreign_program(name: Backend, manifest: Manifest) -> None:
+    """Raises UnsupportedModelError where the engine's precision is that of a program for another backend."""
+    if manifest.float32_on_bytes and name != "direct":
+        raise UnsupportedModelError(
+            "its 8-bit integers are a program of backend direct, its model is float32"
+        )
 
 
 def check_platform(platform: str, backend: Backend | None = None) -> PlatformCheck:

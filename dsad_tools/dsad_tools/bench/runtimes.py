@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from dsad_core.engines.backends import backend_module, check_platform, choose_backends
+from dsad_core.engines.backends import (
+    backend_module,
+    check_platform,
+    choose_backends,
+    refuse_foreign_program,
+)
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest, Precision, load_manifest
 from dsad_core.engines.platform import Backend, load_platform
 from dsad_core.errors import EngineError, PlatformError, one_line
@@ -90,6 +95,7 @@ def _open_backend(
         raise PlatformError(f"missing: {', '.join(missing)} (see dsad doctor)")
     folder = model.compiled_to(precision) if precision else model.engine
     manifest, options, module = load_manifest(folder), check.platform, backend_module(name)
+    refuse_foreign_program(name, manifest)
     if hasattr(module, "build"):
         module.build(folder, manifest, options, size)
     return module.open_engine(folder, manifest, options, threads)
