@@ -9,14 +9,17 @@ LONGEST = 2000
 class DsadError(Exception):
     """Base of every error that bad input, a bad file or a missing device can cause.
 
-    Messages end in logs, diagnostics and reports, so passwords of stream addresses are left out of them, and the
-    middle of one beyond `LONGEST`.
+    Messages end in terminals, logs, diagnostics and reports, so passwords of stream addresses are left out of them, and
+    the middle of one beyond `LONGEST`. Line breaks and what else cannot be printed are written as escapes: names in
+    hostile files hold them.
     """
 
     def __init__(self, message: object = ""):
         text = without_credentials(str(message))
         if len(text) > LONGEST:
             text = f"{text[: LONGEST // 2]} … {text[3 - LONGEST // 2 :]}"
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
         super().__init__(text)
 
 

@@ -1,9 +1,11 @@
 """Errors of libraries in one line."""
 
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from dsad_core.errors import one_line, unexpected
+from dsad_core.errors import DsadError, one_line, unexpected
 
 
 class Camera(BaseModel):
@@ -39,3 +41,14 @@ def test_line_breaks_become_spaces():
 def test_an_error_without_words_is_its_type():
     assert one_line(MemoryError()) == "MemoryError"
     assert unexpected(KeyError("a")) == "KeyError: 'a'"
+
+
+@given(st.text(st.characters()))
+def test_a_message_is_one_line_that_can_be_printed(name):
+    """Names come from hostile files: a line break makes a second line, an escape rules the terminal."""
+    assert str(DsadError(f"flight.db3: no topic {name}")).isprintable()
+
+
+def test_what_can_be_printed_stays():
+    assert str(DsadError("Küste_12 … 北: no frame")) == "Küste_12 … 北: no frame"
+    assert str(DsadError("a\nb\x1b[31m\ud800")) == "a\\nb\\x1b[31m\\ud800"

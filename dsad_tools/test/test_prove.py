@@ -1,6 +1,8 @@
 """The proofs that need no ROS, in a form of seconds; and that they see what is broken."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from random import Random
 
@@ -63,6 +65,14 @@ def test_an_input_that_breaks_the_process_is_named(what, says, setting, tmp_path
     monkeypatch.setattr(hostile, "HANG_SECONDS", 0.3)
     check = hostile._prove("broken", 6, setting, setting.folder)
     assert not check.passed and "case 3" in check.seen and says in check.seen and check.count == 6
+
+
+def test_a_case_is_fed_again_in_a_folder_of_its_own(tmp_path):
+    """Of 50,000 bags this one failed once: a damaged topic's type had line breaks, and so had the refusal."""
+    command = ("-m", "dsad_tools.prove.victim", "bags, sqlite3", "0", "10930", "10931", tmp_path / "again")
+    subprocess.run([sys.executable, *map(str, command)], check=True)
+    seen = json.loads((tmp_path / "again" / "result.json").read_text())
+    assert (seen["next"], seen["failures"]) == (10931, 0)
 
 
 def test_a_kind_that_always_breaks_is_given_up(setting, monkeypatch):

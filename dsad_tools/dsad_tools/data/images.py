@@ -1,13 +1,15 @@
 """Image files of any colour mode as single grey frames."""
 
+import contextlib
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from dsad_core.errors import DataError, one_line
-from dsad_core.frame.compressed import cut_short
+from dsad_core.errors import DataError, FrameError, one_line
+from dsad_core.frame.codec import MAX_SIDE
+from dsad_core.frame.compressed import cut_short, peek_size
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm")
 
@@ -37,14 +39,21 @@ def read_grey(path: Path) -> np.ndarray:
     own grey reading goes through libpng instead and differs by up to 3 levels.)
 
     Raises:
-        DataError: the file is missing, damaged or of a pixel type that frames do not have.
+        DataError: the file is missing, damaged, larger than frames are or of a pixel type that they do not have.
     """
     try:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)})") from None
+    with contextlib.suppress(FrameError):  # neither PNG nor JPEG, or damaged
+        height, width = peek_size("", encoded)
+        if max(height, width) > MAX_SIDE:
+            raise DataError(f"{path}: {width}x{height}, a frame has {MAX_SIDE} pixels a side at most")
     whole = encoded.size and not cut_short(encoded)
-    image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if whole else None
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if whole else None
+    except cv2.error as error:  # it claims more pixels than OpenCV takes
+        raise DataError(f"{path}: not a readable image ({one_line(error)}); replace or remove it") from None
     if image is None:
         raise DataError(f"{path}: not a readable image ({encoded.size} bytes); replace or remove it")
     if image.dtype not in (np.uint8, np.uint16, np.float32):

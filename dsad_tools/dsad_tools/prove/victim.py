@@ -24,7 +24,11 @@ def main(kind: str, seed: int, first: int, end: int, folder: Path, watcher: int 
     """Feed the cases ``first`` to ``end`` - 1. Ends early where the process that watches, its parent, is gone."""
     feed = KINDS[kind](folder)
     result, warm, noted = Result(first), 0, time.monotonic()
-    with open(folder / "at", "r+b") as stream:
+    place = folder / "at"
+    if not place.exists():  # nobody watches
+        folder.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(bytes(8))
+    with open(place, "r+b") as stream:
         at = mmap.mmap(stream.fileno(), 8)
     for case in range(first, end):
         at[:] = case.to_bytes(8, "little")

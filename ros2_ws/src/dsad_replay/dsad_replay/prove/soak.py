@@ -23,7 +23,8 @@ BLOCK, LEAST_BLOCKS = 500, 40
 DRIFT, SLACK = 0.01, 4 << 20
 #: Processor time a frame may grow by this share, and the 99th percentile of the latency.
 SLOWER = 0.25
-#: Processor seconds, and frames of a block, from which on time a frame and a block's 99th percentile mean something.
+#: Processor seconds from which on time a frame means something; frames of a block from which on its 99th percentile
+#: does, and the run is long.
 JUDGED_SECONDS, JUDGED_FRAMES = 1.0, 500
 #: Other load is no drift of the latency: at each end only the blocks are asked in which the detector's threads waited
 #: least for a processor, so large a share of them and so many at least. They say something where they waited for no
@@ -106,7 +107,8 @@ def judge(blocks: Sequence[Block]) -> tuple[bool, str]:
     part = len(blocks) // 4
     first, last = blocks[:part], blocks[-part:]
     rss = [median(block.rss for block in end) for end in (first, last)]
-    passed = rss[1] - rss[0] <= max(DRIFT * rss[0], SLACK)
+    long = blocks[0].frames >= JUDGED_FRAMES
+    passed = rss[1] - rss[0] <= (DRIFT * rss[0] if long else max(DRIFT * rss[0], SLACK))
     seen = f"RSS {rss[0] / 2**20:.1f} to {rss[1] / 2**20:.1f} MiB ({100 * (rss[1] / rss[0] - 1):+.2f} %)"
 
     spent = [sum(block.spent for block in end) for end in (first, last)]
@@ -120,7 +122,7 @@ def judge(blocks: Sequence[Block]) -> tuple[bool, str]:
     waiting = [median(block.waiting for block in end) for end in quiet]
     p99 = [median(block.p99 for block in end) for end in quiet]
     said = f", p99 {p99[0]:.2f} to {p99[1]:.2f} ms"
-    if blocks[0].frames < JUDGED_FRAMES:
+    if not long:
         return bool(passed), f"{seen}{said} (too short to judge)"
     judged = max(waiting) <= BUSY and abs(waiting[1] - waiting[0]) <= ALIKE
     passed &= not judged or p99[1] <= (1 + SLOWER) * p99[0]
