@@ -6,6 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dsad_core.detector import Detector
 from dsad_core.engines.direct.calibrate import CalibratingEngine
 from dsad_core.engines.direct.engine import load_graph
@@ -22,6 +24,8 @@ from dsad_tools.data.sample import Sample
 
 #: Frames that ranges are taken from, and that masks are compared on, of each data set.
 CALIBRATION_FRAMES, JUDGED_FRAMES = 64, 256
+#: Room above the largest values seen: other scenes reach higher, and what is cut off costs more than wider steps.
+HEADROOM = 1.5
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,12 @@ def quantise_engine(
         for each, (places, _) in zip(sets, shares):
             for place in places:
                 detector.logits(each[place].image)
+    ranges = {name: np.float32(HEADROOM) * most for name, most in calibrating.ranges.items()}
     name = f"{manifest.name}-int8"
     target = (Path(out) if out else source.parent) / name
     with replace_dir(target) as folder:
         shutil.copyfile(source / MODEL_FILE, folder / MODEL_FILE)
-        write_atomic(folder / PROGRAM_FILE, make_program(folder / MODEL_FILE, calibrating.ranges))
+        write_atomic(folder / PROGRAM_FILE, make_program(folder / MODEL_FILE, ranges))
         changes: dict[str, object] = {
             "name": name,
             "precision": "int8",

@@ -51,10 +51,11 @@ def test_the_command_writes_an_engine_that_runs_and_says_what_it_costs(data, tmp
     words = [ENGINE, data, "--out", tmp_path, "--max-iou-drop", 0.5, "--held-out", held]
     answer = CliRunner().invoke(app, ["quantise", *map(str, words)], catch_exceptions=False)
     folder = tmp_path / f"{ENGINE}-int8"
-    assert answer.exit_code == 0 and answer.stdout.startswith(f"wrote {folder}: on 3 frames IoU 1.0000 -> 0.")
+    assert answer.exit_code == 0 and answer.stdout.startswith(f"wrote {folder}: on 3 frames IoU 1.0000 -> ")
     manifest, source = load_manifest(folder), load_manifest(find_engine(ENGINE))
     assert (manifest.precision, manifest.sha256) == ("int8", source.sha256) and not manifest.test_results
-    assert manifest.parity.images == 3 and -0.5 < manifest.parity.iou_change < 0
+    assert manifest.parity.images == 3 and manifest.parity.largest_logit_difference > 0
+    assert -0.5 < manifest.parity.iou_change <= 0
     engine = load_engine(folder, "cpu", 2)
     assert engine.backend == "direct" and engine.precision == "int8"
     engine.close()
@@ -72,9 +73,10 @@ def test_frames_that_are_held_out_must_leave_some_to_calibrate(data):
         quantise_engine(ENGINE, [data], held_out={"0", "1", "2", "3"})
 
 
-def test_an_engine_that_loses_more_than_allowed_is_not_written(data, tmp_path):
+def test_an_engine_that_loses_more_than_allowed_is_not_written(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("dsad_tools.quantise.HEADROOM", 60.0)  # steps too wide for anything
     with pytest.raises(
-        EngineError, match="loses 0.0[0-9]+ of IoU on 2 frames, 0.0 is allowed; nothing was written"
+        EngineError, match="loses [01][.0-9]+ of IoU on 2 frames, 0.0 is allowed; nothing was written"
     ):
         quantise_engine(ENGINE, [data], tmp_path, 0.0)
     assert not list(tmp_path.rglob(MANIFEST_FILE))
