@@ -23,6 +23,8 @@ RUNTIME := requirements/runtime.txt requirements/laboratory.txt
 ENGINE_TESTS := test/test_engines_openvino.py test/test_engines_tensorrt.py test/test_engines_tensorrt_build.py
 # One package for `make build PKG=dsad_detector`; all by default.
 PKG ?=
+# Images whose masks `make test-arm64` compares with this machine's.
+FRAMES ?=
 # The parts of `make test`, those that take longest first.
 PARTS := test-training test-dsad_detector test-dsad_replay test-dsad_core test-dsad_tools test-system
 PARTS += $(filter-out $(PARTS),$(patsubst $(WS)/src/%,test-%,$(wildcard $(WS)/src/*)))
@@ -36,7 +38,7 @@ CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
   -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH \
   -u PYTHONPATH -u LD_LIBRARY_PATH -u VIRTUAL_ENV -u _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup build demo docs lint robot test ci test-libraries test-oldest clean $(PARTS)
+.PHONY: help setup build demo docs lint robot test ci test-libraries test-oldest test-arm64 clean $(PARTS)
 
 help:
 	@echo 'make demo                run on generated infrared scenes; leaves out/demo/report.html'
@@ -46,6 +48,7 @@ help:
 	@echo 'make test-dsad_detector  those of one package; or test-training, test-system'
 	@echo 'make test-oldest         dsad_core and dsad_tools with the oldest packages they may meet; needs Python 3.10'
 	@echo 'make test-libraries PYTHON=python3.14   dsad_core and dsad_tools with another Python'
+	@echo 'make test-arm64          the compiled kernels, built for ARM, under emulation; FRAMES=<images> compares answers'
 	@echo 'make docs                the documentation site, in out/site'
 	@echo 'make lint                layout, lint and types of the whole tree'
 	@echo 'make build               build the workspace only; then `source env.sh`'
@@ -113,6 +116,9 @@ test-libraries:
 	@$(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e dsad_core -e dsad_tools
 	@cd dsad_core && $(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python -m pytest -q test
 	@cd dsad_tools && $(CLEAN_ENV) $(LIBRARIES_VENV)/bin/python -m pytest -q test
+
+test-arm64: build
+	@$(CLEAN_ENV) bash tests/arm64/run.sh $(FRAMES)
 
 $(DOCS_VENV)/.ready: requirements/docs.txt
 	@$(CLEAN_ENV) $(PYTHON) -m venv --clear $(DOCS_VENV)

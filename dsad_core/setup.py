@@ -14,11 +14,12 @@ from distutils.errors import CCompilerError, DistutilsError, DistutilsExecError 
 
 _DIRECT = "dsad_core/engines/direct"
 #: The compiled kernels, once for each instruction set; which one runs is decided where they run.
-_BUILDS = (
-    {"_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "_v3": ["-march=x86-64-v3"]}
-    if platform.machine() in ("x86_64", "AMD64")
-    else {"": []}
-)
+_BUILDS: dict[str, dict[str, list[str]]] = {
+    "x86_64": {"_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "_v3": ["-march=x86-64-v3"]},
+    # Every ARMv8 has these vectors, and later ones add nothing for float32. The flag: gcc would keep the pixels of
+    # four taps for later ones, more than there are registers.
+    "aarch64": {"": ["-fno-predictive-commoning"]},
+}
 
 
 def _kernels(suffix: str, options: list[str]) -> Extension:
@@ -99,7 +100,9 @@ setup(
     # The training kernels are built with the same vectors.
     package_data={"dsad_core.engines": ["self_test.npz"], "dsad_core.engines.direct": ["vectors.hpp"]},
     cmdclass={"build_ext": _BuildWhatCompiles},
-    ext_modules=[_kernels(suffix, options) for suffix, options in _BUILDS.items()],
+    ext_modules=[
+        _kernels(suffix, options) for suffix, options in _BUILDS.get(platform.machine(), {"": []}).items()
+    ],
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/dsad_core"]),
         ("share/dsad_core", ["package.xml"]),

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +26,19 @@ def usable_cores() -> int:
 
 
 def cpu_model() -> str:
-    """The CPU's own name, or the architecture where the kernel does not say."""
-    for line in _read("/proc/cpuinfo").splitlines():
-        if line.lower().startswith(("model name", "hardware")):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    """The CPU's own name, or the architecture where nothing says; of an ARM board every kind of core."""
+    if platform.machine() in ("x86_64", "AMD64"):
+        kinds = _fields("model name", _read("/proc/cpuinfo"))[:1]
+    else:  # ARM kernels number the designs; lscpu knows the names, and writes - where it doesn't
+        kinds = [name for name in _fields("Model name", _lscpu()) if name != "-"]
+    return ", ".join(dict.fromkeys(kinds)) or platform.machine()
 
 
 def cpu_flags() -> set[str]:
     """The extensions of the first CPU as the kernel lists them; empty where it does not."""
-    for line in _read("/proc/cpuinfo").splitlines():
-        if line.startswith(("flags", "Features")):
-            return set(line.partition(":")[2].split())
-    return set()
+    info = _read("/proc/cpuinfo")
+    first = [*_fields("flags", info), *_fields("Features", info)][:1]
+    return set(" ".join(first).split())
 
 
 def accelerator_name() -> str:
@@ -67,6 +68,20 @@ def machine_facts() -> dict[str, str | int | float | list[str]]:
         **_onnxruntime_facts(),
         "ros_distro": os.environ.get("ROS_DISTRO", ""),
     }
+
+
+def _fields(name: str, text: str) -> list[str]:
+    """Of lines ``name : value`` the values."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return [value.strip() for key, _, value in pairs if key.strip() == name]
+
+
+def _lscpu() -> str:
+    try:
+        done = subprocess.run(["lscpu"], env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True)
+    except OSError:  # not installed
+        return ""
+    return done.stdout
 
 
 def _physical_cores() -> int:

@@ -64,7 +64,7 @@ def run(request, tmp_path_factory):
     if compiler is None:
         pytest.skip("no g++ to build the kernels with")
     folder = tmp_path_factory.mktemp("sanitized")
-    name = library._build()[1]
+    name = library.runnable_builds()[0][1]
     march = [f"-march={name}"] if name.startswith("x86-64") else []
     sanitize = [f"-fsanitize={request.param}", "-fno-sanitize-recover=all"]
     (folder / "empty.cpp").write_text("int empty() { return 0; }")

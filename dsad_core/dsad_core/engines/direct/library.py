@@ -131,18 +131,19 @@ class Kernels:
 
 @lru_cache(maxsize=1)
 def load_kernels() -> Kernels:
-    """The best build that this CPU can run.
+    """The best build that is here and that this CPU can run.
 
     Raises:
         PlatformError: none was built, it is of another version, or the CPU is too old for any.
     """
-    suffix, name = _build()
-    for ending in EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
-        if path.is_file():
-            return Kernels(path, name)
+    builds = runnable_builds()
+    for suffix, name in builds:
+        for ending in EXTENSION_SUFFIXES:
+            path = Path(__file__).with_name(f"_kernels{suffix}{ending}")
+            if path.is_file():
+                return Kernels(path, name)
     # Left by a build that failed, see setup.py.
-    failed = Path(__file__).with_name(f"_kernels{suffix}.failed")
+    failed = Path(__file__).with_name(f"_kernels{builds[0][0]}.failed")
     if failed.is_file():
         raise _missing(f"not built: {failed.read_text().strip()}")
     if shutil.which("g++") is None:
@@ -152,15 +153,20 @@ def load_kernels() -> Kernels:
     )
 
 
-def _build() -> tuple[str, str]:
+def runnable_builds() -> list[tuple[str, str]]:
+    """(suffix, name) of the builds that this CPU can run, best first.
+
+    Raises:
+        PlatformError: it is too old for any.
+    """
     machine = platform.machine()
     if machine not in ("x86_64", "AMD64"):
-        return "", machine
+        return [("", machine)]
     flags = cpu_flags()
-    for suffix, name, needed in _X86_BUILDS:
-        if needed <= flags:
-            return suffix, name
-    raise _missing("they need a CPU with AVX2 and FMA")
+    builds = [(suffix, name) for suffix, name, needed in _X86_BUILDS if needed <= flags]
+    if not builds:
+        raise _missing("they need a CPU with AVX2 and FMA")
+    return builds
 
 
 def _missing(reason: str) -> PlatformError:

@@ -16,10 +16,13 @@ constexpr int CHAINS = TILE == 4 ? 24 : 12;
 inline float multiply_add(int rounds) {
     Vec sums[CHAINS];
     for (int i = 0; i < CHAINS; i++) sums[i] = all(float(i));
-    const Vec factor = all(0.999f), term = all(1e-3f);
+    float small = 1e-9f;             // changes no sum,
+    asm volatile("" : "+m"(small));  // which the compiler must not know
+    const Vec factor = all(small);
     for (int round = 0; round < rounds; round++) {
+        // In this form NEON, which adds to what it overwrites, need not copy.
 #pragma GCC unroll 24
-        for (int i = 0; i < CHAINS; i++) sums[i] = sums[i] * factor + term;
+        for (int i = 0; i < CHAINS; i++) sums[i] += sums[i] * factor;
         asm volatile("");  // the rounds stay apart
     }
     Vec sum{};
