@@ -32,7 +32,7 @@ setup(
     ],
     extras_require={
         # Runtimes that `dsad bench engine` compares with where they are installed, beside openvino
-        "peers": ["MNN"],
+        "peers": ["MNN", "ncnn", "pnnx"],
         # `dsad gate --scheduler`
         "gate": ["distributed"],
         # HOTA, IDF1 and MOTA of `dsad evaluate --tracks`
@@ -49,6 +49,7 @@ setup(
             "command.evaluate = dsad_tools.cli.evaluate:register",
             "command.gate = dsad_tools.cli.gate:register",
             "command.prove = dsad_tools.prove.cli:register",
+            "command.quantise = dsad_tools.cli.quantise:register",
             "command.scenes = dsad_tools.cli.scenes:register",
             "command.view = dsad_tools.cli.view:register",
             "proof.bags = dsad_tools.prove.bags:prove",

@@ -9,12 +9,26 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from dsad_core.detector import Detector
 from dsad_core.engines import direct
+from dsad_core.engines.direct.calibrate import CalibratingEngine
+from dsad_core.engines.direct.engine import load_graph
 from dsad_core.engines.direct.fuse import fuse
+from dsad_core.engines.direct.program import make_program
+from dsad_core.engines.direct.quantise import ranged_maps
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.locate import find_engine
-from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, load_manifest
+from dsad_core.engines.manifest import (
+    INPUT_NAME,
+    MODEL_FILE,
+    OUTPUT_NAME,
+    PROGRAM_FILE,
+    load_manifest,
+    save_manifest,
+)
 from dsad_core.engines.platform import load_platform
+from dsad_core.engines.self_test import frames
+from dsad_core.files import sha256_file
 
 needs_kernels = pytest.mark.skipif(
     shutil.which("g++") is None and not all(each.ok for each in direct.requirements(load_platform("cpu"))),
@@ -187,3 +201,24 @@ def fused_nodes(proto):
 
 def fused(proto):
     return [node.op for node in fused_nodes(proto)]
+
+
+def calibrated(folder):
+    """The ranges of an engine's maps on the frames of the self-test."""
+    manifest = load_manifest(folder)
+    engine = CalibratingEngine(folder, manifest, ranged_maps(load_graph(folder, manifest)))
+    detector = Detector(engine)
+    for frame in frames():
+        detector.logits(frame)
+    return engine.ranges
+
+
+def on_bytes(folder, parent):
+    """A copy of an engine that runs on 8-bit integers."""
+    made = parent / f"{folder.name}-int8"
+    made.mkdir()
+    shutil.copyfile(folder / MODEL_FILE, made / MODEL_FILE)
+    (made / PROGRAM_FILE).write_text(make_program(made / MODEL_FILE, calibrated(folder)))
+    changes = {"name": made.name, "precision": "int8", "program_sha256": sha256_file(made / PROGRAM_FILE)}
+    save_manifest(made, load_manifest(folder).model_copy(update=changes))
+    return made

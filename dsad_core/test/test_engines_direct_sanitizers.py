@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from direct_models import SHIPPED, WITH_DSA, Model
+from direct_models import SHIPPED, WITH_DSA, Model, on_bytes
 
 from dsad_core.engines import direct
 from dsad_core.engines.direct import library
+from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, load_manifest, save_manifest
 from dsad_core.files import sha256_file
 
@@ -115,8 +116,11 @@ def every_operator(tmp_path_factory):
     return folder
 
 
-def test_the_kernels_read_and_write_where_they_may(run, every_operator):
-    answer = run("none", every_operator, SHIPPED, WITH_DSA)
+def test_the_kernels_read_and_write_where_they_may(run, every_operator, tmp_path):
+    engines = [every_operator, SHIPPED, WITH_DSA]
+    if load_kernels().bytes:
+        engines.append(on_bytes(SHIPPED, tmp_path))
+    answer = run("none", *engines)
     assert (answer.returncode, answer.stdout) == (0, "ran\n"), answer.stderr[-3000:]
 
 

@@ -16,7 +16,7 @@ from types import ModuleType
 from dsad_core.engines.manifest import Manifest
 from dsad_core.engines.platform import Backend, Platform, effective_precision, load_platform
 from dsad_core.engines.protocol import Engine
-from dsad_core.errors import NotInstalledError, UsageError
+from dsad_core.errors import NotInstalledError, UnsupportedModelError, UsageError
 from dsad_core.hardware import Finding, device
 
 _MODULES: dict[Backend, str] = {
@@ -89,10 +89,19 @@ def open_backend(name: Backend, request: EngineRequest) -> Engine:
     module = backend_module(name)
     if missing := describe_missing(module.requirements(request.platform)):
         raise NotInstalledError(missing)
+    refuse_foreign_program(name, request.manifest)
     engine = module.open_engine(request.folder, request.manifest, request.platform, request.threads)
     engine.backend, engine.precision = name, effective_precision(request.manifest, request.platform)
     engine.passed_over, engine.folder = (), request.folder
     return engine
+
+
+def refuse_foreign_program(name: Backend, manifest: Manifest) -> None:
+    """Raises UnsupportedModelError where the engine's precision is that of a program for another backend."""
+    if manifest.float32_on_bytes and name != "direct":
+        raise UnsupportedModelError(
+            "its 8-bit integers are a program of backend direct, its model is float32"
+        )
 
 
 def check_platform(platform: str, backend: Backend | None = None) -> PlatformCheck:

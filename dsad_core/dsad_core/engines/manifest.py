@@ -153,7 +153,8 @@ class Manifest(_Strict):
     sha256: Hash = Field(description="of model.onnx")
     program_sha256: Hash | None = Field(None, description="of model.direct; null: there is none")
     precision: Precision = Field(
-        "fp32", description="what the engine computes in; bf16: the model is float32"
+        "fp32",
+        description="what the engine computes in; bf16, and int8 with a program: the model is float32",
     )
     size: tuple[int, int] | None = Field(None, description="(height, width) of a graph of fixed size")
     parameters: int = Field(ge=0, description="trainable numbers of the network, as trained")
@@ -163,6 +164,11 @@ class Manifest(_Strict):
     threshold_choice: ThresholdChoice | None = Field(None, description="null: the usual 0.5")
     calibration: ScoreCalibration | None = Field(None, description="null: a score is the highest probability")
     provenance: Provenance
+
+    @property
+    def float32_on_bytes(self) -> bool:
+        """The model is float32, and its program, which backend ``direct`` runs, has 8-bit integers."""
+        return self.precision == "int8" and self.program_sha256 is not None
 
     @model_validator(mode="after")
     def _one_value_for_each_channel(self) -> "Manifest":

@@ -156,7 +156,10 @@ def _open_reference(engine: Engine, threads: int) -> tuple[Engine | None, str]:
     if engine.backend == "torch":
         return None, "a checkpoint is the network itself"
     # The CPU's file leaves a float32 model in float32, whatever the engine's platform computes in.
-    request = EngineRequest(engine.folder, engine.manifest, load_platform("cpu"), REFERENCES, threads)
+    manifest = engine.manifest
+    if manifest.float32_on_bytes:
+        manifest = manifest.model_copy(update={"precision": "fp32", "program_sha256": None})
+    request = EngineRequest(engine.folder, manifest, load_platform("cpu"), REFERENCES, threads)
     reasons = []
     for name in REFERENCES:
         if engine.platform == "cpu" and engine.backend == name:

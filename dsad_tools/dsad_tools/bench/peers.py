@@ -1,4 +1,4 @@
-"""Runtimes of others that a user could choose instead: OpenVINO at its own defaults, and MNN."""
+"""Runtimes of others that a user could choose instead: OpenVINO at its own defaults, MNN and ncnn."""
 
 import tempfile
 from pathlib import Path
@@ -12,6 +12,7 @@ from dsad_core.engines.platform import load_platform
 from dsad_core.errors import EngineError, NotInstalledError, PlatformError, one_line
 from dsad_core.hardware import python_module
 from dsad_tools.bench.models import Model
+from dsad_tools.bench.peer_ncnn import Ncnn
 from dsad_tools.bench.turn import Contender
 
 
@@ -39,6 +40,20 @@ def open_mnn(model: Model, platform: str, threads: int, size: tuple[int, int]) -
     if missing := describe_missing([python_module("MNN", "pip install MNN")]):
         raise NotInstalledError(missing)
     return Mnn(model, threads, size)
+
+
+def open_ncnn(model: Model, platform: str, threads: int, size: tuple[int, int]) -> Contender:
+    """ncnn in float32, from the same model, converted for one size of frame.
+
+    Raises:
+        PlatformError: it is not installed, or runs on no such platform.
+        EngineError: it cannot take the model.
+    """
+    _require_cpu(platform, "ncnn")
+    needs = [python_module(name, "pip install ncnn pnnx") for name in ("ncnn", "pnnx")]
+    if missing := describe_missing(needs):
+        raise NotInstalledError(missing)
+    return Ncnn(model, threads, size)
 
 
 class Mnn:

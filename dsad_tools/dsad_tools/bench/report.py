@@ -19,6 +19,8 @@ RUNTIMES = (
     "torch",
     "cuda-python",
     "MNN",
+    "ncnn",
+    "pnnx",
 )
 
 

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from dsad_core.engines.backends import backend_module, check_platform, choose_backends
+from dsad_core.engines.backends import (
+    backend_module,
+    check_platform,
+    choose_backends,
+    refuse_foreign_program,
+)
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, Manifest, Precision, load_manifest
 from dsad_core.engines.platform import Backend, load_platform
 from dsad_core.errors import EngineError, PlatformError, one_line
 from dsad_core.plugins import plugins
 from dsad_tools.bench.apart import Apart
 from dsad_tools.bench.models import Model
-from dsad_tools.bench.peers import open_mnn, open_openvino_bf16
+from dsad_tools.bench.peers import open_mnn, open_ncnn, open_openvino_bf16
 from dsad_tools.bench.turn import Contender
 
 
@@ -62,6 +67,7 @@ def runtimes(platform: str, backends: list[str], precisions: tuple[Precision, ..
         Runtime("plain onnxruntime", False, _open_plain),
         Runtime("openvino bf16 hint", False, open_openvino_bf16, apart=True),
         Runtime("MNN", False, open_mnn, apart=True),
+        Runtime("ncnn", False, open_ncnn, apart=True),
         *(runtime for entry in plugins("contender").values() for runtime in entry.load()(platform)),
         *(
             Runtime(" ".join(filter(None, (name, precision))), True, partial(_open_backend, name, precision))
@@ -89,6 +95,7 @@ def _open_backend(
         raise PlatformError(f"missing: {', '.join(missing)} (see dsad doctor)")
     folder = model.compiled_to(precision) if precision else model.engine
     manifest, options, module = load_manifest(folder), check.platform, backend_module(name)
+    refuse_foreign_program(name, manifest)
     if hasattr(module, "build"):
         module.build(folder, manifest, options, size)
     return module.open_engine(folder, manifest, options, threads)

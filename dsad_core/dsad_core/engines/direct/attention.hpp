@@ -1,6 +1,6 @@
 // The two attentions of a residual block: factors of channels and of pixels, and their application.
 #pragma once
-#include "convolution.hpp"
+#include "bytes.hpp"
 
 // The channel attention's factors, sigmoid(MLP(mean) + MLP(maximum)), from the sums of all bands.
 inline void gate_channels(const Op& op) {
@@ -164,6 +164,15 @@ inline void directional_tile(const Op& op, const Pair& pair, int y, int x, float
         for (int c = 0; c < 2; c++) store(out + r * CHUNK + c * LANES, sigmoid(least[r][c]));
 }
 
+// What attention adds its product to: the shortcut's bias, or the shortcut itself.
+INLINE Vec side(const Op& op, int channel_number, long at) {
+    if (op.mode & ATTEND_CONV) return all(op.bias[channel_number]);
+    if (op.mode & BYTES_IN)
+        return channel(load_bytes(op.in[channel_number / PACKED] + at), channel_number % PACKED) *
+            op.gate_weights[op.outputs + channel_number];
+    return load(op.in[channel_number] + at);
+}
+
 // relu(gated * gate * attention(side) + shortcut): the end of a residual block with attention.
 inline void attend(const Op& op, int top, int bottom, void* memory) {
     const auto tile = op.mode & ATTEND_AXES ? directional_tile :
@@ -193,9 +202,8 @@ inline void attend(const Op& op, int top, int bottom, void* memory) {
                     for (int o = 0; o < B; o++)
                         for (int r = 0; r < R; r++)
                             for (int c = 0; c < C; c++)
-                                sums[o][r][c] = op.mode & ATTEND_CONV ?
-                                    all(op.bias[first + o]) :
-                                    load(op.in[first + (o < count ? o : 0)] + at + r * op.stride + c * LANES);
+                                sums[o][r][c] =
+                                    side(op, first + (o < count ? o : 0), at + r * op.stride + c * LANES);
                     if (op.mode & ATTEND_CONV)
                         convolve(op.in, op.inputs, op.offsets, op.taps,
                                  op.weights + long(first) * op.inputs * op.taps, at, op.stride, sums);
@@ -208,9 +216,16 @@ inline void attend(const Op& op, int top, int bottom, void* memory) {
                                     load(factors + r * CHUNK + c * LANES);
                                 Vec value = relu(attended + sums[o][r][c]);
                                 if (left < LANES) value = first_lanes(value, left, Vec{});
-                                store(op.out[first + o] + here, value, op.mode & STREAM);
+                                if (op.mode & BYTES_OUT) sums[o][r][c] = value * op.gate_weights[first + o];
+                                else store(op.out[first + o] + here, value, op.mode & STREAM);
                             }
                     }
+                    for (int r = 0; op.mode & BYTES_OUT && r < R; r++)
+                        for (int c = 0; c < C; c++) {
+                            const Vec four[PACKED] = {sums[0][r][c], sums[1][r][c], sums[2][r][c],
+                                                      sums[3][r][c]};
+                            store(op.out[first / PACKED] + at + r * op.stride + c * LANES, pack(four));
+                        }
                 }
             });
         }

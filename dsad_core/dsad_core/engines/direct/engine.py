@@ -29,12 +29,21 @@ class DirectEngine:
 
     def __init__(self, folder: Path, manifest: Manifest, options: Platform, threads: int):
         precision = effective_precision(manifest, options)
-        if precision != "fp32":
+        in_bytes = manifest.float32_on_bytes
+        if precision != "fp32" and not in_bytes:
             raise UnsupportedModelError(f"direct kernels compute in fp32, not {precision}")
         self.manifest = manifest
         self.platform = options.platform
         self._kernels = load_kernels()
+        if in_bytes and not self._kernels.bytes:
+            raise UnsupportedModelError(
+                f"{manifest.name} runs on 8-bit integers, which need a CPU with AVX-512 VNNI; take the float32 engine"
+            )
         self._graph = load_graph(folder, manifest)
+        if in_bytes != any(node.op == "ConvBytes" for node in self._graph.nodes):
+            raise EngineError(
+                f"{folder}: its manifest says {manifest.precision}, its program does not; compile it anew"
+            )
         channels = self._graph.maps[INPUT_NAME].channels
         if channels != manifest.input_channels:
             raise EngineError(
@@ -46,9 +55,8 @@ class DirectEngine:
         if manifest.program_sha256 is None:
             self._plans.get(least_size(manifest))
         self._pool: int | None = self._kernels.open_pool(threads)
-        self.description = (
-            f"direct kernels ({self._kernels.name}), {threads} thread{'s' if threads > 1 else ''}"
-        )
+        kind = f"{self._kernels.name}, int8" if in_bytes else self._kernels.name
+        self.description = f"direct kernels ({kind}), {threads} thread{'s' if threads > 1 else ''}"
 
     def infer(self, tensor: np.ndarray) -> np.ndarray:
         check_tensor(self.manifest, tensor)

@@ -14,7 +14,7 @@ from dsad_core.errors import PlatformError, one_line
 from dsad_core.machine import cpu_flags
 
 #: Of the interface in kernels.cpp.
-VERSION = 5
+VERSION = 6
 #: Best first: the build's suffix, what it is called, and the flags of /proc/cpuinfo that it needs.
 _X86_BUILDS = (
     ("_v4", "x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),
@@ -27,7 +27,7 @@ class Sampling(Structure):
     """Mirror of ``Sampling`` in program.hpp."""
 
     _fields_ = [(name, c_int32) for name in ("height", "width", "stride", "unused")]
-    _fields_ += [(name, c_void_p) for name in ("rows", "columns", "row_shares", "column_shares")]
+    _fields_ += [(name, c_void_p) for name in ("rows", "columns", "row_shares", "column_shares", "pairs")]
 
 
 class Op(Structure):
@@ -81,6 +81,7 @@ class Kernels:
     Attributes:
         name: the instruction set it was built for.
         lanes: floats in one of its vectors.
+        bytes: it runs programs on bytes on this CPU.
 
     Raises:
         PlatformError: it cannot be loaded, or is of another version than this module.
@@ -96,6 +97,7 @@ class Kernels:
         if interface != (VERSION, ctypes.sizeof(Op), ctypes.sizeof(Sampling)):
             raise _missing(f"{path.name} is of another version of dsad_core; {_REINSTALL}")
         self.lanes = library.direct_lanes()
+        self.bytes = bool(library.direct_bytes())
         library.direct_open.restype = c_void_p
         library.direct_close.argtypes = [c_void_p]
         library.direct_run.argtypes = [c_void_p, POINTER(Op), ctypes.c_int, c_void_p, c_void_p]

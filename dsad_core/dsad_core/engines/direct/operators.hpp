@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "attention.hpp"
+#include "bytes.hpp"
 #include "winograd.hpp"
 
 // Bilinear, columns first; a source row serves all output rows that need it.
@@ -154,7 +155,12 @@ inline void copy_rows(const Op& op, const Frame& frame, int top, int bottom) {
 
 // Bytes of memory that a thread needs for an item.
 inline size_t scratch_bytes(const Op& op) {
-    return op.kind == WINOGRAD ? Strips::bytes(op) : op.kind == ATTEND ? attention_bytes(op) : 0;
+    switch (op.kind) {
+        case WINOGRAD: return Strips::bytes(op);
+        case CONV_BYTES: return bytes_scratch(op);
+        case ATTEND: return attention_bytes(op);
+    }
+    return 0;
 }
 
 inline void run_item(const Op& op, const Frame& frame, int item, void* scratch) {
@@ -168,10 +174,12 @@ inline void run_item(const Op& op, const Frame& frame, int item, void* scratch) 
         case CHANNELS: return channels(op, top, bottom);
         case ATTEND: return attend(op, top, bottom, scratch);
         case RESIZE: return resize(op, top, bottom);
-        case POOL: return pool(op, top, bottom);
+        case POOL: return op.mode & BYTES_IN ? pool_bytes(op, top, bottom) : pool(op, top, bottom);
         case POINTWISE: return pointwise(op, top, bottom);
         case GLOBAL: return global_pool(op, item);
         case EXTEND: return extend(op, top, bottom);
         case NORMALISE: return normalise(op, item);
+        case CONV_BYTES: return conv_bytes(op, item, top, bottom, scratch);
+        case FLOATS: return floats(op, top, bottom);
     }
 }

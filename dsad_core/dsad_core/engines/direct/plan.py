@@ -8,6 +8,8 @@ import numpy as np
 from dsad_core.engines.direct.graph import Graph, Node, unsupported
 from dsad_core.engines.direct.library import Op, Sampling
 from dsad_core.engines.direct.parameters import BLOCK, Weights, halo, samples
+from dsad_core.engines.direct.plan_bytes import BYTES_IN, attended, check_pooled, conv_bytes, floats, pairs
+from dsad_core.engines.direct.quantise import PACKED
 from dsad_core.engines.direct.planes import LARGE, Memory, Plane, Sampled, Step, band, fill, stride
 from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
 from dsad_core.errors import EngineError
@@ -26,7 +28,7 @@ _STREAMED = 128 << 10
 
 # Kinds and modes, as in program.hpp.
 _LOAD, _STORE, _CONV, _CHANNELS, _ATTEND, _RESIZE = range(6)
-_POOL, _POINTWISE, _GLOBAL, _EXTEND, _WINOGRAD, _NORMALISE = range(6, 12)
+_POOL, _POINTWISE, _GLOBAL, _EXTEND, _WINOGRAD, _NORMALISE, _CONV_BYTES = range(6, 13)
 _CONV_RELU, _CONV_ADD, _CONV_GATE = 1, 2, 4
 _ATTEND_CONV, _ATTEND_AXES, _ATTEND_CHANNELS = 1, 2, 4
 _STREAM = 8
@@ -80,7 +82,7 @@ class Plan:
         if self.bytes >= LARGE:
             for step in self._steps:
                 if (
-                    step.kind in (_CONV, _WINOGRAD, _ATTEND)
+                    step.kind in (_CONV, _WINOGRAD, _ATTEND, _CONV_BYTES)
                     and 4 * step.size[0] * stride(step.size) >= _STREAMED
                 ):
                     step.fields["mode"] |= _STREAM
@@ -100,6 +102,7 @@ class Plan:
         kind: int,
         reads: dict[str, list[Plane]],
         outputs: list,
+        /,  # a field may have one of these names
         write: bool = True,
         in_size: tuple[int, int] | None = None,
         items: int | None = None,
@@ -188,21 +191,8 @@ class Plan:
         outputs = self._maps[node.output] = self._new(size, len(conv["weights"]))
         self._count_multiplications(size, conv, conv.get("shortcut"))
         if "gate" in conv:
-            first, first_bias, second, second_bias = conv["gate"]
-            # The factors, and behind them room for means and maxima.
-            self._gates[node.outputs[1]] = np.zeros(3 * len(outputs), np.float32)
-            items = -(-size[0] // band(size[0]))
-            fields |= {
-                "hidden": len(first),
-                "gate": self._keep(self._gates[node.outputs[1]]),
-                "partial": self._keep(np.zeros((items, len(outputs), 2, self._lanes), np.float32)),
-                "gate_weights": self._keep(
-                    np.concatenate(
-                        [part.ravel() for part in (first, first_bias, second, second_bias)]
-                    ).astype(np.float32)
-                ),
-            }
-            mode |= _CONV_GATE
+            gate, gate_mode = self._gate(node, size)
+            fields, mode = fields | gate, mode | gate_mode
         made = outputs
         if "shortcut" in conv:
             shortcut = self._maps[node.outputs[1]] = self._new(size, len(conv["shortcut"]["weights"]))
@@ -213,6 +203,21 @@ class Plan:
                 "side_weights": self._keep(np.concatenate([bias, weights.ravel()])),
             }
         self._step(_WINOGRAD if fast else _CONV, reads, made, mode=mode, **fields)
+
+    def _gate(self, node: Node, size: tuple[int, int]) -> tuple[dict, int]:
+        """Fields and mode of a convolution that makes the factors of channel attention, its second output."""
+        first, first_bias, second, second_bias = node.attributes["gate"]
+        channels = len(second_bias)
+        # The factors, and behind them room for means and maxima.
+        self._gates[node.outputs[1]] = np.zeros(3 * channels, np.float32)
+        items = -(-size[0] // band(size[0]))
+        numbers = [part.ravel() for part in (first, first_bias, second, second_bias)]
+        return {
+            "hidden": len(first),
+            "gate": self._keep(self._gates[node.outputs[1]]),
+            "partial": self._keep(np.zeros((items, channels, 2, self._lanes), np.float32)),
+            "gate_weights": self._keep(np.concatenate(numbers).astype(np.float32)),
+        }, _CONV_GATE
 
     def _channels(self, node: Node) -> None:
         inputs = self._planes(node.inputs[0])
@@ -227,7 +232,10 @@ class Plan:
     def _attend(self, node: Node) -> None:
         mapped, shortcut = self._planes(node.inputs[0]), self._planes(node.inputs[4])
         size = self._same_size(node, mapped, shortcut)
-        outputs = self._maps[node.output] = self._new(size, len(mapped))
+        extra, bytes_mode = attended(self, node, len(mapped))
+        outputs = self._maps[node.output] = self._new(
+            size, len(mapped) // (PACKED if "made" in node.attributes else 1)
+        )
         spatial, project = node.attributes["spatial"], node.attributes["shortcut"]
         self._count_multiplications(size, spatial, project)
         side, mode = [], _ATTEND_CONV * (project is not None) | _ATTEND_AXES * ("edge" in spatial)
@@ -245,6 +253,7 @@ class Plan:
             "gate": self._gates[node.inputs[1]].ctypes.data,
             "side_taps": spatial["weights"].shape[2] ** 2,
             "side_weights": self._keep(np.concatenate([spatial["bias"], spatial["weights"].ravel()])),
+            **extra,
         }
         if project:
             fields |= self._convolution(project, size, BLOCK)
@@ -253,7 +262,7 @@ class Plan:
             {"in_": shortcut, "side": side, "gated": mapped},
             outputs,
             in_size=side[0].size if side else size,
-            mode=mode,
+            mode=mode | bytes_mode,
             **fields,
         )
 
@@ -300,7 +309,10 @@ class Plan:
         outside = -1 if node.attributes["ceil"] else 1  # rounds the division up
         smaller = outside * (outside * size[0] // window), outside * (outside * size[1] // window)
         outputs = self._maps[node.output] = self._new(_not_empty(node, size, smaller), len(inputs))
-        self._step(_POOL, {"in_": inputs}, outputs, in_size=size, taps=window)
+        mode = BYTES_IN * ("bytes" in node.attributes)
+        if mode:
+            check_pooled(node, size)
+        self._step(_POOL, {"in_": inputs}, outputs, in_size=size, taps=window, mode=mode)
 
     def _resize(self, node: Node) -> None:
         inputs, target = self._planes(node.inputs[0]), node.attributes.get("target")
@@ -319,6 +331,7 @@ class Plan:
             first, share = samples(length, source, scale, node.attributes["positions"])
             setattr(sampling, f"{name}s", self._keep(first))
             setattr(sampling, f"{name}_shares", self._keep(share))
+        sampling.pairs = self._keep(pairs(share))  # of the columns, which come last
         self._maps[node.output] = [Sampled(scaled, plane, sampling) for plane in inputs]
 
 
@@ -339,6 +352,8 @@ _LAYOUTS = {
     "MaxPool": Plan._max_pool,
     "GroupNorm": Plan._group_norm,
     "Resize": Plan._resize,
+    "ConvBytes": conv_bytes,
+    "Floats": floats,
 }
 
 

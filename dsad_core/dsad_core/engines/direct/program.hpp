@@ -13,6 +13,7 @@ struct Sampling {
     int32_t height, width, stride, unused;  // of the source
     const int32_t *rows, *columns;
     const float *row_shares, *column_shares;
+    const int8_t* pairs;  // of columns, for planes of bytes, see bytes.hpp
 };
 
 struct Op {
@@ -27,15 +28,16 @@ struct Op {
     int32_t shortcuts;  // CONV: outputs of a 1x1 convolution of the same inputs, behind `outputs`
     const float* const* in;
     float* const* out;
-    const float* weights;             // [block of outputs][input][tap][output in block]
-    const float* bias;                // NORMALISE: what is added to a variance
-    const int32_t* offsets;           // of each tap from the pixel, in floats
-    const float* const* side;         // second operand: residual, gated map, mean and maximum
-    const float* side_weights;        // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
-    const float* const* gated;        // ATTEND: the map that the attention multiplies
-    float* gate;                      // a factor a channel
-    float* partial;                   // CONV: sums and maxima, [item][channel][2][lanes]
-    const float* gate_weights;        // first layer [hidden][channel], bias, second layer, bias
+    const float* weights;       // [block of outputs][input][tap][output in block]
+    const float* bias;          // NORMALISE: what is added to a variance
+    const int32_t* offsets;     // of each tap from the pixel, in floats
+    const float* const* side;   // second operand: residual, gated map, mean and maximum
+    const float* side_weights;  // ATTEND: biases, then [output][input][tap]; CONV: the shortcut's
+    const float* const* gated;  // ATTEND: the map that the attention multiplies
+    float* gate;                // a factor a channel
+    float* partial;             // CONV: sums and maxima, [item][channel][2][lanes]
+    const float* gate_weights;  // first layer [hidden][channel], bias, second layer, bias; ATTEND: bytes a
+                                // unit of each output, then units a byte of each side input
     const Sampling* const* sampling;  // RESIZE, WINOGRAD: how each input is sampled; nullptr as it is
 };
 
@@ -51,10 +53,13 @@ enum Kind {
     GLOBAL,
     EXTEND,
     WINOGRAD,
-    NORMALISE
+    NORMALISE,
+    CONV_BYTES,
+    FLOATS
 };
 enum ConvMode { CONV_RELU = 1, CONV_ADD = 2, CONV_GATE = 4 };
 enum AttendMode { ATTEND_CONV = 1, ATTEND_AXES = 2, ATTEND_CHANNELS = 4 };
+constexpr int BYTES_OUT = 16, BYTES_IN = 32;  // beside a mode: planes of bytes, four channels in each
 constexpr int STREAM = 8;  // beside a ConvMode or AttendMode: the outputs find no room in the caches
 enum PointMode {
     POINT_RELU,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dsad_core.engines.direct.graph import SPATIAL_SHAPES, Graph, Map, Node, map_of
+from dsad_core.engines.direct.quantise import quantise, ranged_maps
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, PROGRAM_FILE
 from dsad_core.errors import EngineError, UnsupportedModelError, one_line
 from dsad_core.files import sha256_file
@@ -19,8 +20,11 @@ from dsad_core.files import sha256_file
 FORMAT = 1
 
 
-def make_program(model: Path) -> str:
+def make_program(model: Path, ranges: dict[str, np.ndarray] | None = None) -> str:
     """The content of ``model.direct`` for an ONNX file.
+
+    Args:
+        ranges: the program runs on 8-bit integers by these, see ``quantise``; None: in float32.
 
     Raises:
         EngineError: not an ONNX file, or one that contradicts itself.
@@ -39,6 +43,9 @@ def make_program(model: Path) -> str:
             [node.op, node.inputs, node.outputs, _encode(node.attributes, content)] for node in graph.nodes
         ],
     }
+    if ranges is not None:
+        quantise(graph, ranges)  # refuses what would not load
+        program["ranges"] = {name: ranges[name].tolist() for name in ranged_maps(graph)}
     # One operator a line, for people who compare two files.
     return (
         json.dumps(program, separators=(",", ":"), sort_keys=True)
@@ -70,7 +77,9 @@ def read_program(folder: Path, model_sha256: str) -> Graph:
         program = json.loads(text)
         version, made_from = program["format"], program["model_sha256"]
         if version == FORMAT and made_from == model_sha256:
-            return _graph(program, model)
+            graph = _graph(program, model)
+            ranges = program.get("ranges")
+            return graph if ranges is None else quantise(graph, ranges)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, EngineError) as error:
         raise EngineError(f"{path}: damaged ({type(error).__name__}: {one_line(error)}); {again}") from error
     if version != FORMAT:
