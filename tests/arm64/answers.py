@@ -42,7 +42,7 @@ def compare(file: str) -> int:
         farthest = max(farthest, float(np.abs(logits - want).max()))
         highest = max(highest, float(np.abs(want).max()))
     print(
-        f"{kept['engine']}: {len(answers)} frames, {targets} mask pixels, {differing} differ; largest logit "
+        f"{kept['engine']}: {len(answers)} frame(s), {targets} mask pixels, {differing} differ; largest logit "
         f"difference {farthest:.1e} of up to {highest:.0f}"
     )
     return differing
