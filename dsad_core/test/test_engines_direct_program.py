@@ -10,7 +10,7 @@ import pytest
 from direct_models import CPU, SHIPPED, Model, needs_kernels, open_model
 
 from dsad_core.engines import direct
-from dsad_core.engines.direct.program import make_program, read_program
+from dsad_core.engines.direct.program import kept_ranges, make_program, read_program
 from dsad_core.engines.locate import list_engines
 from dsad_core.engines.manifest import MODEL_FILE, PROGRAM_FILE, load_manifest, read_manifest
 from dsad_core.errors import EngineError, UnsupportedModelError
@@ -37,7 +37,7 @@ def test_every_engine_ships_what_fuse_makes_of_its_model_today(name):
         with pytest.raises(UnsupportedModelError):
             make_program(folder / MODEL_FILE)
     else:
-        assert (folder / PROGRAM_FILE).read_text() == make_program(folder / MODEL_FILE)
+        assert (folder / PROGRAM_FILE).read_text() == make_program(folder / MODEL_FILE, kept_ranges(folder))
 
 
 @needs_kernels

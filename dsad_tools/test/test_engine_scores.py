@@ -8,6 +8,7 @@ from dsad_core.detector import Detector
 from dsad_core.engines.load import load_engine
 from dsad_core.engines.locate import engine_for
 from dsad_core.engines.manifest import load_manifest
+from dsad_core.errors import PlatformError
 from dsad_tools.evaluate import evaluate
 from dsad_tools.scenes.generator import SceneGenerator
 
@@ -23,7 +24,12 @@ def test_the_engine_for_cameras_is_calibrated():
 
 @pytest.mark.parametrize("folder", CALIBRATED, ids=lambda folder: folder.name)
 def test_true_answers_score_above_false_ones_and_few_share_the_highest_score(folder):
-    engine = load_engine(str(folder))
+    try:
+        engine = load_engine(str(folder))
+    except PlatformError as error:
+        if not load_manifest(folder).float32_on_bytes:
+            raise
+        pytest.skip(f"this CPU runs no 8-bit integers: {error}")
     run = evaluate(Detector(engine), SceneGenerator(frames=24, seed=5, snr=(4.0, 15.0)), progress=False)
     engine.close()
     assert run.froc.auc >= 0.9

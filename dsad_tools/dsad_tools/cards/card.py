@@ -6,7 +6,8 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from dsad_core.engines.manifest import Manifest, load_manifest
+from dsad_core.engines.locate import engine_for
+from dsad_core.engines.manifest import Manifest, load_manifest, read_manifest
 from dsad_core.files import write_atomic
 from dsad_tools.analysis.canvas import png
 from dsad_tools.cards.figure import held_out_figure
@@ -17,11 +18,8 @@ FIGURE_FILE = "held_out.png"
 STUDENT_WIDTH = 8
 
 
-def write_card(folder: str | Path, camera: bool) -> Path:
+def write_card(folder: str | Path) -> Path:
     """Write ``README.md`` and, where held-out images were measured, ``held_out.png`` into an engine's folder.
-
-    Args:
-        camera: whether the engine is meant for cameras.
 
     Returns:
         Path of the card.
@@ -33,11 +31,11 @@ def write_card(folder: str | Path, camera: bool) -> Path:
     manifest = load_manifest(folder)
     if manifest.threshold_choice or manifest.calibration:
         write_atomic(folder / FIGURE_FILE, png(held_out_figure(manifest)))
-    write_atomic(folder / CARD_FILE, render(manifest, camera))
+    write_atomic(folder / CARD_FILE, render(manifest))
     return folder / CARD_FILE
 
 
-def render(manifest: Manifest, camera: bool) -> str:
+def render(manifest: Manifest) -> str:
     """The card as Markdown."""
     known = yaml.safe_load(files("dsad_tools.cards").joinpath("uses.yaml").read_text(encoding="utf-8"))
     environment = jinja2.Environment(
@@ -52,7 +50,7 @@ def render(manifest: Manifest, camera: bool) -> str:
     facts = {"steps": None, "recipe_changes": [], **(manifest.provenance.model_extra or {})}
     return environment.get_template("card.md.j2").render(
         manifest=manifest,
-        use=known["uses"][_kind(manifest, camera)],
+        use=known["uses"][_kind(manifest)],
         trained=manifest.training_data is not None,
         facts=facts,
         sets=[(name, known["data"][name]) for name in _sets(manifest) if name in known["data"]],
@@ -61,12 +59,13 @@ def render(manifest: Manifest, camera: bool) -> str:
     )
 
 
-def _kind(manifest: Manifest, camera: bool) -> str:
+def _kind(manifest: Manifest) -> str:
     if manifest.training_data is None:
         return "baseline"
     if manifest.width and manifest.width > STUDENT_WIDTH:
         return "teacher"
-    return "camera" if camera else "data set"
+    # In whatever precision it computes.
+    return "camera" if manifest.sha256 == read_manifest(engine_for("camera")).sha256 else "data set"
 
 
 def _sets(manifest: Manifest) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dsad_core.engines.locate import engine_for, find_engine
+from dsad_core.engines.locate import find_engine
 
 
 def register(app: typer.Typer) -> None:
@@ -19,5 +19,4 @@ def card(
 
     for name in engines:
         folder = find_engine(name)
-        camera = engine_for("camera").name == folder.name
-        typer.echo(f"wrote {write_card(folder, camera)}")
+        typer.echo(f"wrote {write_card(folder)}")

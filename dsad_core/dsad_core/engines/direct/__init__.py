@@ -10,7 +10,7 @@ from pathlib import Path
 from dsad_core.engines.direct.engine import DirectEngine, least_size
 from dsad_core.engines.direct.library import load_kernels
 from dsad_core.engines.direct.plan import Plan
-from dsad_core.engines.direct.program import make_program, read_program
+from dsad_core.engines.direct.program import kept_ranges, make_program, read_program
 from dsad_core.engines.manifest import MODEL_FILE, PROGRAM_FILE, Manifest
 from dsad_core.engines.platform import Platform
 from dsad_core.errors import PlatformError, UnsupportedModelError
@@ -45,9 +45,10 @@ def add_program(folder: Path, manifest: Manifest) -> Manifest:
     path = folder / PROGRAM_FILE
     update: dict[str, str | None] = {"program_sha256": None}
     try:
-        if manifest.precision != "fp32":
-            raise UnsupportedModelError("kernels compute in fp32")
-        write_atomic(path, make_program(folder / MODEL_FILE))
+        ranges = kept_ranges(folder)  # of an engine on 8-bit integers, whose model is float32
+        if manifest.precision != ("fp32" if ranges is None else "int8"):
+            raise UnsupportedModelError(f"kernels do not run a model in {manifest.precision}")
+        write_atomic(path, make_program(folder / MODEL_FILE, ranges))
         Plan(read_program(folder, manifest.sha256), *least_size(manifest), lanes=16)
         update["program_sha256"] = sha256_file(path)
     except UnsupportedModelError:

@@ -9,8 +9,8 @@ from dsad_core.engines.direct.graph import Graph, Node, unsupported
 from dsad_core.engines.direct.library import Op, Sampling
 from dsad_core.engines.direct.parameters import BLOCK, Weights, halo, samples
 from dsad_core.engines.direct.plan_bytes import BYTES_IN, attended, check_pooled, conv_bytes, floats, pairs
-from dsad_core.engines.direct.quantise import PACKED
 from dsad_core.engines.direct.planes import LARGE, Memory, Plane, Sampled, Step, band, fill, stride
+from dsad_core.engines.direct.quantise import PACKED
 from dsad_core.engines.manifest import INPUT_NAME, OUTPUT_NAME
 from dsad_core.errors import EngineError
 

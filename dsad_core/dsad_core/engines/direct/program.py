@@ -55,6 +55,15 @@ def make_program(model: Path, ranges: dict[str, np.ndarray] | None = None) -> st
     )
 
 
+def kept_ranges(folder: Path) -> dict[str, np.ndarray] | None:
+    """The ranges in ``folder/model.direct``; None where it is in float32, or not there."""
+    try:
+        found = json.loads((folder / PROGRAM_FILE).read_text(encoding="utf-8")).get("ranges")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if found is None else {name: np.array(tops, np.float32) for name, tops in found.items()}
+
+
 def read_program(folder: Path, model_sha256: str) -> Graph:
     """The graph that ``folder/model.direct`` holds.
 
