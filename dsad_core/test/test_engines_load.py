@@ -33,6 +33,19 @@ def identity(input_name="image", output_name="logits", shape=(1, 1, "h", "w"), d
     ).SerializeToString()
 
 
+def padded(rows: int, added: bool = False) -> bytes:
+    """Pads by a constant, as `local-contrast` does, and adds the frame where wanted; it declares a frame's size."""
+    onnx = pytest.importorskip("onnx")
+    frame = [onnx.helper.make_tensor_value_info(name, 1, (1, 1, "h", "w")) for name in ("image", "logits")]
+    pads = onnx.numpy_helper.from_array(np.array([0, 0, rows, 0, 0, 0, 0, 0], np.int64), "pads")
+    nodes = [onnx.helper.make_node("Pad", ["image", "pads"], ["sum" if added else "logits"])]
+    if added:
+        nodes.append(onnx.helper.make_node("Add", ["sum", "image"], ["logits"]))
+    graph = onnx.helper.make_graph(nodes, "padded", frame[:1], frame[1:], [pads])
+    opset = onnx.helper.make_opsetid("", 17)
+    return onnx.helper.make_model(graph, ir_version=8, opset_imports=[opset]).SerializeToString()
+
+
 def tensor(height=32, width=48, channels=1):
     return np.random.default_rng(0).random((1, channels, height, width), np.float32)
 
@@ -85,6 +98,8 @@ def test_tensors_that_do_not_fit_are_refused(engine, bad, words):
         (lambda: identity(shape=(1, "h", "w")), "manifest needs"),
         (lambda: identity(dtype=10), "float16"),
         (lambda: identity(shape=(1, 1, "tall", "w")).replace(b"tall", b"\xff\xfe\xff\xfe"), "not UTF-8"),
+        (lambda: padded(1 << 40), "answers a frame of 64x64 by 64x1099511627840 logits"),
+        (lambda: padded(5, added=True), "takes no frame of 64x64"),
     ],
 )
 def test_files_that_are_no_engine_are_refused_in_one_line(engine_dir, content, words):
@@ -94,10 +109,16 @@ def test_files_that_are_no_engine_are_refused_in_one_line(engine_dir, content, w
     assert "\n" not in str(caught.value) and MODEL_FILE in str(caught.value)
 
 
+def test_a_model_that_pads_by_nothing_is_an_engine(engine_dir):
+    replace_model(engine_dir, padded(0))
+    frame = tensor()
+    np.testing.assert_array_equal(load_engine(engine_dir, backend="onnxruntime").infer(frame), frame[0, 0])
+
+
 def test_a_network_of_fixed_size_fails_on_another_with_one_line(engine_dir):
-    replace_model(engine_dir, identity(shape=(1, 1, 64, 64)))
+    replace_model(engine_dir, identity(shape=(1, 1, 128, 64)))
     engine = load_engine(engine_dir, backend="onnxruntime")
-    assert engine.infer(tensor(64, 64)).shape == (64, 64)
+    assert engine.infer(tensor(128, 64)).shape == (128, 64)
     with pytest.raises(EngineError, match="failed on 48x32") as caught:
         engine.infer(tensor())
     assert "\n" not in str(caught.value)

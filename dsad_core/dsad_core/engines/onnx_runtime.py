@@ -21,6 +21,8 @@ _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
 }
 _CPU = "CPUExecutionProvider"
+#: Pixels a side, at least, of the frame that a model is reckoned through before it runs.
+PROBED = 64
 #: Providers that build for each size of a frame, which takes seconds to minutes.
 BUILDING = ("TensorrtExecutionProvider", "CANNExecutionProvider")
 _HINTS = {
@@ -66,6 +68,8 @@ class OnnxRuntimeEngine:
         self._session = _open_session(folder / MODEL_FILE, options, threads, manifest.sha256)
         try:
             self._check_interface(folder / MODEL_FILE)
+            if options.onnxruntime.provider == _CPU:  # others may take what a CPU does not
+                self._check_answer(folder / MODEL_FILE)
         except UnicodeDecodeError:  # from onnxruntime, which loads such a model
             raise EngineError(f"{folder / MODEL_FILE}: holds names that are not UTF-8") from None
         self._binding = self._session.io_binding()
@@ -112,6 +116,28 @@ class OnnxRuntimeEngine:
                     f"{model}: {node.name} is {node.type} {node.shape}, "
                     f"the manifest needs tensor(float) (1, {channels}, H, W)"
                 )
+
+    def _check_answer(self, model: Path) -> None:
+        """A frame's logits have its size, by onnxruntime's own reckoning: a constant that pads or scales by too much
+        would cost seconds and gigabytes before the wrong answer is seen."""
+        free = self._session.get_inputs()[0].shape[2:]
+        side = -(-PROBED // self.manifest.size_multiple) * self.manifest.size_multiple
+        size = [length if isinstance(length, int) else side for length in free]
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 4  # what it says comes as an exception too
+        for name, length in zip(free, size):
+            if isinstance(name, str):
+                options.add_free_dimension_override_by_name(name, length)
+        try:
+            session = onnxruntime.InferenceSession(str(model), options, providers=[_CPU])
+            answer = session.get_outputs()[0].shape[2:]
+        except Exception as error:  # onnxruntime's own errors share no other base
+            raise EngineError(f"{model}: takes no frame of {size[1]}x{size[0]}: {one_line(error)}") from error
+        if any(isinstance(found, int) and found != length for found, length in zip(answer, size)):
+            raise EngineError(
+                f"{model}: answers a frame of {size[1]}x{size[0]} by {answer[1]}x{answer[0]} logits"
+            )
 
 
 def _open_session(model: Path, options: Platform, threads: int, sha256: str) -> Any:
