@@ -77,7 +77,8 @@ def test_the_example_prints_masks_and_tracks(tmp_path, language):
         assert re.search(r"mask \d+\.\d{9}: 160x128, \d+ px", seen["mask"])
         assert re.search(r"track \d+: \(\d+\.\d, \d+\.\d\) px, \(-?\d+\.\d, -?\d+\.\d\) px/s", seen["track"])
         example.send_signal(signal.SIGINT)
-        assert example.wait(timeout=SECONDS) == 0
+        rest = example.communicate(timeout=SECONDS)[0]
+        assert example.returncode == 0, rest[-2000:]
     finally:
         guard.cancel()
         example.kill()
