@@ -315,17 +315,18 @@ def average(mean: nn.Module, network: nn.Module, fresh: Tensor) -> None:
 
 
 class timed:
-    """Appends the seconds of the block to a list, on a GPU those of its kernels."""
+    """Appends the seconds of the block to a list: on a GPU those of its kernels, else of the cores, whoever shares them."""
 
     def __init__(self, record: list[float], gpu: bool):
         self.record, self.gpu = record, gpu
+        self.clock = time.perf_counter if gpu else time.process_time
 
     def __enter__(self) -> None:
         if self.gpu:
             torch.cuda.synchronize()
-        self.started = time.perf_counter()
+        self.started = self.clock()
 
     def __exit__(self, *error: object) -> None:
         if self.gpu:
             torch.cuda.synchronize()
-        self.record.append(time.perf_counter() - self.started)
+        self.record.append(self.clock() - self.started)
