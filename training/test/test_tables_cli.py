@@ -96,6 +96,18 @@ def test_seeds_are_averaged_and_stand_in_their_row(run, results):
     ]
 
 
+def test_markdown_holds_the_same(run, results):
+    path = results(line("dsad", 0, 0.80), line("dsad", 1, 0.82))
+    output = run("table", 1, "--results", path, "--markdown").output
+    (shown,) = (text for text in output.splitlines() if "84.79" in text)
+    assert shown == (
+        "| DSAD | 84.79, 98.10, 0.882 | 81.00 ±1.41 | 95.00 ±0.00 | 1.25 ±0.00 | 0.5 | 2 | 1,000 | 3.0 |  |  |"
+    )
+    tables = [text for text in output.splitlines() if text.startswith("|")]
+    assert len(tables) == 2 * (2 + 12) and {text.count("|") for text in tables} == {12}
+    assert output.count("not run") == 23
+
+
 def test_alone_is_met_after_as_many_images_and_after_as_many_minutes(results):
     longer = {"kind": "longer", "images": 3000, "minutes": 2.9}
     path = results(

@@ -35,6 +35,9 @@ def table(
         Path | None, typer.Option(help="Table 7: bench.json of dsad bench engine --networks. Default: ours.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Tables 1 to 6 as docs/paper.md has them.")
+    ] = False,
 ) -> None:
     """Print a table of the paper with what was trained, or timed, here."""
     from rich.console import Console
@@ -46,8 +49,9 @@ def table(
 
     console = Console(highlight=False, markup=False, width=WIDTH)
     if number == LATENCY_TABLE:
-        if results is not None:
-            raise UsageError(f"--results goes with Tables 1 to 6, not with table {LATENCY_TABLE}")
+        for name, given in (("--results", results is not None), ("--markdown", as_markdown)):
+            if given:
+                raise UsageError(f"{name} goes with Tables 1 to 6, not with table {LATENCY_TABLE}")
         measured = bench or BENCH
         if as_json:
             print(json.dumps(latency_dict(measured), indent=2))
@@ -66,7 +70,13 @@ def table(
     caption = paper.table(number).caption
     for data_set in paper.table(number).data_sets:
         title = f"Table {number}: {caption}, {paper.data_sets[data_set].name}"
-        console.print(_rich(title, [cell for cell in cells if cell.data_set == data_set]))
+        part = [cell for cell in cells if cell.data_set == data_set]
+        if as_markdown:
+            print(_markdown(title, part))
+        else:
+            console.print(_rich(title, part))
+    if as_markdown:
+        return
     for note in NOTES:
         console.print(note, soft_wrap=True)
 
@@ -97,6 +107,19 @@ def _rich(title: str, cells: list["Cell"]) -> Any:
         before = cell.row
         shown.add_row(*first, *_ours(cell))
     return shown
+
+
+def _markdown(title: str, cells: list["Cell"]) -> str:
+    """A Markdown table below its title; the paper's three figures share a column."""
+    head = ["method", "paper: IoU %, Pd %, Fa 1e-5", "IoU %", "Pd %", "Fa 1e-5", "weight", "seeds", "images"]
+    head += ["core-minutes", "beside alone at equal images", "beside alone at equal core-minutes"]
+    lines, before = [head, ["---"] * 2 + ["---:"] * (len(head) - 2)], ""
+    for cell in cells:
+        paper = f"{cell.paper.iou}, {cell.paper.pd}, {cell.paper.fa}"
+        first = ["", ""] if cell.row == before else [cell.method, paper]
+        before, ours = cell.row, _ours(cell)
+        lines.append([*first, *ours, *[""] * (len(head) - 2 - len(ours))])
+    return "\n".join([f"**{title}**", "", *("| " + " | ".join(line) + " |" for line in lines), ""])
 
 
 def _ours(cell: "Cell") -> list[str]:
