@@ -20,8 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dsad_core.engines import direct
-from dsad_core.engines.direct import library, plan
+from dsad_core.engines.direct import library
 from dsad_core.engines.direct.fuse import fuse
+from dsad_core.engines.direct.kinds import Kind
+from dsad_core.engines.direct.plan import Plan
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.manifest import INPUT_NAME, MODEL_FILE, OUTPUT_NAME
 from dsad_core.errors import EngineError, PlatformError, UnsupportedModelError
@@ -112,8 +114,8 @@ def test_nothing_is_sampled_into_memory_that_only_a_convolution_reads():
     model.conv(model.conv(model.resize(small, 2), 4), 1, output=OUTPUT_NAME)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, MODEL_FILE).write_bytes(model.proto().SerializeToString())
-        laid_out = plan.Plan(fuse(read_graph(Path(folder, MODEL_FILE))), 16, 16, 16)
-    assert plan._RESIZE not in {op.kind for op in laid_out.ops}
+        laid_out = Plan(fuse(read_graph(Path(folder, MODEL_FILE))), 16, 16, 16)
+    assert Kind.RESIZE not in {op.kind for op in laid_out.ops}
 
 
 @FEW

@@ -11,6 +11,7 @@ from direct_models import CPU, SHIPPED, WITH_DSA, needs_kernels, reference
 from dsad_core.engines import direct
 from dsad_core.engines.direct import library, plan
 from dsad_core.engines.direct.fuse import fuse
+from dsad_core.engines.direct.kinds import STREAM, Kind
 from dsad_core.engines.direct.reader import read_graph
 from dsad_core.engines.manifest import MODEL_FILE, load_manifest
 from dsad_core.errors import EngineError
@@ -83,7 +84,7 @@ def test_writing_past_the_caches_changes_no_bit(folder, scene, monkeypatch):
                 image = scene(*size)
                 np.testing.assert_array_equal(engine.infer(image), before.infer(image))
                 streamed, _ = engine._plans.get(size)
-                assert any(op.kind == plan._ATTEND and op.mode & plan._STREAM for op in streamed.ops)
+                assert any(op.kind == Kind.ATTEND and op.mode & STREAM for op in streamed.ops)
             engine.close()
     before.close()
 

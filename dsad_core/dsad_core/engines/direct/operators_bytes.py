@@ -1,60 +1,53 @@
 """Lay out what runs on bytes; see `quantise`."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from dsad_core.engines.direct.draft import Draft
 from dsad_core.engines.direct.graph import Node
+from dsad_core.engines.direct.kinds import BYTES_IN, BYTES_OUT, Kind
 from dsad_core.engines.direct.planes import Sampled
 from dsad_core.engines.direct.quantise import PACKED, weights_of
 from dsad_core.errors import EngineError
 
-if TYPE_CHECKING:
-    from dsad_core.engines.direct.plan import Plan
 
-# Kinds and modes, as in program.hpp.
-_CONV_BYTES, _FLOATS = 12, 13
-BYTES_OUT, BYTES_IN = 16, 32
-
-
-def conv_bytes(plan: "Plan", node: Node) -> None:
+def conv_bytes(draft: Draft, node: Node) -> None:
     """A 3x3 convolution of a map in bytes, which it samples by itself where it is a resized one."""
     conv = node.attributes
-    inputs = plan._maps[node.inputs[0]]
-    size = plan._same_size(node, inputs)
+    inputs = draft.maps[node.inputs[0]]
+    size = draft.same_size(node, inputs)
     shortcut = conv.get("shortcut")
-    plan._count_multiplications(size, conv, shortcut)
+    draft.count(size, conv, shortcut)
     weights, factors = _packed(conv, conv["levels"])
     made, mode = conv.get("made"), 0
     added = conv["bias"]
     if made is None:
-        outputs = plan._new(size, len(factors))
+        outputs = draft.new(size, len(factors))
     else:
         factors, added, mode = factors / made, added / made, BYTES_OUT
-        outputs = plan._new(size, len(factors) // PACKED)
-    plan._maps[node.output] = outputs
-    fields, gate_mode = plan._gate(node, size) if "gate" in conv else ({}, 0)
-    fields["bias"] = plan._keep(np.concatenate([factors, added]).astype(np.float32))
+        outputs = draft.new(size, len(factors) // PACKED)
+    draft.maps[node.output] = outputs
+    fields, gate_mode = draft.gate(node, size) if "gate" in conv else ({}, 0)
+    fields["bias"] = draft.keep(np.concatenate([factors, added]).astype(np.float32))
     if shortcut:
         side_weights, side_factors = _packed(shortcut, conv["levels"])
         weights = np.concatenate([weights.ravel(), side_weights.ravel()])
-        plan._maps[node.outputs[1]] = beside = plan._new(size, len(side_factors))
+        draft.maps[node.outputs[1]] = beside = draft.new(size, len(side_factors))
         outputs = outputs + beside
         both = np.concatenate([side_factors, shortcut["bias"]])
-        fields |= {"shortcuts": len(beside), "side_weights": plan._keep(both.astype(np.float32))}
-    fields["weights"] = plan._keep(weights)
+        fields |= {"shortcuts": len(beside), "side_weights": draft.keep(both.astype(np.float32))}
+    fields["weights"] = draft.keep(weights)
     if any(isinstance(each, Sampled) for each in inputs):
-        fields["sampling"] = plan._pointers([getattr(each, "sampling", None) for each in inputs])
+        fields["sampling"] = draft.pointers([getattr(each, "sampling", None) for each in inputs])
     planes = [each.source if isinstance(each, Sampled) else each for each in inputs]
-    plan._step(_CONV_BYTES, {"in_": planes}, outputs, mode=mode | gate_mode, **fields)
+    draft.step(Kind.CONV_BYTES, {"in_": planes}, outputs, mode=mode | gate_mode, **fields)
 
 
-def floats(plan: "Plan", node: Node) -> None:
+def floats(draft: Draft, node: Node) -> None:
     """A map in bytes as planes of floats."""
-    inputs, levels = plan._maps[node.inputs[0]], node.attributes["levels"]
-    size = plan._same_size(node, inputs)
-    outputs = plan._maps[node.output] = plan._new(size, len(levels))
-    plan._step(_FLOATS, {"in_": inputs}, outputs, bias=plan._keep(levels.astype(np.float32)))
+    inputs, levels = draft.maps[node.inputs[0]], node.attributes["levels"]
+    size = draft.same_size(node, inputs)
+    outputs = draft.maps[node.output] = draft.new(size, len(levels))
+    draft.step(Kind.FLOATS, {"in_": inputs}, outputs, bias=draft.keep(levels.astype(np.float32)))
 
 
 def check_pooled(node: Node, size: tuple[int, int]) -> None:
@@ -63,7 +56,7 @@ def check_pooled(node: Node, size: tuple[int, int]) -> None:
         raise EngineError(f"{node.op} {node.output}: halves maps of {size[1]}x{size[0]} in bytes")
 
 
-def attended(plan: "Plan", node: Node, channels: int) -> tuple[dict, int]:
+def attended(draft: Draft, node: Node, channels: int) -> tuple[dict, int]:
     """Fields and mode of an Attend that reads or makes bytes."""
     made, levels = node.attributes.get("made"), node.attributes.get("levels")
     if made is None and levels is None:
@@ -74,7 +67,7 @@ def attended(plan: "Plan", node: Node, channels: int) -> tuple[dict, int]:
     if levels is not None:
         numbers[channels:] = levels
     mode = BYTES_OUT * (made is not None) | BYTES_IN * (levels is not None)
-    return {"gate_weights": plan._keep(numbers), "outputs": channels}, mode
+    return {"gate_weights": draft.keep(numbers), "outputs": channels}, mode
 
 
 def pairs(shares: np.ndarray) -> np.ndarray:
