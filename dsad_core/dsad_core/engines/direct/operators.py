@@ -1,6 +1,5 @@
 """How each operator of a graph is laid out: the steps that it takes, on which planes, with which parameters."""
 
-
 import numpy as np
 
 from dsad_core.engines.direct.draft import Draft, sizes
