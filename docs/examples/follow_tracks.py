@@ -47,9 +47,8 @@ def main():
         rclpy.spin(TrackFollower())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (
-        RuntimeError
-    ):  # of rclpy's handles, where Ctrl-C ended the context between two steps of the executor
+    except RuntimeError:
+        # Of rclpy's handles, where Ctrl-C ended the context between two steps of the executor.
         if rclpy.ok():
             raise
 
