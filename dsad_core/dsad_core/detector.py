@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsad_core.components import Components, find_components
+from dsad_core.components import Components
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import EngineError, FrameError, NotFiniteError, UsageError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import check_value_range, scale_into, unit_range
 from dsad_core.frame.region import Region
 from dsad_core.frame.timing import DETECTOR_STAGES, durations
+from dsad_core.hysteresis import find_targets
 from dsad_core.targets import Target, extract_targets, sigmoid
 
 
@@ -57,7 +58,8 @@ class Detector:
 
     Args:
         engine: a loaded engine; the detector does not close it.
-        threshold: probability above which a pixel is target; None for the manifest's.
+        threshold: probability that a target's highest pixel exceeds; None for the manifest's. A target reaches over
+            the connected pixels above the manifest's ``outline``, where that is lower.
         value_range: pixel values (low, high) that become 0 and 1 in 16-bit and float frames; None
             to estimate them for each frame (``frame.normalise``). 8-bit frames are divided by 255.
         min_area: components of fewer pixels are removed from mask and targets.
@@ -111,6 +113,12 @@ class Detector:
         if not 0.0 < value < 1.0:
             raise UsageError(f"threshold {value} must lie between 0 and 1, both excluded")
         self._threshold = float(value)
+
+    @property
+    def outline(self) -> float:
+        """Probability above which a pixel belongs to a target that exceeds the threshold."""
+        outline = self.engine.manifest.outline
+        return self._threshold if outline is None else min(outline, self._threshold)
 
     def detect(self, frame: np.ndarray) -> Detection:
         """Detect targets in one frame.
@@ -229,13 +237,9 @@ class Detector:
         )
 
     def _components(self, logits: np.ndarray) -> tuple[np.ndarray, Components]:
-        # probability > t is logit > log(t / (1 - t)): no sigmoid over the whole frame
-        above = logits > math.log(self._threshold / (1.0 - self._threshold))
-        mask = above.view(np.uint8) * np.uint8(255)
-        components = find_components(mask)
-        large = components.areas >= self.min_area
-        if not large.all():
-            small = components.select(~large)
-            mask[small.rows, small.columns] = 0
-            components = components.select(large)
+        components = find_targets(logits, self._threshold, self.outline)
+        if self.min_area > 1:
+            components = components.select(components.areas >= self.min_area)
+        mask = np.zeros(logits.shape, np.uint8)
+        mask[components.rows, components.columns] = 255
         return mask, components

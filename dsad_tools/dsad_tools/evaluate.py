@@ -124,6 +124,7 @@ class _Run:
             platform=engine.platform,
             runtime=engine.description,
             threshold=detector.threshold,
+            outline=detector.outline,
             precision=getattr(engine, "precision", ""),
             matching=accumulator.matching,
             source=source.name,

@@ -144,7 +144,7 @@ def test_the_close_up_shows_the_target_that_is_missed_and_never_covers_it():
     window = focus(truth, answers, marks)
     assert window.holds(71, 56, 0) and not window.holds(11, 11, 0)
     assert window.left + window.side == 79.5 and window.top + window.side == 63.5
-    view = View("a", truth, truth, {})
+    view = View("a", truth, truth, {}, {})
     right, bottom = free_corner(view, window, marks[0])
     assert (right, bottom) != (True, True)
     side = INSET * 64

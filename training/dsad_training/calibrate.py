@@ -22,6 +22,9 @@ from dsad_training.data.union import names_hash
 
 #: Thresholds that are worth setting.
 LOWEST, HIGHEST = 0.05, 0.999
+#: A pixel belongs to a target where that is likelier than not. Masks cut at a threshold for few false alarms hold the
+#: cores alone.
+OUTLINE = 0.5
 #: False alarms a frame at which a model card gives Pd.
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 #: Peaks above this probability teach what a score is worth: what a mask or a tracker's weak pass may report.

@@ -99,6 +99,7 @@ def calibrate(
     from dsad_core.detector import Detector
     from dsad_core.engines.load import load_engine
     from dsad_core.engines.manifest import read_manifest, save_manifest
+    from dsad_training.calibrate import OUTLINE
     from dsad_training.calibrate import calibrate as measure
     from dsad_training.data.union import load_union
     from dsad_training.recipe import load_recipe
@@ -120,7 +121,12 @@ def calibrate(
         loaded.close()
     threshold, choice = result.choose(rate)
     calibration = result.scores()
-    update = {"threshold": threshold, "threshold_choice": choice, "calibration": calibration}
+    update = {
+        "threshold": threshold,
+        "outline": min(OUTLINE, threshold),
+        "threshold_choice": choice,
+        "calibration": calibration,
+    }
     save_manifest(engine, read_manifest(engine).model_copy(update=update))
     table = Table(title=f"{engine.name} on held-out images; threshold {threshold:g}")
     columns = (

@@ -148,7 +148,10 @@ class Manifest(_Strict):
     normalisation: Normalisation
     input_channels: Literal[1, 3]
     size_multiple: int = Field(ge=1, le=256, description="frame sides are padded to a multiple of it")
-    threshold: Probability = Field(description="a pixel is target where its probability is above it")
+    threshold: Probability = Field(description="the highest probability of a target is above it")
+    outline: Probability | None = Field(
+        None, description="a target reaches over the connected pixels above it; null: above the threshold"
+    )
     opset: int = Field(ge=11)
     sha256: Hash = Field(description="of model.onnx")
     program_sha256: Hash | None = Field(None, description="of model.direct; null: there is none")

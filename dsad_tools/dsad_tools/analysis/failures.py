@@ -60,7 +60,7 @@ def _tallest(engine: EngineStudy) -> float:
 
 
 def _tile(axes, rank: int, view: View, engine: EngineStudy, study: Study) -> None:
-    mask = view.probability[engine.label] > engine.threshold
+    mask = view.masks[engine.label]
     marks = find_marks(mask, view.truth, study.matching)
     fault = next((mark for mark in marks if mark.outcome == "missed"), None) or next(
         mark for mark in marks if mark.outcome == "false"

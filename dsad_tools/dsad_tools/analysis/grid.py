@@ -114,7 +114,7 @@ def add_legend(place: FigureBase, caption: str, outlines: tuple[str, ...] = ()) 
 
 
 def _column(panels, view: View, study: Study) -> None:
-    masks = {engine.label: view.probability[engine.label] > engine.threshold for engine in study.engines}
+    masks = {engine.label: view.masks[engine.label] for engine in study.engines}
     marks = {label: find_marks(mask, view.truth, study.matching) for label, mask in masks.items()}
     window = focus(view.truth, list(masks.values()), list(marks.values()))
     corner = window and free_corner(view, window, [mark for row in marks.values() for mark in row])

@@ -12,6 +12,7 @@ from dsad_core.components import as_components
 from dsad_core.detector import Detector
 from dsad_core.engines.protocol import Engine
 from dsad_core.errors import DataError, DsadError, UsageError
+from dsad_core.hysteresis import find_targets
 from dsad_core.metrics.counts import FrameCounts, Matching
 from dsad_core.metrics.froc import FrocAccumulator, find_peaks
 from dsad_tools.analysis.logits import probability
@@ -28,12 +29,13 @@ SHEET = 12
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A frame to be drawn: image (H, W), truth mask (H, W) and each engine's probability (H, W)."""
+    """A frame to be drawn: image (H, W), truth (H, W), and each engine's probability and mask (H, W)."""
 
     name: str
     image: np.ndarray
     truth: np.ndarray
     probability: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,8 @@ def analyse(
                 sample.name,
                 sample.image,
                 sample.mask,
-                {label: probability(logits) for label, logits in maps.items()},
+                {label: probability(logits) for label, (logits, _) in maps.items()},
+                {label: mask for label, (_, mask) in maps.items()},
             )
     if not scored:
         raise DataError(
@@ -196,27 +199,28 @@ class _Scorer:
         own = engine.manifest.threshold if threshold is None else threshold
         self.study = EngineStudy(label, engine, own)
         self._detector = Detector(engine)
-        self._sweep = ThresholdSweep([*default_thresholds(), own], matching)
+        self._sweep = ThresholdSweep([*default_thresholds(), own], matching, engine.manifest.outline)
         self._matching = matching
         self._offsets: list[np.ndarray] = []
         self._worst: list[tuple[tuple[int, int, float], int, View]] = []
 
-    def score(self, sample: Sample, number: int) -> np.ndarray:
+    def score(self, sample: Sample, number: int) -> tuple[np.ndarray, np.ndarray]:
         # A copy: another engine study may share the engine, and its next answer takes this one's place.
         logits = self._detector.logits(sample.image).copy()
         truth = as_components("truth", sample.truth)
         score = FrameScore(sample.name, number, self._sweep.update(logits, truth)[self.study.threshold])
         self.study.ranking.append(score)
         self.study.froc.update(find_peaks(logits), centroids=truth.centroids, mask=sample.truth)
-        mask = probability(logits) > self.study.threshold
+        mask = find_targets(logits, self.study.threshold, self.study.engine.manifest.outline).to_mask()
         self._offsets.append(find_offsets(mask, truth, self._matching))
         badness = score.badness
         # Earlier frames win among equals, hence the negative number.
         if badness[:2] != (0, 0) and (len(self._worst) < SHEET or (badness, -number) > self._worst[0][:2]):
-            view = View(sample.name, sample.image, sample.truth, {self.study.label: probability(logits)})
+            label = self.study.label
+            view = View(sample.name, sample.image, sample.truth, {label: probability(logits)}, {label: mask})
             push = heapq.heappush if len(self._worst) < SHEET else heapq.heapreplace
             push(self._worst, (badness, -number, view))
-        return logits
+        return logits, mask
 
     def finish(self) -> EngineStudy:
         self.study.points = self._sweep.points()

@@ -81,7 +81,7 @@ def _panel(axes, name: str, view: View, study: Study) -> None:
     values = view.probability[name] if engine else (view.truth != 0).astype(np.float32)
     _surface(axes, values, ANSWER)
     if engine:
-        for mark in find_marks(values > engine.threshold, view.truth, study.matching):
+        for mark in find_marks(view.masks[name], view.truth, study.matching):
             line = LINES[mark.outcome]
             axes.plot(
                 [mark.x] * 2,

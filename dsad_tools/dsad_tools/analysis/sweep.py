@@ -8,6 +8,7 @@ import numpy as np
 
 from dsad_core.components import Components, as_components
 from dsad_core.errors import UsageError
+from dsad_core.hysteresis import find_targets, peaks_of
 from dsad_core.metrics import DetectionAccumulator, DetectionResult, FrameCounts, Matching
 
 TAILS = ((3.0, 5.0, 0.1), (5.0, 12.5, 0.5))
@@ -39,12 +40,15 @@ class ThresholdSweep:
     Args:
         thresholds: probabilities in (0, 1), in any order; repeated ones are counted once.
         matching: ``nearest`` or ``dnanet``.
+        outline: of the engine's manifest, see `hysteresis.find_targets`.
 
     Raises:
         UsageError: a threshold or the matching is out of range.
     """
 
-    def __init__(self, thresholds: Iterable[float], matching: Matching = "nearest"):
+    def __init__(
+        self, thresholds: Iterable[float], matching: Matching = "nearest", outline: float | None = None
+    ):
         self.thresholds = sorted(set(thresholds))
         for threshold in self.thresholds:
             if not 0.0 < threshold < 1.0:
@@ -52,6 +56,7 @@ class ThresholdSweep:
         if matching == "box":
             raise UsageError("matching 'box' has no IoU to sweep; choose nearest or dnanet")
         self._limits = [math.log(threshold / (1.0 - threshold)) for threshold in self.thresholds]
+        self._outline = outline
         self._accumulators = [DetectionAccumulator(matching) for _ in self.thresholds]
 
     def update(self, logits: np.ndarray, truth: np.ndarray | Components) -> dict[float, FrameCounts]:
@@ -68,10 +73,18 @@ class ThresholdSweep:
         counts: FrameCounts | None = None
         area = -1
         found: dict[float, FrameCounts] = {}
+        whole = None if self._outline is None else find_targets(logits, self._outline)
+        peaks = None if whole is None else peaks_of(logits, whole)
         for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
-            mask = logits > limit
+            # As the detector does it; below the outline there is one threshold alone.
+            if whole is None or peaks is None or threshold < self._outline:
+                mask = logits > limit
+                new_area = int(np.count_nonzero(mask))
+            else:
+                mask = whole.select(peaks > limit)
+                new_area = int(mask.areas.sum())
             # The masks are nested: one of equal area is the same mask, and trained networks give many.
-            if (new_area := int(np.count_nonzero(mask))) != area or counts is None:
+            if new_area != area or counts is None:
                 counts, area = accumulator.count(mask, truth), new_area
             accumulator.add(counts)
             found[threshold] = counts

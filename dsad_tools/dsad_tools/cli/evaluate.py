@@ -36,7 +36,8 @@ def evaluate(
     platform: Annotated[str, typer.Option("--target", help=PLATFORM_HELP)] = "cpu",
     backend: Annotated[Backend | None, typer.Option(help=BACKEND_HELP)] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Probability above which a pixel is target. Default: the manifest's.")
+        float | None,
+        typer.Option(help="Probability that the highest pixel of a target exceeds. Default: the manifest's."),
     ] = None,
     matching: Annotated[
         str | None,
@@ -123,7 +124,7 @@ def _print(run: RunRecord, json_path: Path | None, report: Path | None) -> None:
     lines = [
         f"{facts.engine} on {facts.source}{split}: {result.frames} frames scored, "
         f"{run.counters['frames_unlabelled']} unlabelled",
-        f"threshold {facts.threshold:g}, matching {facts.matching}",
+        f"threshold {facts.thresholds}, matching {facts.matching}",
     ]
     for line in lines:
         console.print(line, soft_wrap=True)

@@ -59,6 +59,7 @@ class RunFacts:
     platform: str = ""
     runtime: str = ""
     threshold: float | None = None
+    outline: float | None = None
     precision: str = ""
     self_test: str = ""
     matching: str = ""
@@ -67,6 +68,14 @@ class RunFacts:
     split_hash: str = ""
     started: str = ""
     machine: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def thresholds(self) -> str:
+        """For people: the threshold, and the outline where it is another."""
+        if self.threshold is None:
+            return ""
+        same = self.outline is None or self.outline == self.threshold
+        return f"{self.threshold:g}" if same else f"{self.threshold:g}, outlines {self.outline:g}"
 
 
 @dataclass(frozen=True, slots=True)

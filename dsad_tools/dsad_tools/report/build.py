@@ -80,7 +80,6 @@ def render(run: RunRecord) -> str:
 
 def _facts(run: RunRecord) -> list[tuple[str, str]]:
     facts, machine = run.facts, run.facts.machine
-    threshold = "" if facts.threshold is None else f"{facts.threshold:g}"
     rows: list[tuple[str, Any]] = [
         ("Engine", facts.engine),
         ("ONNX SHA-256", facts.engine_sha256[:16]),
@@ -88,7 +87,7 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("Runtime", facts.runtime),
         ("Precision", facts.precision),
         ("Self-test", facts.self_test),
-        ("Threshold", threshold),
+        ("Threshold", facts.thresholds),
         ("Matching", facts.matching),
         ("Source", facts.source),
         ("Split", " ".join(filter(None, [facts.split, facts.split_hash and f"({facts.split_hash})"]))),

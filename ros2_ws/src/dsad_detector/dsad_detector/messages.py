@@ -93,6 +93,7 @@ def engine_info(loaded: Loaded) -> EngineInfo:
         precision=engine.precision,
         runtime=engine.description,
         threshold=loaded.detector.threshold,
+        outline=loaded.detector.outline,
         width=width,
         height=height,
         any_size=loaded.any_size,

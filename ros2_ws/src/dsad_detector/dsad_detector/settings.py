@@ -35,7 +35,7 @@ PARAMETERS = (
     Parameter(
         "threshold",
         0.0,
-        "Probability above which a pixel is target; 0 for the manifest's. May change at any time.",
+        "Probability that the highest pixel of a target exceeds; 0 for the manifest's. May change at any time.",
         minimum=0.0,
         maximum=1.0,
     ),
