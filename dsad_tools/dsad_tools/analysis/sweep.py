@@ -73,15 +73,16 @@ class ThresholdSweep:
         counts: FrameCounts | None = None
         area = -1
         found: dict[float, FrameCounts] = {}
-        whole = None if self._outline is None else find_targets(logits, self._outline)
-        peaks = None if whole is None else peaks_of(logits, whole)
+        outline = 1.0 if self._outline is None else self._outline
+        whole = None if self._outline is None else find_targets(logits, outline)
         for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
             # As the detector does it; below the outline there is one threshold alone.
-            if whole is None or peaks is None or threshold < self._outline:
+            mask: np.ndarray | Components
+            if whole is None or threshold < outline:
                 mask = logits > limit
                 new_area = int(np.count_nonzero(mask))
             else:
-                mask = whole.select(peaks > limit)
+                mask = whole.select(peaks_of(logits, whole) > limit)
                 new_area = int(mask.areas.sum())
             # The masks are nested: one of equal area is the same mask, and trained networks give many.
             if new_area != area or counts is None:
