@@ -63,6 +63,7 @@ class Plan(Part):
     teacher_width: int = 16
     student_width: int = 4
     teachers: Budget = Budget()
+    teacher_share: dict[SetKey, float] = Field({}, description="times the teachers' steps, by data set")
     rows: Budget = Budget()
     sweep: Sweep | None = None
     longer: list[Longer] = []
@@ -75,6 +76,10 @@ class Plan(Part):
     def stretch(self, share: float) -> int:
         """Steps of a budget."""
         return max(1, round(share * self.steps))
+
+    def teacher_steps(self, data_set: SetKey) -> int:
+        """Steps of a teacher."""
+        return self.stretch(self.teachers.share * self.teacher_share.get(data_set, 1.0))
 
 
 def load_plan(path: str | Path, steps: int | None = None) -> Plan:
@@ -201,7 +206,7 @@ def _row(plan: Plan, row: Row, network: Network, data_set: SetKey) -> list[Run]:
     teacher = network.teacher is None
     method = row.distiller or "alone"
     kind: Kind = "teacher" if teacher else "row"
-    budget = plan.teachers if teacher else plan.rows
+    steps = plan.teacher_steps(data_set) if teacher else plan.stretch(plan.rows.share)
     count = plan.seeds.get("teacher" if teacher else "other", plan.seeds["other"])
     if not teacher and network.spatial != "dsa" and row.weights == "dsa":
         count = plan.seeds.get(method, count)
@@ -215,7 +220,7 @@ def _row(plan: Plan, row: Row, network: Network, data_set: SetKey) -> list[Run]:
             method=method,
             map=row.weights if method == "dsad" else "",
             seed=seed,
-            steps=plan.stretch(budget.share),
+            steps=steps,
             weight=0.0 if method == "alone" else None,
         )
         for seed in range(count)
@@ -279,7 +284,7 @@ def _job(plan: Plan, runs: tuple[Run, ...]) -> Job:
         "alone",
         "",
         0,
-        plan.stretch(plan.teachers.share),
+        plan.teacher_steps(first.data_set),
     )
     needs = {teacher.name}
     if plan.sweep and any(run.weight is None for run in runs):
