@@ -105,6 +105,15 @@ def test_jobs_wait_for_their_teacher_and_their_weights():
     assert any(name.startswith("sweep") for name in row.needs) and row.teacher in row.needs
 
 
+def test_every_job_learns_from_a_teacher_that_the_plan_trains():
+    plan = load_plan("plans/paper.yaml")
+    teachers = {each.name: each for each in plan_runs(plan) if each.kind == "teacher"}
+    jobs = [job for job in plan_jobs(plan, plan_runs(plan)) if job.teacher]
+    assert jobs and all(teachers[job.teacher].data_set == job.runs[0].data_set for job in jobs)
+    steps = {each.data_set: each.steps for each in teachers.values()}
+    assert steps["nuaa"] == plan.teacher_share["nuaa"] * steps["nudt"]
+
+
 def test_one_number_is_the_budget():
     short, long = (load_plan("plans/paper.yaml", steps) for steps in (100, 200))
     pairs = list(zip(plan_runs(short), plan_runs(long)))
