@@ -97,7 +97,9 @@ def test_bad_requests_are_refused_and_nothing_is_written(data_set, run, tmp_path
 
 
 def test_engines_of_one_name_are_told_apart(engine):
-    labels = command._labelled({"a/engine": engine, "b/engine": engine})
+    labels = command._labelled(
+        {"a/engine": engine, "b/engine": engine}, dict.fromkeys(("a/engine", "b/engine"), "local-contrast")
+    )
     assert list(labels) == ["local-contrast (a/engine)", "local-contrast (b/engine)"]
 
 
@@ -117,6 +119,19 @@ def test_frames_without_targets_or_failures_still_make_every_figure(engine, tmp_
     assert {path.name for path in write_study(tmp_path, study)} == FILES
     assert {path.name for path in tmp_path.iterdir()} == FILES
     assert json.loads((tmp_path / "sweep.json").read_text())["engines"][0]["points"][0]["pd"] is None
+
+
+def test_engines_have_the_labels_they_are_given_on_the_frames_that_are_named(data_set, run, tmp_path):
+    folder, names = data_set
+    out = tmp_path / "out"
+    options = ("--out", out, "--threads", 1, "--images-only")
+    result = run("first=local-contrast", "local-contrast", folder, *options, "--images", names[1])
+    assert result.exit_code == 0, result.output
+    content = json.loads((out / "sweep.json").read_text())
+    assert [each["label"] for each in content["engines"]] == ["first", "local-contrast"]
+    assert content["frames"] == 1 and content["split_hash"] == "" and content["images"] == [names[1]]
+    refused = run("local-contrast", folder, *options)
+    assert isinstance(refused.exception, UsageError) and "--images" in str(refused.exception)
 
 
 def test_curves_hold_the_points_of_the_sweep(engine):

@@ -126,6 +126,7 @@ def analyse(
     threshold: float | None = None,
     limit: int | None = None,
     images: Sequence[str] = (),
+    images_only: bool = False,
     progress: bool = True,
 ) -> Study:
     """Run engines over the masked frames of a source, each frame decoded once and inferred once an engine.
@@ -138,6 +139,7 @@ def analyse(
         limit: frames to take; None for all.
         images: names of the frames to draw; by default `COLUMNS` spread evenly over the frames taken,
             which favours nobody.
+        images_only: run on these alone.
         progress: draw a progress bar on the terminal.
 
     Raises:
@@ -156,6 +158,8 @@ def analyse(
     views: dict[str, View] = {}
     scored = unlabelled = 0
     samples: Iterable[Sample] = itertools.islice(source, limit)
+    if images_only:
+        samples, total = (sample for sample in samples if sample.name in images), len(images)
     for number, sample in enumerate(_with_progress(samples, total, source.name) if progress else samples):
         if sample.mask is None:
             unlabelled += 1

@@ -28,7 +28,9 @@ def analyse(
     engines: Annotated[
         list[str],
         typer.Argument(
-            metavar="ENGINE...", help="Names or folders of engines; run folders or weights of checkpoints."
+            metavar="ENGINE...",
+            help="Names or folders of engines; run folders or weights of checkpoints. LABEL=ENGINE names one in the "
+            "figures.",
         ),
     ],
     source: Annotated[Path, typer.Argument(help="Data set folder with masks.")],
@@ -48,30 +50,43 @@ def analyse(
     images: Annotated[
         str, typer.Option(help="Frames of the grid and the surfaces, id,id,... Default: six, evenly spread.")
     ] = "",
+    images_only: Annotated[
+        bool, typer.Option("--images-only", help="Run on the frames of --images alone.")
+    ] = False,
 ) -> None:
     """Compare engines: metrics over thresholds, pictures side by side, failures worst first, offsets."""
     if matching not in ("nearest", "dnanet"):
         raise UsageError(f"matching {matching!r} does not score masks; choose nearest or dnanet")
     names = [name.strip() for name in images.split(",") if name.strip()]
+    if images_only and not names:
+        raise UsageError("--images-only needs --images")
     samples = open_source(source, split)
     with contextlib.ExitStack() as stack:
-        loaded = {}
-        for name in engines:
-            loaded[name] = load_engine(name, platform, threads, backend)
-            stack.callback(loaded[name].close)
-        study = analyse_engines(_labelled(loaded), samples, cast(Matching, matching), threshold, limit, names)
+        loaded, labels = {}, {}
+        for given in engines:
+            label, name = _parts(given)
+            loaded[given] = load_engine(name, platform, threads, backend)
+            stack.callback(loaded[given].close)
+            labels[given] = label or loaded[given].manifest.name
+        study = analyse_engines(
+            _labelled(loaded, labels), samples, cast(Matching, matching), threshold, limit, names, images_only
+        )
         with Console(stderr=True).status("Drawing"):
             written = write_study(out, study)
     _print(study, written)
 
 
-def _labelled(engines: dict[str, Engine]) -> dict[str, Engine]:
-    """Engines by their manifest's name; where two share it, by what the user called them, too."""
-    names = Counter(engine.manifest.name for engine in engines.values())
+def _parts(given: str) -> tuple[str, str]:
+    """Label and engine of LABEL=ENGINE; a path that exists is an engine, whatever its name holds."""
+    label, equals, name = given.partition("=")
+    return (label, name) if equals and label and name and not Path(given).exists() else ("", given)
+
+
+def _labelled(engines: dict[str, Engine], labels: dict[str, str]) -> dict[str, Engine]:
+    """Engines by their labels; where two share one, by what the user called them, too."""
+    counts = Counter(labels.values())
     return {
-        engine.manifest.name
-        if names[engine.manifest.name] == 1
-        else f"{engine.manifest.name} ({given})": engine
+        labels[given] if counts[labels[given]] == 1 else f"{labels[given]} ({given})": engine
         for given, engine in engines.items()
     }
 
@@ -87,22 +102,16 @@ def _print(study: Study, written: list[Path]) -> None:
 
 
 def _table(engines: list[EngineStudy]) -> Table:
-    """One column an engine: their names are long, the figures short."""
-    table = Table("metric", box=None, pad_edge=False)
+    """A line for each engine, of which there may be a dozen."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("engine", overflow="fold")
+    for heading in ("threshold", "Pd", "Fa, 1e-5", "IoU", "nIoU", "best IoU", "at", "offset, px"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in engines:
-        table.add_column(one.label, justify="right", overflow="fold")
-    rows = {
-        "threshold": [f"{one.threshold:g}" for one in engines],
-        "Pd": [_figure(one.own.result.pd) for one in engines],
-        "Fa, 1e-5": [_figure(one.own.result.fa, 1e5) for one in engines],
-        "IoU": [_figure(one.own.result.iou) for one in engines],
-        "nIoU": [_figure(one.own.result.niou) for one in engines],
-        "best IoU": [_figure(one.best.result.iou) for one in engines],
-        "at threshold": [f"{one.best.threshold:.3g}" for one in engines],
-        "offset, px": [_offset(one.offset) for one in engines],
-    }
-    for name, values in rows.items():
-        table.add_row(name, *values)
+        result = one.own.result
+        figures = [_figure(result.pd), _figure(result.fa, 1e5), _figure(result.iou), _figure(result.niou)]
+        best = [_figure(one.best.result.iou), f"{one.best.threshold:.3g}"]
+        table.add_row(one.label, f"{one.threshold:g}", *figures, *best, _offset(one.offset))
     return table
 
 
