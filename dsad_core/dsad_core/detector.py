@@ -118,7 +118,7 @@ class Detector:
     def outline(self) -> float:
         """Probability above which a pixel belongs to a target that exceeds the threshold."""
         outline = self.engine.manifest.outline
-        return self._threshold if outline is None else min(outline, self._threshold)
+        return min(outline or self._threshold, self._threshold)
 
     def detect(self, frame: np.ndarray) -> Detection:
         """Detect targets in one frame.

@@ -20,8 +20,8 @@ def find_targets(logits: np.ndarray, threshold: float, outline: float | None = N
         threshold, outline: probabilities in (0, 1). Without an outline, or with one that is not below the threshold,
             the components are those of the pixels above the threshold.
     """
-    high = _logit(threshold)
-    low = high if outline is None else min(_logit(outline), high)
+    high = logit(threshold)
+    low = high if outline is None else min(logit(outline), high)
     # Probability > t is logit > log(t / (1 - t)): no sigmoid over the whole frame.
     components = find_components(logits > low)
     return components if low == high else components.select(peaks_of(logits, components) > high)
@@ -34,5 +34,7 @@ def peaks_of(logits: np.ndarray, components: Components) -> np.ndarray:
     return np.maximum.reduceat(logits[components.rows, components.columns], components.starts)
 
 
-def _logit(probability: float) -> float:
+def logit(probability: float) -> float:
+    """Of a probability; finite even where it has rounded to 0 or 1."""
+    probability = min(max(probability, 1e-12), 1.0 - 1e-12)
     return math.log(probability / (1.0 - probability))

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from dsad_core.components import Components
+from dsad_core.hysteresis import peaks_of
 
 #: Pixels around a component that still count for its centroid.
 RIM = 2
@@ -58,8 +59,7 @@ def extract_targets(
     """
     if len(components) == 0:
         return []
-    inside = logits[components.rows, components.columns].astype(np.float64)
-    peaks = np.maximum.reduceat(inside, components.starts)
+    peaks = peaks_of(logits, components).astype(np.float64)
     scores = score(peaks)
     left, top, width, height = components.boxes.T
     best = np.lexsort((left, top, -scores))[:max_targets]

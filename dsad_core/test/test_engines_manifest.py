@@ -51,6 +51,7 @@ def test_provenance_keeps_further_facts(engine_dir):
     "fields, words",
     [
         ({"threshold": 1.0}, "threshold"),
+        ({"outline": 0.6}, "outline 0.6 is above threshold 0.5"),
         ({"sha256": "short"}, "sha256"),
         ({"name": "drop"}, "name"),
         ({"unheard": 1}, "unheard"),

@@ -106,6 +106,8 @@ def test_markdown_holds_the_same(run, results):
     tables = [text for text in output.splitlines() if text.startswith("|")]
     assert len(tables) == 2 * (2 + 12) and {text.count("|") for text in tables} == {12}
     assert output.count("not run") == 23
+    refused = run("table", 1, "--results", path, "--markdown", "--json")
+    assert isinstance(refused.exception, DsadError) and "--json" in str(refused.exception)
 
 
 def test_alone_is_met_after_as_many_images_and_after_as_many_minutes(results):

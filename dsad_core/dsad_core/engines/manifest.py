@@ -169,6 +169,11 @@ class Manifest(_Strict):
     provenance: Provenance
 
     @property
+    def mask_level(self) -> float:
+        """Probability that every pixel of a mask is above, at the manifest's own threshold."""
+        return self.threshold if self.outline is None else self.outline
+
+    @property
     def float32_on_bytes(self) -> bool:
         """The model is float32, and its program, which backend ``direct`` runs, has 8-bit integers."""
         return self.precision == "int8" and self.program_sha256 is not None
@@ -181,6 +186,12 @@ class Manifest(_Strict):
                 raise ValueError(
                     f"normalisation.{key} has {length} values, input_channels is {self.input_channels}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _outline_within_threshold(self) -> "Manifest":
+        if self.outline is not None and self.outline > self.threshold:
+            raise ValueError(f"outline {self.outline:g} is above threshold {self.threshold:g}")
         return self
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from dsad_core.errors import UsageError
 from dsad_core.frame.monitor import FrameKind
+from dsad_core.hysteresis import logit
 from dsad_core.targets import Target, sigmoid
 from dsad_core.tracking.motion import Motion, MotionEstimator, MotionSource
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import Track
 from dsad_core.tracking.tracker import Tracker
-from dsad_core.tracking.weak import logit, weak_targets
+from dsad_core.tracking.weak import weak_targets
 
 #: The weak threshold's distance below the mask's, in logits, where none is given.
 WEAK_DROP = 5.0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dsad_core.frame.clock import FrameClock
+from dsad_core.hysteresis import logit
 from dsad_core.targets import Target
 from dsad_core.tracking.assignment import assign
 from dsad_core.tracking.bank import Bank
@@ -18,7 +19,6 @@ from dsad_core.tracking.memory import is_awaited, is_away, leave, recognise
 from dsad_core.tracking.motion import Motion
 from dsad_core.tracking.settings import TrackerSettings
 from dsad_core.tracking.track import MotionState, Track, TrackState
-from dsad_core.tracking.weak import logit
 
 #: Pixels around a box that still belong to its target.
 RIM = 2.0

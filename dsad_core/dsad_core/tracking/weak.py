@@ -1,12 +1,12 @@
 """Detections below the threshold of the mask, for the tracker's second pass."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from dsad_core.components import find_components
 from dsad_core.errors import UsageError
+from dsad_core.hysteresis import logit, peaks_of
 from dsad_core.targets import Target, extract_targets, sigmoid
 
 
@@ -39,15 +39,9 @@ def weak_targets(
     if not len(components):
         return []
     # What holds a pixel of the mask is no weak target; nor is one that min_area took out of the mask: it was refused.
-    highest = np.maximum.reduceat(logits[components.rows, components.columns], components.starts)
+    highest = peaks_of(logits, components)
     taken = np.maximum.reduceat(mask[components.rows, components.columns], components.starts)
     weak = (highest <= logit(threshold)) & (taken == 0)
     if np.count_nonzero(weak) > limit:
         weak &= highest >= np.partition(highest[weak], -limit)[-limit]
     return extract_targets(logits, components.select(weak), max_targets=limit, score=score)
-
-
-def logit(probability: float) -> float:
-    """Of a probability; finite even where it has rounded to 0 or 1."""
-    probability = min(max(probability, 1e-12), 1.0 - 1e-12)
-    return math.log(probability / (1.0 - probability))

@@ -158,9 +158,9 @@ def analyse(
     views: dict[str, View] = {}
     scored = unlabelled = 0
     samples: Iterable[Sample] = itertools.islice(source, limit)
-    if images_only:
-        samples, total = (sample for sample in samples if sample.name in images), len(images)
     for number, sample in enumerate(_with_progress(samples, total, source.name) if progress else samples):
+        if images_only and sample.name not in images:
+            continue
         if sample.mask is None:
             unlabelled += 1
             continue

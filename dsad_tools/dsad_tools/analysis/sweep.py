@@ -8,7 +8,7 @@ import numpy as np
 
 from dsad_core.components import Components, as_components
 from dsad_core.errors import UsageError
-from dsad_core.hysteresis import find_targets, peaks_of
+from dsad_core.hysteresis import find_targets
 from dsad_core.metrics import DetectionAccumulator, DetectionResult, FrameCounts, Matching
 
 TAILS = ((3.0, 5.0, 0.1), (5.0, 12.5, 0.5))
@@ -55,7 +55,6 @@ class ThresholdSweep:
                 raise UsageError(f"threshold {threshold} must lie between 0 and 1, both excluded")
         if matching == "box":
             raise UsageError("matching 'box' has no IoU to sweep; choose nearest or dnanet")
-        self._limits = [math.log(threshold / (1.0 - threshold)) for threshold in self.thresholds]
         self._outline = outline
         self._accumulators = [DetectionAccumulator(matching) for _ in self.thresholds]
 
@@ -73,20 +72,11 @@ class ThresholdSweep:
         counts: FrameCounts | None = None
         area = -1
         found: dict[float, FrameCounts] = {}
-        outline = 1.0 if self._outline is None else self._outline
-        whole = None if self._outline is None else find_targets(logits, outline)
-        for threshold, limit, accumulator in zip(self.thresholds, self._limits, self._accumulators):
-            # As the detector does it; below the outline there is one threshold alone.
-            mask: np.ndarray | Components
-            if whole is None or threshold < outline:
-                mask = logits > limit
-                new_area = int(np.count_nonzero(mask))
-            else:
-                mask = whole.select(peaks_of(logits, whole) > limit)
-                new_area = int(mask.areas.sum())
+        for threshold, accumulator in zip(self.thresholds, self._accumulators):
+            components = find_targets(logits, threshold, self._outline)
             # The masks are nested: one of equal area is the same mask, and trained networks give many.
-            if new_area != area or counts is None:
-                counts, area = accumulator.count(mask, truth), new_area
+            if (new_area := int(components.areas.sum())) != area or counts is None:
+                counts, area = accumulator.count(components, truth), new_area
             accumulator.add(counts)
             found[threshold] = counts
         return found

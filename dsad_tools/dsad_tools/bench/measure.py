@@ -13,6 +13,7 @@ from dsad_core.engines.manifest import Manifest
 from dsad_core.errors import DsadError
 from dsad_core.frame.geometry import padded_size
 from dsad_core.frame.normalise import to_unit
+from dsad_core.hysteresis import logit
 from dsad_tools.bench.apart import Apart
 from dsad_tools.bench.bound import bound_ms, multiplications
 from dsad_tools.bench.cold import ColdStart, cold_start
@@ -214,11 +215,11 @@ def _compare(cases: list[Case], tensors: list[np.ndarray]) -> None:
             _give_up(case, error)
             continue
         reference = answers if reference is None else reference
-        case.agreement = _agreement(reference, answers, case.manifest.threshold)
+        case.agreement = _agreement(reference, answers, case.manifest.mask_level)
 
 
-def _agreement(reference: list[np.ndarray], answers: list[np.ndarray], threshold: float) -> Agreement:
-    level = math.log(threshold / (1 - threshold))
+def _agreement(reference: list[np.ndarray], answers: list[np.ndarray], probability: float) -> Agreement:
+    level = logit(probability)
     pairs = list(zip(reference, answers))
     return Agreement(
         pixels=sum(logits.size for logits in reference),

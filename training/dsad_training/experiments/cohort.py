@@ -315,7 +315,8 @@ def average(mean: nn.Module, network: nn.Module, fresh: Tensor) -> None:
 
 
 class timed:
-    """Appends the seconds of the block to a list: on a GPU those of its kernels, else of the cores, whoever shares them."""
+    """Appends the seconds of the block to a list: on a GPU those of its kernels, else this process's own on the CPU,
+    so that programs beside it do not count."""
 
     def __init__(self, record: list[float], gpu: bool):
         self.record, self.gpu = record, gpu

@@ -48,6 +48,8 @@ def table(
     from dsad_training.tables.paper import LATENCY_TABLE, load_paper
 
     console = Console(highlight=False, markup=False, width=WIDTH)
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown are two forms of one table; give one")
     if number == LATENCY_TABLE:
         for name, given in (("--results", results is not None), ("--markdown", as_markdown)):
             if given:

@@ -1,5 +1,8 @@
-"""How each ONNX operator is read: functions of a `Reader`, of the names it reads and what is known of them, of its
-attributes and of the name of its output."""
+"""Read single ONNX operators into a `Reader`'s graph.
+
+Each function takes the reader, the names of the operator's inputs, their values where they are constant, the operator's
+attributes, and the name of its output.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class RunningNodes:
             platform=engine.platform if engine else given["target"],
             runtime=engine.runtime if engine else "",
             threshold=engine.threshold if engine else None,
-            outline=engine.outline or None if engine else None,
+            outline=(engine.outline or None) if engine else None,
             precision=engine.precision if engine else "",
             self_test=engine.self_test if engine else "",
             source=(source.name if source else "") or given["source"],
